@@ -1,0 +1,36 @@
+"""`ablate export`: one row a trial, as CSV, JSON or Parquet."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from ablate.errors import UserError, nearest
+from ablate.records.files import Results
+from ablate.records.store import open_store
+
+_COPY = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet"}
+
+
+def export_study(results: Results, study: str, format: str, profile: str | None, output: Path | None) -> None:
+    """Write the study's view: study, profile, case, each axis, seed, key, state, top1 (percent), loss, seconds."""
+    if format not in _COPY:
+        raise UserError(f"unknown format '{format}'{nearest(format, _COPY)}", help=f"formats are: {', '.join(_COPY)}")
+    name = Path(study).stem
+    with open_store(results) as store, tempfile.TemporaryDirectory() as folder:
+        known = [view for (view,) in store.execute("SELECT DISTINCT study FROM cells").fetchall()]
+        if name not in known:
+            help = f"studies with records are: {', '.join(known)}" if known else "run it first: ablate run STUDY"
+            raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
+        where = "WHERE profile = $profile" if profile else ""
+        temporary = Path(folder) / f"export.{format}"
+        store.execute(
+            f"""COPY (SELECT * FROM "{name}" {where}) TO '{temporary}' ({_COPY[format]})""",
+            {"profile": profile} if profile else None,
+        )
+        if output is None:
+            sys.stdout.buffer.write(temporary.read_bytes())
+            return
+        try:
+            output.write_bytes(temporary.read_bytes())
+        except OSError as error:
+            raise UserError(f"{output} cannot be written: {error.strerror}") from error

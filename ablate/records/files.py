@@ -1,0 +1,116 @@
+"""Where everything lies below `results/`, and how a file is written so that it is whole or absent.
+
+results/trials/<key>/trial.json                    the resolved config; written once
+results/trials/<key>/attempts/<n>-<where>/         what one attempt writes, and nobody else
+results/trials/<key>/result.json                   its presence means done
+results/studies/<study>/plan-<n>.json              which trials a run of a study asked for
+results/ablate.duckdb                              derived from the rest
+"""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folder that holds all records."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file over all records."""
+        return self.root / "ablate.duckdb"
+
+    @property
+    def trials(self) -> Path:
+        """One folder per trial, named by its key."""
+        return self.root / "trials"
+
+    def trial(self, key: str) -> "TrialFolder":
+        """The folder of one trial."""
+        return TrialFolder(self.trials / key)
+
+    def plans(self, study: str) -> Path:
+        """The folder of a study's plans."""
+        return self.root / "studies" / study
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """What one trial leaves behind."""
+
+    path: Path
+
+    @property
+    def trial(self) -> Path:
+        """The resolved config with its identity."""
+        return self.path / "trial.json"
+
+    @property
+    def result(self) -> Path:
+        """The numbers; written last, by the attempt that finished."""
+        return self.path / "result.json"
+
+    @property
+    def attempts(self) -> Path:
+        """One folder per attempt."""
+        return self.path / "attempts"
+
+    def new_attempt(self, place: str) -> Path:
+        """Claim the folder of the next attempt, `<n>-<place>`; no two processes get the same."""
+        self.attempts.mkdir(parents=True, exist_ok=True)
+        while True:
+            number = 1 + max((attempt_number(path) for path in self.attempts.iterdir()), default=0)
+            try:
+                (self.attempts / f"{number:03d}").mkdir()  # the claim: atomic on every file system
+            except FileExistsError:
+                continue
+            attempt = self.attempts / f"{number:03d}-{place}"
+            (self.attempts / f"{number:03d}").rename(attempt)
+            return attempt
+
+    def latest_attempt(self) -> Path | None:
+        """The folder of the newest attempt."""
+        try:
+            return max(self.attempts.iterdir(), key=attempt_number, default=None)
+        except FileNotFoundError:
+            return None
+
+
+def attempt_number(path: Path) -> int:
+    """3 of `003-local`."""
+    return int(path.name.partition("-")[0])
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that is whole or absent, also when the machine loses power."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write to a temporary name beside the file, sync, and rename over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

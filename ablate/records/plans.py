@@ -1,0 +1,68 @@
+"""Plan files: which trials a run of a study asked for, and what they were asked for."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ablate.records.files import Results, write_text
+
+
+def save_plan(results: Results, study: str, plan: dict[str, Any]) -> Path:
+    """Write the next plan of a study, unless its newest says the same; returns the file."""
+    folder = results.plans(study)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = plan_paths(folder)
+    if paths and _content(json.loads(paths[-1].read_text(encoding="utf-8"))) == _content(plan):
+        return paths[-1]
+    number = 1 + (_number(paths[-1]) if paths else 0)
+    while True:
+        path = folder / f"plan-{number}.json"
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # the claim on this number
+        except FileExistsError:
+            number += 1
+            continue
+        write_text(path, json.dumps(plan, indent=1) + "\n")
+        return path
+
+
+def plan_paths(folder: Path) -> list[Path]:
+    """A study's plan files, oldest first."""
+    return sorted(folder.glob("plan-*.json"), key=_number)
+
+
+def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
+    """A study's plans, oldest first; one that a crash left empty is passed over."""
+    texts = [path.read_text(encoding="utf-8") for path in plan_paths(results.plans(study))]
+    return [json.loads(text) for text in texts if text]
+
+
+def current_design(plans: list[dict[str, Any]], profile: str) -> list[dict[str, Any]]:
+    """The plans of a profile that share the newest one's design, oldest first.
+
+    Only these belong in one table: they differ in which cells and seeds they ask for, and in nothing else.
+    """
+    of_profile = [plan for plan in plans if plan["profile"] == profile]
+    return [plan for plan in of_profile if plan["design"] == of_profile[-1]["design"]]
+
+
+def planned_trials(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The trials of several plans of one design, each once, cell by cell in the order of the study's axes."""
+    trials = {trial["key"]: trial for plan in plans for trial in plan["trials"]}
+    values = {axis["name"]: axis["values"] for axis in plans[-1]["axes"]}
+    cases = [case["name"] for case in plans[-1]["cases"]]
+
+    def order(trial: dict[str, Any]) -> tuple[Any, ...]:
+        place = [values[name].index(value) for name, value in trial["axes"].items()]
+        return (trial["case"] is not None, place, cases.index(trial["case"]) if trial["case"] else 0, trial["seed"])
+
+    return sorted(trials.values(), key=order)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.removeprefix("plan-"))
+
+
+def _content(plan: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plan.items() if key not in ("created", "command")}

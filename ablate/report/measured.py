@@ -1,0 +1,163 @@
+"""What was measured for a study at a profile, beside what the paper publishes: plain values for a page."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from ablate.errors import UserError, nearest
+from ablate.judge.correlation import spearman
+from ablate.paper.reader import published
+from ablate.records.files import Results
+from ablate.records.plans import current_design, load_plans
+from ablate.records.store import open_store
+
+DEFAULT_PROFILE = "embedded"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the table of trials."""
+
+    axes: dict[str, Any]
+    case: str | None
+    seed: int
+    key: str
+    state: str
+    top1: float | None
+    loss: float | None
+    seconds: float | None
+    message: str | None
+    attempt: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell or case over its seeds, with the paper's number where it has one."""
+
+    axes: dict[str, Any]
+    case: str | None
+    label: str
+    values: tuple[float, ...]
+    """Top-1 in percent of each finished seed."""
+    trials: int
+    paper: float | None
+    paper_status: str | None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the seeds."""
+        return mean(self.values) if self.values else None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that a page shows."""
+
+    plan: dict[str, Any]
+    """The newest plan file: title, question, axes, reference."""
+    profile: str
+    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
+    config: dict[str, Any]
+    """The settings of the first trial."""
+    precisions: tuple[str, ...]
+    environments: tuple[dict[str, Any], ...]
+    """Each surrounding that trials ran in."""
+
+    @property
+    def axes(self) -> list[str]:
+        """Names of the axes."""
+        return [axis["name"] for axis in self.plan["axes"]]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images were drawn and not photographed."""
+        return bool(self.config["data"]["name"] == "textures")
+
+    @property
+    def grid(self) -> tuple[Cell, ...]:
+        """The cells of the axes, without the cases."""
+        return tuple(cell for cell in self.cells if cell.case is None)
+
+    @property
+    def rank_correlation(self) -> float | None:
+        """Spearman's, over the cells that are both measured and published."""
+        pairs = [(cell.mean, cell.paper) for cell in self.grid if cell.mean is not None and cell.paper is not None]
+        return spearman([first for first, _ in pairs], [second for _, second in pairs])
+
+
+def measure(results: Results, study: str, profile: str | None) -> Measured:
+    """Read a study's records at a profile; by default `embedded`, or the one that was run last."""
+    name = Path(study).stem
+    plans = load_plans(results, name)
+    if not plans:
+        folder = results.root / "studies"
+        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {study}"
+        raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
+    profiles = list(dict.fromkeys(plan["profile"] for plan in plans))
+    if profile is None:
+        profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1]["profile"]
+    if profile not in profiles:
+        raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
+    plan = current_design(plans, profile)[-1]
+    axes = [axis["name"] for axis in plan["axes"]]
+    with open_store(results) as store:
+        rows = store.execute(
+            f"""SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), top1, loss, seconds, message, attempt
+            FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
+            [name, profile],
+        ).fetchall()
+        trials = tuple(Trial(json.loads(row[0]), *row[1:]) for row in rows)
+        keys = [trial.key for trial in trials]
+        (config,) = store.execute("SELECT config FROM trials WHERE key = ?", keys[:1]).fetchone() or ("{}",)
+        environments = store.execute(
+            """SELECT environment, any_value(numbers ->> 'precision') FROM attempts JOIN trials USING (key, attempt)
+            WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' GROUP BY ALL ORDER BY min(started)""",
+            [keys],
+        ).fetchall()
+    return Measured(
+        plan=plan,
+        profile=profile,
+        cells=_cells(plan, axes, trials),
+        trials=trials,
+        config=json.loads(config),
+        precisions=tuple(sorted({precision for _, precision in environments if precision})),
+        environments=_distinct([json.loads(environment) for environment, _ in environments if environment]),
+    )
+
+
+def _distinct(environments: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Without the command line, which differs where nothing else does."""
+    shown = [{name: value for name, value in each.items() if name != "command"} for each in environments]
+    return tuple({json.dumps(each, sort_keys=True): each for each in shown}.values())
+
+
+def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> tuple[Cell, ...]:
+    labels = {case["name"]: case["label"] for case in plan["cases"]}
+    paper = _paper_numbers(plan["reference"], axes)
+    groups: dict[tuple[Any, ...], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.case, *trial.axes.values()), []).append(trial)
+    cells = []
+    for (case, *values), group in groups.items():
+        label = labels[case] if case else ", ".join(map(str, values))
+        number, status = paper.get(tuple(map(str, values)), (None, None)) if not case else (None, None)
+        top1 = tuple(trial.top1 for trial in group if trial.top1 is not None)
+        cells.append(Cell(group[0].axes, case, label, top1, len(group), number, status))
+    return tuple(cells)
+
+
+def _paper_numbers(reference: dict[str, str] | None, axes: list[str]) -> dict[tuple[str, ...], tuple[float, str]]:
+    """The published number and its status for each combination of axis values."""
+    if reference is None:
+        return {}
+    rows = published(reference["table"])
+    if missing := [name for name in (*axes, reference["value"]) if name not in rows[0]]:
+        raise UserError(
+            f"the paper's table '{reference['table']}' has no column {', '.join(missing)}",
+            help=f"its columns are: {', '.join(rows[0])}",
+        )
+    return {tuple(row[name] for name in axes): (float(row[reference["value"]]), row["status"]) for row in rows}

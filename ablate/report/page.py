@@ -1,0 +1,109 @@
+"""`ablate report`: one HTML file that needs nothing else, and each chart as SVG and PNG."""
+
+import functools
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import jinja2
+import vl_convert
+
+from ablate.records.files import Results, write_text
+from ablate.report.charts import charts
+from ablate.report.measured import DEFAULT_PROFILE, Cell, Measured, measure
+
+
+def write_report(results: Results, study: str, profile: str | None, reports: Path) -> Path:
+    """Write the page of a study and its charts; returns the page's path.
+
+    `<study>.html`, or `<study>-<profile>.html` at another profile than the default, with the charts in a
+    folder of the same name.
+    """
+    measured = measure(results, study, profile)
+    name = measured.plan["study"] + ("" if measured.profile == DEFAULT_PROFILE else f"-{measured.profile}")
+    page, drawn = reports / f"{name}.html", []
+    for chart_name, chart in charts(measured).items():
+        spec = chart.to_dict()
+        svg = vl_convert.vegalite_to_svg(spec, vl_version=_vegalite_version())
+        png = vl_convert.vegalite_to_png(spec, vl_version=_vegalite_version(), scale=2)
+        write_text(reports / name / f"{chart_name}.svg", svg)
+        (reports / name / f"{chart_name}.png").write_bytes(png)
+        drawn.append({"name": chart_name, "svg": svg, "spec": script_safe(spec), "files": f"{name}/{chart_name}"})
+    records = Path(os.path.relpath(results.trials, reports)).as_posix()
+    write_text(page, render(measured, drawn, records))
+    return page
+
+
+def render(measured: Measured, drawn: list[dict[str, Any]], records: str) -> str:
+    """The page's HTML; `records` is where the trials' folders lie, as seen from the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (resources.files("ablate.report") / "templates" / name).read_text("utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html.j2").render(
+        measured=measured,
+        plan=measured.plan,
+        charts=drawn,
+        records=records,
+        bundle=_bundle(),
+        findings=findings(measured),
+        settings=flat(measured.config),
+        labels={case["name"]: case["label"] for case in measured.plan["cases"]},
+    )
+
+
+def findings(measured: Measured) -> list[str]:
+    """What the numbers say, in sentences: best cell, best single one, cases, agreement with the paper."""
+    done = [cell for cell in measured.grid if cell.mean is not None]
+    if not done:
+        return ["No trial is done yet."]
+    best = max(done, key=_mean)
+    said = [f"Best: {best.label}, with {_mean(best):.1f} % linear top-1."]
+    if single := [cell for cell in done if len(set(cell.axes.values())) == 1 and len(cell.axes) > 1]:
+        alone = max(single, key=_mean)
+        said.append(f"Best on the diagonal: {alone.label}, {_mean(alone):.1f} %; {_mean(best) - _mean(alone):+.1f} points from there to the best.")
+    for cell in measured.cells:
+        if cell.case and cell.mean is not None:
+            said.append(f"{cell.label.capitalize()}: {cell.mean:.1f} %; {_mean(best) - cell.mean:+.1f} points from there to the best.")
+    if (rank := measured.rank_correlation) is not None:
+        count = sum(cell.mean is not None and cell.paper is not None for cell in measured.grid)
+        said.append(f"Rank correlation with {measured.plan['reference']['label']} over {count} cells: {rank:.2f} (Spearman).")
+    if max(len(cell.values) for cell in measured.cells) == 1:
+        said.append("One seed a cell: this points to an answer, it is no verdict.")
+    return said
+
+
+def _mean(cell: Cell) -> float:
+    assert cell.mean is not None
+    return cell.mean
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return result
+
+
+def script_safe(spec: dict[str, Any]) -> str:
+    """JSON that no text in it can break out of a <script> element."""
+    text = json.dumps(spec, allow_nan=False, sort_keys=True)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@functools.cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script that sets window.vegaEmbed."""
+    return str(vl_convert.javascript_bundle(vl_version=_vegalite_version()))
+
+
+def _vegalite_version() -> str:
+    """`6.4` of Altair's `v6.4.1`."""
+    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])

@@ -1,0 +1,67 @@
+"""Running a plan on this machine: in a pool of processes, or in this one."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ablate.records.files import Results
+from ablate.run.plan import Plan
+from ablate.run.pool import Outcome, Pool, pick_device
+from ablate.run.progress import Progress
+
+
+def execute(
+    plan: Plan, results: Results, console: Console, workers: int | None, device: str, inline: bool
+) -> dict[str, Outcome]:
+    """Run the plan's trials that are to run; returns how each ended, by key.
+
+    On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
+    """
+    keys = [trial.key for trial in plan.to_run]
+    if inline:
+        return _inline(keys, plan, results, console, device)
+    size = min(workers or default_workers(device), len(keys))
+    threads = max(1, available_cores() // size)
+    outcomes: dict[str, Outcome] = {}
+    labels = {trial.key: trial.label for trial in plan.to_run}
+    with Pool(results, size, threads, device) as pool, Progress(console, labels, size) as progress:
+        for key, outcome in pool.run(keys, tick=lambda: progress.tick(pool.workers)):
+            outcomes[key] = outcome
+            progress.ended(key, outcome, read_result(results, key))
+    return outcomes
+
+
+def _inline(keys: list[str], plan: Plan, results: Results, console: Console, device: str) -> dict[str, Outcome]:
+    """One trial after another in this process, with all cores, so that a debugger can step in."""
+    from ablate.run.worker import run_trial
+
+    outcomes = {}
+    labels = {trial.key: trial.label for trial in plan.to_run}
+    with Progress(console, labels, 1) as progress:
+        for key in keys:
+            outcomes[key] = run_trial(results, key, "inline", pick_device(device), capture_output=False)
+            progress.ended(key, outcomes[key], read_result(results, key))
+    return outcomes
+
+
+def read_result(results: Results, key: str) -> Mapping[str, Any] | None:
+    """A trial's result, or None while it has none."""
+    path: Path = results.trial(key).result
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def available_cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_workers(device: str) -> int:
+    """One worker a GPU where the machine has some, one a core elsewhere."""
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
+    return gpus or available_cores()

@@ -1,0 +1,94 @@
+"""What a person sees while a study runs: a live display on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ablate.run.pool import Worker
+
+
+class Progress:
+    """Shows each worker's trial with epoch, loss and speed, and how long the whole will take."""
+
+    def __init__(self, console: Console, labels: Mapping[str, str], workers: int) -> None:
+        self._console = console
+        self._labels = labels
+        self._workers = workers
+        self._began = time.monotonic()
+        self._done = 0
+        self._width = max(map(len, labels.values()), default=0)
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def tick(self, workers: list[Worker]) -> None:
+        """Redraw."""
+        if self._live:
+            self._live.update(self._render(workers))
+
+    def ended(self, key: str, outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
+        """Print one line for a trial that ended."""
+        self._done += 1
+        count = f"{self._done:>{len(str(len(self._labels)))}}/{len(self._labels)}"
+        label = f"{self._labels[key]:<{self._width}}"
+        if result is not None:
+            told = f"top-1 {result['top1']:5.1f} %  {result['seconds']:4.0f} s"
+        else:
+            told = f"{outcome['state']}: {outcome.get('message') or outcome.get('cause')}"
+        left = self._remaining()
+        eta = f"  {_duration(left)} left" if left is not None and self._done < len(self._labels) else ""
+        self._console.print(Text(f"{count}  {label}  {told}{'' if self._live else eta}"), soft_wrap=True)
+
+    def _remaining(self, shares: float = 0.0) -> float | None:
+        """Seconds until the end at the pace so far; `shares` is what running trials have done."""
+        finished = self._done + shares
+        if finished < 0.5:
+            return None
+        return (time.monotonic() - self._began) / finished * (len(self._labels) - finished)
+
+    def _render(self, workers: list[Worker]) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(min_width=self._width, no_wrap=True)
+        table.add_column(min_width=12)
+        table.add_column(no_wrap=True)
+        busy = [worker for worker in workers if worker.key is not None]
+        for worker in busy:
+            bar = ProgressBar(total=1.0, completed=worker.share, width=12)
+            table.add_row(Text(self._labels[str(worker.key)]), bar, Text(_metrics(worker), style="dim"))
+        left = self._remaining(sum(worker.share for worker in busy))
+        total = Table.grid(padding=(0, 2))
+        width = min(30, max(10, self._console.width - 40))
+        bar = ProgressBar(total=len(self._labels), completed=self._done, width=width)
+        waiting = "" if busy else "starting"
+        eta = waiting or (f"{_duration(left)} left" if left is not None else "")
+        total.add_row(Text(f"{self._done} of {len(self._labels)} trials"), bar, Text(eta))
+        return Group(table, total)
+
+
+def _metrics(worker: Worker) -> str:
+    metrics = worker.metrics
+    if metrics.get("phase") != "pretrain":
+        return ""
+    told = f"epoch {metrics['epoch']}  loss {metrics['loss']:.2f}"
+    return f"{told}  {metrics['pairs_per_second']:,.0f} pairs/s" if "pairs_per_second" in metrics else told
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -1,0 +1,119 @@
+"""Running one trial and leaving its record: the same function in this process, in a pool, on a cluster."""
+
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from ablate.records.attempt import AttemptWriter
+from ablate.records.files import Results, write_json
+from ablate.records.provenance import provenance
+from ablate.run.failures import classify
+
+Report = Callable[[float, Mapping[str, Any]], None]
+"""Called with the share of the trial that is done and the last row of metrics."""
+
+
+def run_trial(
+    results: Results,
+    key: str,
+    place: str,
+    device: str = "cpu",
+    stopping: Callable[[], bool] = lambda: False,
+    report: Report = lambda share, metrics: None,
+    capture_output: bool = True,
+) -> dict[str, Any]:
+    """Run the trial whose trial.json lies under `key`, as a new attempt at `place`.
+
+    Returns how it ended: {"state": "done" | "failed" | "interrupted", "cause", "message"}. Nothing that the
+    trainer raises gets out; it is in the record.
+    """
+    folder = results.trial(key)
+    spec = json.loads(folder.trial.read_text(encoding="utf-8"))
+    writer = AttemptWriter(folder.new_attempt(place))
+    began = time.monotonic()
+    try:
+        write_json(writer.path / "env.json", provenance())
+        writer.event("started", place=place, host=platform.node(), pid=os.getpid(), device=device)
+        with _output_into(writer.path) if capture_output else nullcontext():
+            outcome, numbers = _train(spec, device, writer, stopping, report)
+        if outcome["state"] == "done":
+            seconds = time.monotonic() - began
+            result = {"key": key, "attempt": writer.path.name, "seconds": round(seconds, 3), **numbers}
+            write_json(folder.result, result)
+        writer.event("ended", **outcome)
+    except OSError as error:  # the record itself could not be written
+        failure = classify(error)
+        outcome = {"state": "failed", "cause": failure.cause, "message": failure.message}
+    finally:
+        writer.close()
+    return outcome
+
+
+def _train(
+    spec: dict[str, Any], device: str, writer: AttemptWriter, stopping: Callable[[], bool], report: Report
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The outcome, and the trainer's numbers when it is done."""
+    from ablate.simclr.context import Interrupted
+
+    try:
+        module, _, function = spec["trainer"].partition(":")
+        train = getattr(importlib.import_module(module), function)
+        config = importlib.import_module("ablate.simclr.config").Config.model_validate(spec["config"])
+        numbers = train(config, _RecordingContext(device, writer, stopping, report))
+    except Interrupted:
+        return {"state": "interrupted", "cause": "stopped", "message": "stopped before its end"}, {}
+    except Exception as error:
+        traceback.print_exc()
+        failure = classify(error)
+        return {"state": "failed", "cause": failure.cause, "message": failure.message}, {}
+    return {"state": "done"}, numbers
+
+
+class _RecordingContext:
+    """The trainer's context that writes metrics into the attempt and passes progress on."""
+
+    def __init__(self, device: str, writer: AttemptWriter, stopping: Callable[[], bool], report: Report) -> None:
+        import torch
+
+        self.device = torch.device(device)
+        self.stopping = stopping
+        self._writer = writer
+        self._report = report
+        self._last: Mapping[str, Any] = {}
+        self._share = 0.0
+
+    def log(self, metrics: Mapping[str, float | int | str]) -> None:
+        """Write one row of metrics as it comes."""
+        self._writer.metrics(metrics)
+        self._last = metrics
+        self._report(self._share, metrics)
+
+    def progress(self, done: float, total: float) -> None:
+        """Pass on how far the pretraining is."""
+        self._share = done / total
+        self._report(self._share, self._last)
+
+
+@contextmanager
+def _output_into(attempt: Path) -> Iterator[None]:
+    """Whatever is printed, by Python or below it, goes into the attempt's `stdout` and `stderr`."""
+    sys.stdout.flush(), sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    files = [os.open(attempt / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in ("stdout", "stderr")]
+    os.dup2(files[0], 1), os.dup2(files[1], 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        for descriptor, stream in zip(kept, (1, 2), strict=True):
+            os.dup2(descriptor, stream)
+        for descriptor in (*kept, *files):
+            os.close(descriptor)

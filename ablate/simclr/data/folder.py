@@ -1,0 +1,53 @@
+"""Any image folder of the form train/<class>/* and test/<class>/*, decoded with Pillow."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablate.simclr import config
+from ablate.simclr.data.listing import class_names, image_paths
+
+def read(data: config.Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Decode one split: uint8 (N, 3, size, size) and class indices int64 (N,).
+
+    Images are brought to `image_size` by their shorter side (bicubic) and cut to the centre square. When
+    fewer than all are asked for, the same share of every class is drawn, always the same files.
+    """
+    if data.root is None:
+        raise ValueError("data.name = 'folder' needs data.root")
+    count = data.train_images if split == "train" else data.test_images
+    paths, labels = [], []
+    names = class_names(data.root, split)
+    for label, name in enumerate(names):
+        of_class = image_paths(data.root, split, name)
+        quota = len(of_class) if count is None else min(len(of_class), _quota(count, len(names), label))
+        chosen = np.random.default_rng([0, label]).permutation(len(of_class))[:quota]
+        paths += [of_class[index] for index in sorted(chosen)]
+        labels += [label] * quota
+    images = np.empty((len(paths), 3, data.image_size, data.image_size), np.uint8)
+
+    def decode(index: int) -> None:
+        images[index] = _decode(paths[index], data.image_size)
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        list(pool.map(decode, range(len(paths)), chunksize=64))
+    return images, np.array(labels, np.int64)
+
+
+def _quota(count: int, classes: int, label: int) -> int:
+    return count // classes + (label < count % classes)
+
+
+def _decode(path: Path, size: int) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (size, size))
+            fitted = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    return np.asarray(fitted).transpose(2, 0, 1)

@@ -1,0 +1,45 @@
+"""What lies in an image folder, by names and sizes: no decoding, no torch."""
+
+import hashlib
+import os
+from pathlib import Path
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+
+
+def fingerprint(root: Path) -> str:
+    """SHA-256 over the names and sizes of all images below `root`: says which data a trial saw.
+
+    Raises ValueError or OSError, with the path, when the folder is not as it should be.
+    """
+    digest = hashlib.sha256()
+    for split in ("train", "test"):
+        for name in class_names(root, split):
+            digest.update(f"{split}/{name}\n".encode())
+            for path in image_paths(root, split, name):
+                digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def class_names(root: Path, split: str) -> list[str]:
+    """The class folders of a split, sorted; those of the test split must be those of the training split."""
+    directory = root / split
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a folder; expected {root}/train/<class>/* and {root}/test/<class>/*")
+    names = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+    if len(names) < 2:
+        raise ValueError(f"{directory} has {len(names)} class folders; linear evaluation needs at least 2")
+    if split == "test" and names != (expected := class_names(root, "train")):
+        differing = sorted(set(names) ^ set(expected))
+        raise ValueError(f"{root}: train/ and test/ differ in the classes {', '.join(differing[:5])}")
+    return names
+
+
+def image_paths(root: Path, split: str, name: str) -> list[Path]:
+    """The image files of one class, sorted by name; there must be one."""
+    directory = root / split / name
+    with os.scandir(directory) as entries:
+        names = sorted(entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in _SUFFIXES)
+    if not names:
+        raise ValueError(f"{directory} has no image ({' '.join(sorted(_SUFFIXES))})")
+    return [directory / name for name in names]

@@ -1,0 +1,58 @@
+"""LARS as the authors' first release computes it, and AdamW."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ablate.simclr import config
+
+
+class LARS(torch.optim.Optimizer):
+    """Layer-wise adaptive rate scaling (You et al. 2017), in the order of google-research/simclr.
+
+    For a weight w of two dimensions or more: g += weight_decay w; trust = eta |w| / |g|, or 1 where either
+    norm is 0; v = momentum v + lr trust g; w -= v. Biases and batch norm's parameters, of one dimension,
+    have no weight decay and a trust of 1.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.9,
+        eta: float = 0.001,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "eta": eta})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, group)
+
+    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
+        gradient, rate = weight.grad, torch.as_tensor(group["lr"], device=weight.device)
+        if weight.ndim > 1:
+            gradient = gradient + group["weight_decay"] * weight
+            weight_norm, gradient_norm = weight.norm(), gradient.norm()
+            adapted = (weight_norm > 0) & (gradient_norm > 0)
+            rate = rate * torch.where(adapted, group["eta"] * weight_norm / gradient_norm, 1.0)
+        state = self.state[weight]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(weight)
+        state["velocity"].mul_(group["momentum"]).add_(rate * gradient)
+        weight.sub_(state["velocity"])
+
+
+def make_optimizer(settings: config.Optimizer, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:
+    """The optimizer over all parameters of `modules` that learn; its rate is set at every step."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    if settings.name == "lars":
+        return LARS(parameters, lr=0.0, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=settings.weight_decay)
+

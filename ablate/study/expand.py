@@ -1,0 +1,247 @@
+"""Axes to cells to trials, in a stable order: pure, and without torch."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from ablate.errors import Place, Problem, UserError, nearest
+from ablate.simclr.config import RECIPE_VERSION, Config
+from ablate.study.identity import digest, identity, pretrain_key, trial_key
+from ablate.study.load import LoadedProfile, LoadedStudy, problem
+from ablate.study.schema import Axis, Scalar, Study
+
+TRAINER = "ablate.simclr.trainer:train"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell with one seed, every setting resolved."""
+
+    axes: dict[str, Scalar]
+    """The cell's value on each axis; empty for a case."""
+    case: str | None
+    seed: int
+    config: Config
+    key: str
+    pretrain_key: str
+
+    @property
+    def label(self) -> str:
+        """What people call it: `first=crop second=color seed=0`."""
+        cell = [f"{name}={value}" for name, value in self.axes.items()] or [str(self.case)]
+        return " ".join([*cell, f"seed={self.seed}"])
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All trials of a study at a profile."""
+
+    axes: dict[str, Axis]
+    trials: tuple[Trial, ...]
+    design: str
+    """Digest of everything but seeds: trials of one design may stand in one table."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Settings from one source; later layers win."""
+
+    settings: dict[str, Any]
+    place: Callable[[tuple[str | int, ...]], Place | None]
+
+
+def expand(
+    loaded: LoadedStudy,
+    profile: LoadedProfile,
+    overrides: Mapping[str, Any] | None = None,
+    seeds: Iterable[int] | None = None,
+    only: Mapping[str, Iterable[str]] | None = None,
+    fingerprint: Callable[[Path], str] | None = None,
+) -> Expansion:
+    """The trials of a study, seeds within cells, cells in the order of the axes, cases last.
+
+    overrides: dotted settings that win over both files (`--set`). only: axis name -> values to keep, as
+    text; cases are kept where `only` names them under `case`, or names nothing. fingerprint: says what
+    lies in a data folder; without it, folders are not looked into and their trials have no true key.
+
+    Raises UserError with every setting that is unknown or out of range.
+    """
+    study = loaded.study
+    changes = study.profile.get(profile.name)
+    axes = {
+        name: axis.model_copy(update={"values": changes.axes[name]}) if changes and name in changes.axes else axis
+        for name, axis in study.axes.items()
+    }
+    _check_overrides(overrides or {}, axes)
+    layers = [
+        _Layer(profile.profile.base, lambda key: profile.source.place(("base", *key))),
+        _Layer(study.base, lambda key: loaded.source.place(("base", *key))),
+    ]
+    if changes:
+        layers.append(_Layer(changes.base, lambda key: loaded.source.place(("profile", profile.name, "base", *key))))
+    layers.append(_Layer(_nested(overrides or {}), lambda key: None))
+
+    wanted = _wanted(study, axes, only or {})
+    cells = [cell for cell in _cells(study, axes, loaded) if wanted(cell)]
+    seeds = list(seeds) if seeds is not None else _seeds(changes.seeds if changes and changes.seeds else study.seeds)
+    resolve = _Resolver(layers, fingerprint)
+    trials = []
+    for cell in cells:
+        for seed in seeds:
+            config = resolve(cell, seed)
+            keys = (function(config, TRAINER, RECIPE_VERSION) for function in (trial_key, pretrain_key))
+            trials.append(Trial(cell.axes, cell.case, seed, config, *keys))
+    varied = {name: axis.model_dump(mode="json") for name, axis in axes.items()}
+    base = identity(resolve(_Cell({}, None, []), 0))
+    cases = [case.model_dump(mode="json") for case in study.cases]
+    design = digest({"base": base, "axes": varied, "cases": cases, "recipe_version": RECIPE_VERSION})
+    return Expansion(axes, tuple(trials), design)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    axes: dict[str, Scalar]
+    case: str | None
+    layers: list[_Layer]
+
+
+def _cells(study: Study, axes: dict[str, Axis], loaded: LoadedStudy) -> list[_Cell]:
+    cells = []
+    for values in itertools.product(*(axis.values for axis in axes.values())):
+        point = dict(zip(axes, values, strict=True))
+        layers = []
+        for name, value in point.items():
+            place = loaded.source.place(("axes", name))
+            layers.append(_Layer(_nested({axes[name].setting: value}), lambda key, place=place: place))
+        cells.append(_Cell(point, None, layers))
+    for number, case in enumerate(study.cases):
+        layer = _Layer(case.set, lambda key, number=number: loaded.source.place(("cases", number, "set", *key)))
+        cells.append(_Cell({}, case.name, [layer]))
+    return cells
+
+
+def _seeds(seeds: int | list[int]) -> list[int]:
+    return list(range(seeds)) if isinstance(seeds, int) else seeds
+
+
+class _Resolver:
+    """Merges layers over the trainer's defaults, and tells which layer a mistake came from."""
+
+    def __init__(self, layers: list[_Layer], fingerprint: Callable[[Path], str] | None) -> None:
+        self._layers = layers
+        self._fingerprint = fingerprint
+        self._fingerprints: dict[Path, str] = {}
+
+    def __call__(self, cell: _Cell, seed: int) -> Config:
+        layers = [*self._layers, *cell.layers]
+        settings: dict[str, Any] = {}
+        for layer in layers:
+            settings = _merged(settings, layer.settings)
+        try:
+            config = Config.model_validate(_numbered_lists({**settings, "seed": seed}))
+        except pydantic.ValidationError as error:
+            raise UserError(*(_problem(detail, layers) for detail in error.errors())) from error
+        if config.data.name != "folder" or self._fingerprint is None:
+            return config
+        data = config.data.model_copy(update={"fingerprint": self._fingerprint_of(config, layers)})
+        return config.model_copy(update={"data": data})
+
+    def _fingerprint_of(self, config: Config, layers: list[_Layer]) -> str:
+        assert self._fingerprint is not None
+        root = config.data.root
+        if root is None:
+            place = _place(("data", "name"), layers)
+            raise UserError("data.root is not set: which folder?", place=place, help="add --set data.root=DIR")
+        if root not in self._fingerprints:
+            try:
+                self._fingerprints[root] = self._fingerprint(root)
+            except (OSError, ValueError) as error:
+                raise UserError(f"data.root: {error}", place=_place(("data", "root"), layers)) from error
+        return self._fingerprints[root]
+
+
+def _problem(detail: Any, layers: list[_Layer]) -> Problem:
+    """A mistake in the merged settings, with the place of the layer that set it."""
+    key: tuple[str | int, ...] = tuple(detail["loc"])
+    if detail["type"] == "value_error" and ((named := str(detail["ctx"]["error"]).split()[0]).replace(".", "").replace("_", "").isalpha()):
+        key = tuple(named.split("."))
+    return problem(detail, Config, _place(key, layers))
+
+
+def _place(key: tuple[str | int, ...], layers: list[_Layer]) -> Place | None:
+    for layer in reversed(layers):
+        at: Any = layer.settings
+        for part in key:
+            at = at.get(str(part)) if isinstance(at, dict) else None
+        if at is not None:
+            return layer.place(key)
+    return None
+
+
+def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": 1} -> {"a": {"b": 1}}."""
+    nested: dict[str, Any] = {}
+    for path, value in dotted.items():
+        *parents, leaf = path.split(".")
+        at = nested
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        at[leaf] = value
+    return nested
+
+
+def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        inner = result.get(key)
+        result[key] = _merged(inner if isinstance(inner, dict) else {}, value) if isinstance(value, dict) else value
+    return result
+
+
+def _numbered_lists(value: Any) -> Any:
+    """{"0": a, "1": b} -> [a, b]: how axes set the items of a list."""
+    if not isinstance(value, dict):
+        return value
+    if value and all(key.isdigit() for key in value):
+        return [_numbered_lists(value[key]) for key in sorted(value, key=int)]
+    return {key: _numbered_lists(inner) for key, inner in value.items()}
+
+
+def _check_overrides(overrides: Mapping[str, Any], axes: dict[str, Axis]) -> None:
+    for path in overrides:
+        for name, axis in axes.items():
+            if axis.setting == path or axis.setting.startswith(f"{path}.") or path == "seed":
+                what = "seeds" if path == "seed" else f"the axis '{name}'"
+                instead = "--seeds" if path == "seed" else f"--only {name}=VALUE"
+                raise UserError(f"--set {path}=...: {what} of the study would replace it", help=f"use {instead}")
+
+
+def _wanted(study: Study, axes: dict[str, Axis], only: Mapping[str, Iterable[str]]) -> Callable[[_Cell], bool]:
+    choices = {name: [_text(value) for value in axis.values] for name, axis in axes.items()}
+    choices["case"] = [case.name for case in study.cases]
+    chosen = {name: set(values) for name, values in only.items()}
+    for name, values in chosen.items():
+        if name not in choices:
+            raise UserError(f"--only {name}=...: unknown axis{nearest(name, choices)}", help=f"axes are: {', '.join(choices)}")
+        for value in sorted(values - set(choices[name])):
+            valid = choices[name]
+            raise UserError(f"--only {name}={value}: unknown value{nearest(value, valid)}", help=f"values are: {', '.join(valid)}")
+
+    def wanted(cell: _Cell) -> bool:
+        if cell.case is not None:
+            return cell.case in chosen["case"] if "case" in chosen else not chosen
+        on_axes = {name: values for name, values in chosen.items() if name != "case"}
+        if "case" in chosen and not on_axes:
+            return False
+        return all(_text(cell.axes[name]) in values for name, values in on_axes.items())
+
+    return wanted
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
