@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,10 +25,14 @@ StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, o
 def run(
     study: StudyName,
     profile: Annotated[str, typer.Option(metavar="NAME", help="The scale to run at: embedded, small.")] = "embedded",
-    only: Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="Run these cells only: first=crop,color.")] = [],
+    only: Annotated[
+        list[str], typer.Option(metavar="AXIS=VALUES", help="Run these cells only: first=crop,color.")
+    ] = [],
     set: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")] = [],
     seeds: Annotated[int | None, typer.Option(min=1, metavar="N", help="Train every cell with N seeds.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     inline: Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")] = False,
     results: ResultsFolder = Path("results"),

@@ -1,6 +1,7 @@
 """Reading the published numbers."""
 
 import csv
+import io
 from importlib import resources
 
 from ablate.errors import UserError, nearest
@@ -18,6 +19,7 @@ def published(table: str) -> list[Row]:
     file = folder / f"{table}.csv"
     if not file.is_file():
         known = sorted(entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv"))
-        raise UserError(f"the paper has no table '{table}'{nearest(table, known)}", help=f"tables are: {', '.join(known)}")
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+        raise UserError(
+            f"the paper has no table '{table}'{nearest(table, known)}", help=f"tables are: {', '.join(known)}"
+        )
+    return list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))

@@ -34,10 +34,10 @@ def _print_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*map(Text, names), box=None, header_style="bold", pad_edge=False)
+    table = Table(*names, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(Text(_text(value)) for value in row))
-    for index, name in enumerate(names):
+    for index in range(len(names)):
         if all(isinstance(row[index], (int, float)) for row in rows):
             table.columns[index].justify = "right"
     Console(highlight=False).print(table)

@@ -72,7 +72,10 @@ def _trial_signatures(results: Results) -> dict[str, str]:
     for folder in _entries(results.trials):
         times = []
         for attempt in sorted(_entries(folder / "attempts")):
-            times += [attempt.name, *(_stamp(attempt / name) for name in ("events.jsonl", "metrics.jsonl", "heartbeat"))]
+            times += [
+                attempt.name,
+                *(_stamp(attempt / name) for name in ("events.jsonl", "metrics.jsonl", "heartbeat")),
+            ]
         signatures[folder.name] = " ".join([_stamp(folder / "trial.json"), _stamp(folder / "result.json"), *times])
     return signatures
 
@@ -143,7 +146,9 @@ def _update(
         attempts += its_attempts
     _insert(connection, "trials", trials)
     _insert(connection, "attempts", attempts)
-    _insert_metrics(connection, [path for key in present for path in results.trial(key).attempts.glob("*/metrics.jsonl")])
+    _insert_metrics(
+        connection, [path for key in present for path in results.trial(key).attempts.glob("*/metrics.jsonl")]
+    )
     for name in outdated:
         if name.startswith("study "):
             _replace_study(connection, results, name.removeprefix("study "))
@@ -198,7 +203,9 @@ def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, stud
         for position, trial in enumerate(planned_trials(current)):
             rows.append({"study": study, "profile": profile, "position": position, **trial})
     _insert(connection, "cells", rows)
-    columns = "".join(f"""(axes ->> '$."{name}"')::{_sql_type(values)} AS "{name}", """ for name, values in axes.items())
+    columns = "".join(
+        f"""(axes ->> '$."{name}"')::{_sql_type(values)} AS "{name}", """ for name, values in axes.items()
+    )
     connection.execute(
         f"""CREATE OR REPLACE VIEW "{study}" AS
         SELECT study, profile, "case", {columns} cells.seed, key, coalesce(state, 'new') AS state, top1, loss, seconds

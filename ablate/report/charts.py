@@ -34,7 +34,10 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
         {down: cell.axes[down], across: cell.axes[across], "value": value, "seeds": len(cell.values)}
         for cell, value in zip(measured.grid, values, strict=True)
     ]
-    orders = {axis["name"]: [v for v in axis["values"] if any(r[axis["name"]] == v for r in rows)] for axis in measured.plan["axes"]}
+    orders = {
+        axis["name"]: [v for v in axis["values"] if any(r[axis["name"]] == v for r in rows)]
+        for axis in measured.plan["axes"]
+    }
     known = [value for value in values if value is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
@@ -47,15 +50,25 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
     scale = alt.Scale(scheme="viridis", domain=[low, high] if high > low else [low - 1, low + 1])
     middle = low + 0.6 * (high - low)
     squares = base.mark_rect(stroke="white", strokeWidth=1).encode(
-        color=alt.Color("value:Q", scale=scale, title=None, legend=alt.Legend(gradientLength=len(orders[down]) * _CELL, format=".0f"))
+        color=alt.Color(
+            "value:Q",
+            scale=scale,
+            title=None,
+            legend=alt.Legend(gradientLength=len(orders[down]) * _CELL, format=".0f"),
+        )
     )
     numbers = base.transform_filter("isValid(datum.value)").mark_text(fontSize=13).encode(
         text=alt.Text("value:Q", format=".1f"),
         color=alt.condition(f"datum.value > {middle}", alt.value("black"), alt.value("white")),
     )  # fmt: skip
-    missing = base.transform_filter("!isValid(datum.value)").mark_text(fontSize=13, color="#767676").encode(text=alt.value("–"))
+    missing = (
+        base.transform_filter("!isValid(datum.value)")
+        .mark_text(fontSize=13, color="#767676")
+        .encode(text=alt.value("-"))
+    )
     size = {"width": len(orders[across]) * _CELL, "height": len(orders[down]) * _CELL}
-    return _styled(alt.layer(squares, numbers, missing).properties(title=title, **size))
+    chart: alt.LayerChart = _styled(alt.layer(squares, numbers, missing).properties(title=title, **size))
+    return chart
 
 
 def bars(cells: Sequence[Cell], values: Sequence[float | None], title: str) -> alt.Chart:
@@ -66,7 +79,8 @@ def bars(cells: Sequence[Cell], values: Sequence[float | None], title: str) -> a
         y=alt.Y("cell:N", sort=[cell.label for cell in cells], title=None),
         tooltip=["cell:N", alt.Tooltip("value:Q", title=title, format=".1f")],
     )  # fmt: skip
-    return _styled(chart.properties(title=title, width=360))
+    styled: alt.Chart = _styled(chart.properties(title=title, width=360))
+    return styled
 
 
 def _styled(chart: Any) -> Any:

@@ -106,7 +106,7 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
     axes = [axis["name"] for axis in plan["axes"]]
     with open_store(results) as store:
         rows = store.execute(
-            f"""SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), top1, loss, seconds, message, attempt
+            """SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), top1, loss, seconds, message, attempt
             FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
             [name, profile],
         ).fetchall()

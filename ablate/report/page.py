@@ -40,7 +40,9 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
 def render(measured: Measured, drawn: list[dict[str, Any]], records: str) -> str:
     """The page's HTML; `records` is where the trials' folders lie, as seen from the page."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (resources.files("ablate.report") / "templates" / name).read_text("utf-8")),
+        loader=jinja2.FunctionLoader(
+            lambda name: (resources.files("ablate.report") / "templates" / name).read_text("utf-8")
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -65,15 +67,17 @@ def findings(measured: Measured) -> list[str]:
         return ["No trial is done yet."]
     best = max(done, key=_mean)
     said = [f"Best: {best.label}, with {_mean(best):.1f} % linear top-1."]
-    if single := [cell for cell in done if len(set(cell.axes.values())) == 1 and len(cell.axes) > 1]:
+    others = [(cell.label.capitalize(), cell) for cell in measured.cells if cell.case and cell.mean is not None]
+    if single := [cell for cell in done if len(cell.axes) > 1 and len(set(cell.axes.values())) == 1]:
         alone = max(single, key=_mean)
-        said.append(f"Best on the diagonal: {alone.label}, {_mean(alone):.1f} %; {_mean(best) - _mean(alone):+.1f} points from there to the best.")
-    for cell in measured.cells:
-        if cell.case and cell.mean is not None:
-            said.append(f"{cell.label.capitalize()}: {cell.mean:.1f} %; {_mean(best) - cell.mean:+.1f} points from there to the best.")
+        others.insert(0, (f"Best on the diagonal: {alone.label}", alone))
+    for label, cell in others:
+        said.append(f"{label}: {_mean(cell):.1f} %, {_mean(best) - _mean(cell):.1f} points below the best.")
     if (rank := measured.rank_correlation) is not None:
         count = sum(cell.mean is not None and cell.paper is not None for cell in measured.grid)
-        said.append(f"Rank correlation with {measured.plan['reference']['label']} over {count} cells: {rank:.2f} (Spearman).")
+        said.append(
+            f"Rank correlation with {measured.plan['reference']['label']} over {count} cells: {rank:.2f} (Spearman)."
+        )
     if max(len(cell.values) for cell in measured.cells) == 1:
         said.append("One seed a cell: this points to an answer, it is no verdict.")
     return said
@@ -101,7 +105,8 @@ def script_safe(spec: dict[str, Any]) -> str:
 @functools.cache
 def _bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script that sets window.vegaEmbed."""
-    return str(vl_convert.javascript_bundle(vl_version=_vegalite_version()))
+    bundle: str = vl_convert.javascript_bundle(vl_version=_vegalite_version())  # type: ignore[call-arg]
+    return bundle
 
 
 def _vegalite_version() -> str:

@@ -31,7 +31,7 @@ def run_study(
     results: Results,
 ) -> "FinishedRun":
     """Run a study as the command line asks; on Ctrl-C the process ends with exit code 130."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     chosen = parse_only(only)
     overrides = parse_settings(settings)
     plan = make_plan(study, profile, results, overrides, range(seeds) if seeds else None, chosen)
@@ -101,11 +101,12 @@ def _headline(plan: Plan) -> str:
     cells = len({(tuple(trial.axes.values()), trial.case) for trial in plan.expansion.trials})
     seeds = len({trial.seed for trial in plan.expansion.trials})
     total = f"{len(plan.expansion.trials)} trials ({_plural(cells, 'cell')}, {_plural(seeds, 'seed')})"
-    states = ", ".join(f"{counts[state]} {state}" for state in ("done", "running", "failed", "interrupted", "new") if counts[state])
+    states = ", ".join(
+        f"{counts[state]} {state}" for state in ("done", "running", "failed", "interrupted", "new") if counts[state]
+    )
     todo = f"training {len(plan.to_run)}" if plan.to_run else "nothing to train"
     return f"{plan.loaded.study.title} [{plan.profile}]: {total}; {states}; {todo}"
 
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-

@@ -56,8 +56,14 @@ class Pool:
             for worker in self.workers:
                 if worker.key is None and waiting:
                     self._give(worker, waiting.popleft())
-            handles = {handle: worker for worker in self.workers for handle in (worker.connection, worker.process.sentinel)}
-            ready = {id(worker): worker for handle in wait(list(handles), timeout=_REPORT_SECONDS) if (worker := handles[handle])}
+            handles: dict[Any, Worker] = {
+                handle: worker for worker in self.workers for handle in (worker.connection, worker.process.sentinel)
+            }
+            ready = {
+                id(worker): worker
+                for handle in wait(list(handles), timeout=_REPORT_SECONDS)
+                if (worker := handles[handle])
+            }
             for worker in ready.values():
                 key = worker.key
                 outcome = self._hear(worker)

@@ -37,7 +37,11 @@ class Console:
 
     def log(self, metrics: Mapping[str, float | int | str]) -> None:
         """Print one row."""
-        print("  ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in metrics.items()))
+        print(
+            "  ".join(
+                f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in metrics.items()
+            )
+        )
 
     def progress(self, done: float, total: float) -> None:
         """Nothing: rows come once an epoch."""

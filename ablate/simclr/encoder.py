@@ -1,5 +1,7 @@
 """The encoder f: residual networks made of torchvision's blocks, without a classifier (section 2.1)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ from ablate.simclr.vision import torchvision
 
 BasicBlock, Bottleneck = torchvision.models.resnet.BasicBlock, torchvision.models.resnet.Bottleneck
 
-_LAYERS: dict[str, tuple[type[nn.Module], tuple[int, ...], int]] = {
+_LAYERS: dict[str, tuple[type[Any], tuple[int, ...], int]] = {
     # name: (block, blocks per stage, channels of the first stage)
     "resnet8": (BasicBlock, (1, 1, 1), 16),
     "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
@@ -41,7 +43,7 @@ class ResNet(nn.Module):
             self.stages.append(name)
         self.apply(_initialize)
 
-    def _stage(self, block: type[nn.Module], channels: int, blocks: int, stride: int) -> nn.Sequential:
+    def _stage(self, block: type[Any], channels: int, blocks: int, stride: int) -> nn.Sequential:
         layers = []
         for index in range(blocks):
             stride = stride if index == 0 else 1
@@ -53,7 +55,8 @@ class ResNet(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        """Compute h."""
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for stage in self.stages:
             x = self.get_submodule(stage)(x)
         return x.mean(dim=(2, 3))  # (B, dimension)

@@ -6,7 +6,7 @@ from ablate.simclr import config
 
 
 def projection_head(settings: config.Head, dimension: int) -> nn.Module:
-    """g for representations of length `dimension`: (B, dimension) -> (B, output_dimension).
+    """G for representations of length `dimension`: (B, dimension) -> (B, output_dimension).
 
     Dense layers have no bias and are followed by batch norm; the last batch norm has no shift (beta).
     """

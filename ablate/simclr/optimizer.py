@@ -33,10 +33,10 @@ class LARS(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._update(weight, group)
+                    self._update(weight, weight.grad, group)
 
-    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
-        gradient, rate = weight.grad, torch.as_tensor(group["lr"], device=weight.device)
+    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        rate = torch.as_tensor(group["lr"], device=weight.device)
         if weight.ndim > 1:
             gradient = gradient + group["weight_decay"] * weight
             weight_norm, gradient_norm = weight.norm(), gradient.norm()
@@ -54,5 +54,4 @@ def make_optimizer(settings: config.Optimizer, modules: Iterable[nn.Module]) -> 
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     if settings.name == "lars":
         return LARS(parameters, lr=0.0, weight_decay=settings.weight_decay)
-    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=settings.weight_decay)
-
+    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=settings.weight_decay, fused=True)

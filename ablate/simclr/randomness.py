@@ -14,9 +14,7 @@ _PURPOSES = ("order", "augment", "classifier")
 _GOLDEN, _FIRST, _SECOND = -1640531527, -2048144789, -1028477387  # murmur3's constants as signed 32 bits
 
 
-def generator(
-    seed: int, purpose: Literal["order", "augment", "classifier"], index: int
-) -> np.random.Generator:
+def generator(seed: int, purpose: Literal["order", "augment", "classifier"], index: int) -> np.random.Generator:
     """The generator of one step or epoch (`index`) for one purpose."""
     return np.random.default_rng([seed, _PURPOSES.index(purpose), index])
 

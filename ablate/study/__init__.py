@@ -1,0 +1,1 @@
+"""What is varied: study files, their expansion into trials, and what makes two trials the same."""

@@ -12,7 +12,7 @@ import pydantic
 from ablate.errors import Place, Problem, UserError, nearest
 from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.study.identity import digest, identity, pretrain_key, trial_key
-from ablate.study.load import LoadedProfile, LoadedStudy, problem
+from ablate.study.load import LoadedProfile, LoadedStudy, Source, problem
 from ablate.study.schema import Axis, Scalar, Study
 
 TRAINER = "ablate.simclr.trainer:train"
@@ -49,10 +49,17 @@ class Expansion:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Settings from one source; later layers win."""
+    """Settings from one source, below the key `prefix` of its file; later layers win."""
 
     settings: dict[str, Any]
-    place: Callable[[tuple[str | int, ...]], Place | None]
+    source: Source | None = None
+    prefix: tuple[str | int, ...] = ()
+    exact: bool = False
+    """Whether `prefix` itself is the place of every setting, as it is for an axis."""
+
+    def place(self, key: tuple[str | int, ...]) -> Place | None:
+        """Where a setting of this layer stands; nowhere when it came from the command line."""
+        return self.source.place(self.prefix if self.exact else (*self.prefix, *key)) if self.source else None
 
 
 def expand(
@@ -79,13 +86,11 @@ def expand(
     }
     _check_overrides(overrides or {}, axes)
     layers = [
-        _Layer(profile.profile.base, lambda key: profile.source.place(("base", *key))),
-        _Layer(study.base, lambda key: loaded.source.place(("base", *key))),
+        _Layer(profile.profile.base, profile.source, ("base",)),
+        _Layer(study.base, loaded.source, ("base",)),
+        _Layer(changes.base if changes else {}, loaded.source, ("profile", profile.name, "base")),
+        _Layer(_nested(overrides or {})),
     ]
-    if changes:
-        layers.append(_Layer(changes.base, lambda key: loaded.source.place(("profile", profile.name, "base", *key))))
-    layers.append(_Layer(_nested(overrides or {}), lambda key: None))
-
     wanted = _wanted(study, axes, only or {})
     cells = [cell for cell in _cells(study, axes, loaded) if wanted(cell)]
     seeds = list(seeds) if seeds is not None else _seeds(changes.seeds if changes and changes.seeds else study.seeds)
@@ -114,14 +119,13 @@ def _cells(study: Study, axes: dict[str, Axis], loaded: LoadedStudy) -> list[_Ce
     cells = []
     for values in itertools.product(*(axis.values for axis in axes.values())):
         point = dict(zip(axes, values, strict=True))
-        layers = []
-        for name, value in point.items():
-            place = loaded.source.place(("axes", name))
-            layers.append(_Layer(_nested({axes[name].setting: value}), lambda key, place=place: place))
+        layers = [
+            _Layer(_nested({axes[name].setting: value}), loaded.source, ("axes", name), exact=True)
+            for name, value in point.items()
+        ]
         cells.append(_Cell(point, None, layers))
     for number, case in enumerate(study.cases):
-        layer = _Layer(case.set, lambda key, number=number: loaded.source.place(("cases", number, "set", *key)))
-        cells.append(_Cell({}, case.name, [layer]))
+        cells.append(_Cell({}, case.name, [_Layer(case.set, loaded.source, ("cases", number, "set"))]))
     return cells
 
 
@@ -168,7 +172,9 @@ class _Resolver:
 def _problem(detail: Any, layers: list[_Layer]) -> Problem:
     """A mistake in the merged settings, with the place of the layer that set it."""
     key: tuple[str | int, ...] = tuple(detail["loc"])
-    if detail["type"] == "value_error" and ((named := str(detail["ctx"]["error"]).split()[0]).replace(".", "").replace("_", "").isalpha()):
+    if detail["type"] == "value_error" and (
+        (named := str(detail["ctx"]["error"]).split()[0]).replace(".", "").replace("_", "").isalpha()
+    ):
         key = tuple(named.split("."))
     return problem(detail, Config, _place(key, layers))
 
@@ -227,10 +233,14 @@ def _wanted(study: Study, axes: dict[str, Axis], only: Mapping[str, Iterable[str
     chosen = {name: set(values) for name, values in only.items()}
     for name, values in chosen.items():
         if name not in choices:
-            raise UserError(f"--only {name}=...: unknown axis{nearest(name, choices)}", help=f"axes are: {', '.join(choices)}")
+            raise UserError(
+                f"--only {name}=...: unknown axis{nearest(name, choices)}", help=f"axes are: {', '.join(choices)}"
+            )
         for value in sorted(values - set(choices[name])):
             valid = choices[name]
-            raise UserError(f"--only {name}={value}: unknown value{nearest(value, valid)}", help=f"values are: {', '.join(valid)}")
+            raise UserError(
+                f"--only {name}={value}: unknown value{nearest(value, valid)}", help=f"values are: {', '.join(valid)}"
+            )
 
     def wanted(cell: _Cell) -> bool:
         if cell.case is not None:

@@ -1,0 +1,1 @@
+"""The paper's augmentations as batched tensor programs with per-image parameters."""

@@ -18,7 +18,8 @@ _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, the weights of Pillow and torchvi
 def grayscale(images: Tensor) -> Tensor:
     """The luminance, (B, 1, H, W)."""
     red, green, blue = images.split(1, dim=1)
-    return (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
+    gray: Tensor = (_LUMA[0] * red).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
+    return gray
 
 
 def add_brightness(images: Tensor, delta: Tensor) -> None:
@@ -35,12 +36,14 @@ def adjust_contrast(images: Tensor, factor: Tensor) -> None:
     """Blends with the mean luminance; factor 1 changes nothing (torchvision's adjust_contrast)."""
     means = images.mean(dim=(2, 3))  # (B, 3); the mean luminance is the luminance of the means
     mean = _LUMA[0] * means[:, 0] + _LUMA[1] * means[:, 1] + _LUMA[2] * means[:, 2]
-    torch.lerp(_per_image(mean), images, _per_image(factor), out=images).clamp_(0, 1)
+    images.mul_(_per_image(factor)).add_(_per_image((1 - factor) * mean)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> None:
     """Blends with the grayscale image; factor 1 changes nothing (torchvision's adjust_saturation)."""
-    torch.lerp(grayscale(images), images, _per_image(factor), out=images).clamp_(0, 1)
+    weight = _per_image(factor)
+    gray = grayscale(images).mul_(1 - weight)
+    images.mul_(weight).add_(gray).clamp_(0, 1)
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> None:

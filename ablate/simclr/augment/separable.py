@@ -65,9 +65,7 @@ def _bilinear(distance: Tensor) -> Tensor:
 def _bicubic(distance: Tensor) -> Tensor:
     """Keys's cubic with a = -1/2; both pieces are 0 where they meet and at 2, so clamping joins them."""
     near, far = distance.clamp(max=1), distance.clamp(1, 2)
-    return ((1.5 * near).sub_(2.5).mul_(near).mul_(near).add_(1)).sub_(
-        (far - 2).square_().mul_(far.sub_(1)).mul_(0.5)
-    )
+    return ((1.5 * near).sub_(2.5).mul_(near).mul_(near).add_(1)).sub_((far - 2).square_().mul_(far.sub_(1)).mul_(0.5))
 
 
 _FILTERS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {

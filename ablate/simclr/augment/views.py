@@ -4,7 +4,7 @@ Drawing is numpy on the CPU, for the whole global batch, from (seed, step). Appl
 device of the images: each operation runs once, for both views of the whole batch where both have it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,9 +50,22 @@ def draw_views(augment: Augment, count: int, size: int, seed: int, step: int) ->
     return tuple(operations)
 
 
-def apply_views(operations: tuple[Operation, ...], images: Tensor, augment: Augment) -> Tensor:
-    """Both views of uint8 images (N, 3, H, W): float32 in [0, 1], (2N, 3, H, W), first views first."""
-    images = images * (1 / 255)
+def join_steps(steps: Sequence[tuple[Operation, ...]]) -> tuple[Operation, ...]:
+    """The operations of several steps as those of one larger batch."""
+    return tuple(
+        Operation(
+            same[0].name, same[0].on, {name: np.concatenate([o.draws[name] for o in same]) for name in same[0].draws}
+        )
+        for same in zip(*steps, strict=True)
+    )
+
+
+def apply_views(operations: tuple[Operation, ...], images: Tensor, augment: Augment, steps: int = 1) -> Tensor:
+    """Both views of uint8 images (steps x N, 3, H, W): float32 in [0, 1], (steps, 2N, 3, H, W).
+
+    Within a step the first views come first.
+    """
+    images = images.float().mul_(1 / 255)
     for operation in operations:
         if operation.on == "image":
             images = _apply(operation, images, augment)
@@ -60,11 +73,13 @@ def apply_views(operations: tuple[Operation, ...], images: Tensor, augment: Augm
     for operation in operations:
         if operation.on == "first":
             first = _apply(operation, first, augment)
-    views = torch.cat([first, images])
+    pair = [views.unflatten(0, (steps, -1)) for views in (first, images)]
+    views = torch.cat(pair, dim=1).flatten(0, 1)
     for operation in operations:
         if operation.on == "both":
             views = _apply(operation, views, augment)
-    return views
+    by_step: Tensor = views.unflatten(0, (steps, -1))
+    return by_step
 
 
 def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
@@ -96,8 +111,8 @@ def _draw_color(augment: Augment, count: int, size: int, random: np.random.Gener
     settings = augment.color
     reach = 0.8 * settings.strength
     one_at = 0.0 if settings.brightness == "additive" else 1.0
-    low = np.float64([max(one_at - reach, -reach if one_at == 0 else 0), *[max(1 - reach, 0)] * 2, 0])
-    high = np.float64([one_at + reach, 1 + reach, 1 + reach, 0])
+    low = np.array([max(one_at - reach, -reach if one_at == 0 else 0), *[max(1 - reach, 0)] * 2, 0])
+    high = np.array([one_at + reach, 1 + reach, 1 + reach, 0])
     amounts = random.uniform(low, high, (count, 4))
     hue = min(0.2 * settings.strength, 0.5)
     amounts[:, 3] = random.uniform(-hue, hue, count)

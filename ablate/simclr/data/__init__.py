@@ -1,0 +1,1 @@
+"""Images in memory: drawn textures, or any image folder."""

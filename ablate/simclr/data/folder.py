@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ablate.simclr import config
 from ablate.simclr.data.listing import class_names, image_paths
 
+
 def read(data: config.Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode one split: uint8 (N, 3, size, size) and class indices int64 (N,).
 

@@ -39,7 +39,7 @@ def image_paths(root: Path, split: str, name: str) -> list[Path]:
     """The image files of one class, sorted by name; there must be one."""
     directory = root / split / name
     with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in _SUFFIXES)
+        names = sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in _SUFFIXES)
     if not names:
         raise ValueError(f"{directory} has no image ({' '.join(sorted(_SUFFIXES))})")
     return [directory / name for name in names]

@@ -23,6 +23,7 @@ FAMILIES = (
 )
 
 _CHUNK = 500
+_SIGNS = np.array([-1, 1], np.float32)
 _Array = NDArray[np.float32]
 
 
@@ -50,17 +51,18 @@ def _draw_chunk(labels: NDArray[np.int64], size: int, generator: np.random.Gener
     x, y = _placed_coordinates(count, size, generator)
     frequency = uniform(3, 6)  # periods per image side
     pattern = np.empty((count, size, size), np.float32)
-    cells = generator.choice(np.float32([-1, 1]), (count, size, size))
+    cells = generator.choice(_SIGNS, (count, size, size))
     for family, name in enumerate(FAMILIES):
         of = labels == family
         pattern[of] = _pattern(name, x[of], y[of], frequency[of], cells[of])
 
-    contrast = uniform(0.2, 0.5) * generator.choice(np.float32([-1, 1]), (count, 1, 1))
+    contrast = uniform(0.2, 0.5) * generator.choice(_SIGNS, (count, 1, 1))
     luminance = (0.5 + contrast * pattern + uniform(-0.15, 0.15)) * _gradient(count, size, generator)
     luminance += 0.18 * generator.standard_normal((count, size, size), np.float32)  # grain, tinted like the rest
     gains = uniform(0.3, 1.0, 3, 1, 1)
     image = 1.2 * gains * luminance[:, None]
-    return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _placed_coordinates(count: int, size: int, generator: np.random.Generator) -> tuple[_Array, _Array]:
@@ -79,14 +81,16 @@ def _gradient(count: int, size: int, generator: np.random.Generator) -> _Array:
     angle = generator.uniform(0, 2 * np.pi, (count, 1, 1)).astype(np.float32)
     slope = generator.uniform(0, 0.4, (count, 1, 1)).astype(np.float32)
     along = np.cos(angle) * grid[None, None, :] + np.sin(angle) * grid[None, :, None]
-    return 1 + slope * along / np.abs(along).max(axis=(1, 2), keepdims=True)
+    factors: _Array = 1 + slope * along / np.abs(along).max(axis=(1, 2), keepdims=True)
+    return factors
 
 
 def _pattern(name: str, x: _Array, y: _Array, frequency: _Array, cells: _Array) -> _Array:
     """One family's luminance pattern in [-1, 1], (count, size, size)."""
 
     def wave(along: _Array) -> _Array:
-        return np.sin(2 * np.pi * frequency * along)
+        waves: _Array = np.sin(2 * np.pi * frequency * along)
+        return waves
 
     if name == "stripes_upright":
         return wave(x)

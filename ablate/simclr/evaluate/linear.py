@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ablate.simclr.config import Config
 from ablate.simclr.context import Context, Interrupted
 from ablate.simclr.data.images import Dataset
-from ablate.simclr.pretrain import as_input
 from ablate.simclr.precision import computes_bfloat16
+from ablate.simclr.pretrain import as_input
 from ablate.simclr.randomness import generator
 from ablate.simclr.schedule import learning_rate
 
@@ -17,16 +17,21 @@ def evaluate_linear(config: Config, encoder: nn.Module, data: Dataset, context: 
     """Top-1 accuracy in percent, on the test images, of a classifier trained on the training images."""
     train, test = (features(config, encoder, split.images) for split in (data.train, data.test))
     weight, bias = fit_linear(config, train, data.train.labels, data.classes, context)
-    top1 = 100 * (F.linear(test, weight, bias).argmax(1) == data.test.labels).float().mean().item()
-    train_top1 = 100 * (F.linear(train, weight, bias).argmax(1) == data.train.labels).float().mean().item()
-    metrics = {"top1": top1, "train_top1": train_top1}
+    metrics = {
+        "top1": _top1(F.linear(test, weight, bias), data.test.labels),
+        "train_top1": _top1(F.linear(train, weight, bias), data.train.labels),
+    }
     context.log({"phase": "linear", "epoch": config.evaluate.epochs, **metrics})
     return metrics
 
 
+def _top1(logits: Tensor, labels: Tensor) -> float:
+    return 100 * int((logits.argmax(1) == labels).sum()) / len(labels)
+
+
 @torch.no_grad()
 def features(config: Config, encoder: nn.Module, images: Tensor) -> Tensor:
-    """h of unaugmented uint8 images (N, 3, H, W) with batch norm's running statistics: float32 (N, d)."""
+    """H of unaugmented uint8 images (N, 3, H, W) with batch norm's running statistics: float32 (N, d)."""
     encoder.eval()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=computes_bfloat16(config.precision, images.device)):
         return torch.cat([encoder(as_input(chunk)).float() for chunk in images.split(500)])
