@@ -101,6 +101,8 @@ def main() -> None:
     except AblateError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of a pipe, as in `ablate export x | head`, has gone
         sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}".removesuffix(": "), file=sys.stderr)
+        sys.exit(AblateError.exit_code)

@@ -1,7 +1,9 @@
 """Writing and reading one attempt: events, metrics, heartbeat. The attempt is the only writer."""
 
+import contextlib
 import json
 import os
+import platform
 import threading
 import time
 from collections.abc import Mapping
@@ -42,8 +44,9 @@ class AttemptWriter:
         """Stop the heartbeat and close the files."""
         self._closed.set()
         self._beat.join()
-        self._metrics.close()
-        self._events.close()
+        for file in (self._metrics, self._events):
+            with contextlib.suppress(OSError):  # a full disk was told of when the line was appended
+                file.close()
 
     def _beat_until_closed(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
@@ -76,7 +79,7 @@ def attempt_status(attempt: Path, now: float) -> AttemptStatus:
         beat = (attempt / "heartbeat").stat().st_mtime
     except FileNotFoundError:
         beat = attempt.stat().st_mtime
-    if now - beat < STALE_SECONDS:
+    if now - beat < STALE_SECONDS and _may_live(events.get("started", {})):
         return AttemptStatus("running", started=started)
     return AttemptStatus("interrupted", "lost", "its process ended without a word", started, beat)
 
@@ -85,8 +88,30 @@ def trial_status(folder: TrialFolder, now: float) -> AttemptStatus:
     """How a trial stands: done when it has a result, else as its newest attempt."""
     if folder.result.exists():
         return AttemptStatus("done")
-    attempt = folder.latest_attempt()
-    return attempt_status(attempt, now) if attempt else AttemptStatus("new")
+    attempts = folder.attempt_folders()
+    return attempt_status(attempts[-1], now) if attempts else AttemptStatus("new")
+
+
+def end_attempt_of_dead_process(folder: TrialFolder, cause: str, message: str) -> None:
+    """Write the end that a process which died could not write; only its parent may, once it is gone."""
+    attempts = folder.attempt_folders()
+    if attempts and attempt_status(attempts[-1], time.time()).ended is None:
+        with (attempts[-1] / "events.jsonl").open("a", encoding="utf-8") as events:
+            end = {"event": "ended", "time": time.time(), "state": "failed", "cause": cause, "message": message}
+            _append(events, end)
+
+
+def _may_live(started: dict[str, Any]) -> bool:
+    """Whether an attempt's process may still be there; known only on its own host."""
+    if started.get("host") != platform.node() or os.name != "posix":
+        return True
+    try:
+        os.kill(started["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

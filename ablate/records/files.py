@@ -62,24 +62,26 @@ class TrialFolder:
         return self.path / "attempts"
 
     def new_attempt(self, place: str) -> Path:
-        """Claim the folder of the next attempt, `<n>-<place>`; no two processes get the same."""
+        """Make the folder of the next attempt, `<n>-<place>`; no two processes get the same number."""
         self.attempts.mkdir(parents=True, exist_ok=True)
+        number = 1 + max(map(attempt_number, self.attempt_folders()), default=0)
         while True:
-            number = 1 + max((attempt_number(path) for path in self.attempts.iterdir()), default=0)
             try:
-                (self.attempts / f"{number:03d}").mkdir()  # the claim: atomic on every file system
+                (self.attempts / f".{number:03d}").touch(exist_ok=False)  # the claim, which is never taken back
             except FileExistsError:
+                number += 1
                 continue
             attempt = self.attempts / f"{number:03d}-{place}"
-            (self.attempts / f"{number:03d}").rename(attempt)
+            attempt.mkdir()
             return attempt
 
-    def latest_attempt(self) -> Path | None:
-        """The folder of the newest attempt."""
+    def attempt_folders(self) -> list[Path]:
+        """The folders of all attempts, oldest first."""
         try:
-            return max(self.attempts.iterdir(), key=attempt_number, default=None)
+            paths = [path for path in self.attempts.iterdir() if not path.name.startswith(".")]
         except FileNotFoundError:
-            return None
+            return []
+        return sorted(paths, key=attempt_number)
 
 
 def attempt_number(path: Path) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from ablate.errors import UserError
 from ablate.records.attempt import attempt_status
 from ablate.records.files import Results, TrialFolder, attempt_number
 from ablate.records.plans import current_design, load_plans, planned_trials
@@ -47,13 +48,19 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the store, brought up to date first.
 
     Tables: `trials`, `attempts`, `metrics` (one row a value), `cells` (which trial stands in which cell of
-    which study); and for each study a view of its name with a column for each axis.
+    which study); and for each study a view of its name with a column for each axis. Where the results
+    folder may not be written, the store is made in memory. Raises UserError where there is no such folder.
     """
+    if not results.root.is_dir():
+        raise UserError(f"there is no results folder {results.root}", help="run a study first, or give --results DIR")
     on_disk = {**_trial_signatures(results), **_study_signatures(results)}
     known = _known_signatures(results.database)
     if known == on_disk:
         return duckdb.connect(str(results.database), read_only=True)
-    results.root.mkdir(parents=True, exist_ok=True)
+    if not os.access(results.root, os.W_OK):
+        connection = duckdb.connect()
+        _update(connection, results, {}, on_disk)
+        return connection
     temporary = results.database.with_name(f".{results.database.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         if known is not None:
@@ -71,7 +78,7 @@ def _trial_signatures(results: Results) -> dict[str, str]:
     signatures = {}
     for folder in _entries(results.trials):
         times = []
-        for attempt in sorted(_entries(folder / "attempts")):
+        for attempt in TrialFolder(folder).attempt_folders():
             times += [
                 attempt.name,
                 *(_stamp(attempt / name) for name in ("events.jsonl", "metrics.jsonl", "heartbeat")),
@@ -161,7 +168,7 @@ def _read_trial(folder: TrialFolder, now: float) -> tuple[dict[str, Any], list[d
     spec = json.loads(folder.trial.read_text(encoding="utf-8"))
     result = json.loads(folder.result.read_text(encoding="utf-8")) if folder.result.exists() else {}
     attempts = []
-    for path in sorted(_entries(folder.attempts), key=attempt_number):
+    for path in folder.attempt_folders():
         status = attempt_status(path, now)
         environment = path / "env.json"
         attempts.append(

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
     page, drawn = reports / f"{name}.html", []
     for chart_name, chart in charts(measured).items():
         spec = chart.to_dict()
-        svg = vl_convert.vegalite_to_svg(spec, vl_version=_vegalite_version())
+        svg = _own_ids(vl_convert.vegalite_to_svg(spec, vl_version=_vegalite_version()), chart_name)
         png = vl_convert.vegalite_to_png(spec, vl_version=_vegalite_version(), scale=2)
         write_text(reports / name / f"{chart_name}.svg", svg)
         (reports / name / f"{chart_name}.png").write_bytes(png)
@@ -94,6 +95,13 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return result
+
+
+def _own_ids(svg: str, chart: str) -> str:
+    """The SVG with ids that no other chart has, and that do not count the charts drawn before it."""
+    ids = dict.fromkeys(re.findall(r' id="([^"]+)"', svg))
+    renamed = {old: f"{chart}-{number}" for number, old in enumerate(ids)}
+    return re.sub(r'(?<= id=")[^"]+(?=")|(?<=url\(#)[^)]+(?=\))', lambda found: renamed.get(found[0], found[0]), svg)
 
 
 def script_safe(spec: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ablate.errors import TrialsFailed, UserError
 from ablate.records.files import Results
-from ablate.run.execute import execute
+from ablate.run.execute import check_device, execute
 from ablate.run.plan import Plan, make_plan, record_plan
 from ablate.run.pool import Outcome
 
@@ -31,6 +31,7 @@ def run_study(
     results: Results,
 ) -> "FinishedRun":
     """Run a study as the command line asks; on Ctrl-C the process ends with exit code 130."""
+    check_device(device)
     console = Console(highlight=False, markup=False)
     chosen = parse_only(only)
     overrides = parse_settings(settings)
@@ -66,7 +67,7 @@ class FinishedRun:
         reasons = {key: (outcome["cause"], outcome["message"]) for key, outcome in failed.items()}
         for reason, count in Counter(reasons.values()).most_common(5):
             first = next(key for key in failed if reasons[key] == reason)
-            log = self.results.trial(first).latest_attempt()
+            log = self.results.trial(first).attempt_folders()[-1]
             lines.append(f"  {count} x {reason[0]}: {reason[1]}\n      first: {labels[first]}\n      log: {log}/stderr")
         raise TrialsFailed("\n".join(lines))
 

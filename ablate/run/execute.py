@@ -2,16 +2,20 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from ablate.errors import UserError, nearest
 from ablate.records.files import Results
 from ablate.run.plan import Plan
 from ablate.run.pool import Outcome, Pool, pick_device
 from ablate.run.progress import Progress
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 
 
 def execute(
@@ -59,6 +63,21 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_device(device: str) -> None:
+    """Raise UserError for a device that torch does not know or does not see."""
+    if device in ("auto", "cpu"):
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        raise UserError(
+            f"unknown device '{device}'{nearest(device, DEVICES)}", help=f"devices are: {', '.join(DEVICES)}"
+        )
+    import torch
+
+    number = int(device.partition(":")[2] or 0)
+    if number >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here", help="use --device cpu")
 
 
 def default_workers(device: str) -> int:

@@ -13,7 +13,7 @@ from ablate.records.attempt import State, trial_status
 from ablate.records.files import Results, write_json
 from ablate.records.plans import save_plan
 from ablate.simclr.config import RECIPE_VERSION
-from ablate.simclr.data.listing import fingerprint
+from ablate.simclr.data.listing import look
 from ablate.study.expand import TRAINER, Expansion, Trial, expand
 from ablate.study.load import LoadedStudy, load_profile, load_study
 
@@ -53,7 +53,7 @@ def make_plan(
     Raises UserError for any mistake in the study, the options or the data, before anything runs.
     """
     loaded = load_study(study)
-    expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only, fingerprint)
+    expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only, look)
     if not expansion.trials:
         raise UserError("no trial is left after --only", help="leave out an --only, or give more values")
     now = time.time()
@@ -65,7 +65,7 @@ def record_plan(plan: Plan, results: Results, command: list[str]) -> Path:
     """Write what was planned: a trial.json for each trial that has none, and the plan file."""
     for trial in plan.expansion.trials:
         folder = results.trial(trial.key)
-        if not folder.trial.exists() or plan.states[trial.key] != "done":
+        if plan.states[trial.key] != "done":  # again where it did not end: its data may lie elsewhere now
             write_json(folder.trial, _spec(trial))
     return save_plan(results, plan.loaded.study.name, _as_json(plan, command))
 
@@ -76,8 +76,14 @@ def _spec(trial: Trial) -> dict[str, Any]:
         "pretrain_key": trial.pretrain_key,
         "trainer": TRAINER,
         "recipe_version": RECIPE_VERSION,
-        "config": trial.config.model_dump(mode="json"),
+        "config": _with_absolute_root(trial.config.model_dump(mode="json")),
     }
+
+
+def _with_absolute_root(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with its data folder as any process finds it."""
+    root = config["data"]["root"]
+    return config | {"data": config["data"] | {"root": root and str(Path(root).absolute())}}
 
 
 def _as_json(plan: Plan, command: list[str]) -> dict[str, Any]:

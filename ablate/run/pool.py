@@ -13,6 +13,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from ablate.errors import AblateError
+from ablate.records.attempt import end_attempt_of_dead_process
 from ablate.records.files import Results
 
 _REPORT_SECONDS = 0.25
@@ -27,6 +29,8 @@ class Worker:
 
     process: SpawnProcess
     connection: Connection
+    ready: bool = False
+    """Whether it has imported the trainer and takes trials."""
     key: str | None = None
     share: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +108,9 @@ class Pool:
             kind, *content = worker.connection.recv()
         except (EOFError, OSError):
             return self._replace(worker)
+        if kind == "ready":
+            worker.ready = True
+            return None
         if kind == "report":
             worker.share, worker.metrics = content
             return None
@@ -115,10 +122,15 @@ class Pool:
         worker.process.join()
         code = worker.process.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if not worker.ready:
+            raise AblateError(f"error: a worker process died while it started ({how})")
         worker.connection.close()
         index = self.workers.index(worker)
         self.workers[index] = self._start(index)
-        return {"state": "failed", "cause": "killed", "message": f"its process died ({how})"}
+        message = f"its process died ({how})"
+        if worker.key is not None:
+            end_attempt_of_dead_process(Results(self._arguments[0]).trial(worker.key), "killed", message)
+        return {"state": "failed", "cause": "killed", "message": message}
 
 
 def _serve(connection: Connection, index: int, results: Path, threads: int, device: str) -> None:
@@ -152,6 +164,8 @@ def _serve(connection: Connection, index: int, results: Path, threads: int, devi
             with _parent_may_be_gone():
                 connection.send(("report", share, dict(metrics)))
 
+    with _parent_may_be_gone():
+        connection.send(("ready",))
     while not stop:
         try:
             key = connection.recv()

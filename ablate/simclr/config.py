@@ -197,13 +197,21 @@ class Config(Settings):
     """The learning rate rises linearly from 0, then falls to 0 along a cosine."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the encoder and head. `auto`: bfloat16 where the processor computes in it, float32 elsewhere."""
-    data: Data = Data(train_images=6000, test_images=2000)
+    data: Data = Data(train_images=5000, test_images=2000)
     augment: Augment = Augment()
     encoder: Encoder = Encoder()
     head: Head = Head()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     evaluate: LinearEvaluation = LinearEvaluation()
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        if self.data.train_images and self.batch_size > self.data.train_images:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is more than data.train_images = {self.data.train_images}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Self:

@@ -1,5 +1,6 @@
 """Axes to cells to trials, in a stable order: pure, and without torch."""
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ import pydantic
 
 from ablate.errors import Place, Problem, UserError, nearest
 from ablate.simclr.config import RECIPE_VERSION, Config
+from ablate.simclr.data.listing import Listing
 from ablate.study.identity import digest, identity, pretrain_key, trial_key
 from ablate.study.load import LoadedProfile, LoadedStudy, Source, problem
 from ablate.study.schema import Axis, Scalar, Study
@@ -68,13 +70,13 @@ def expand(
     overrides: Mapping[str, Any] | None = None,
     seeds: Iterable[int] | None = None,
     only: Mapping[str, Iterable[str]] | None = None,
-    fingerprint: Callable[[Path], str] | None = None,
+    look: Callable[[Path], Listing] | None = None,
 ) -> Expansion:
     """The trials of a study, seeds within cells, cells in the order of the axes, cases last.
 
     overrides: dotted settings that win over both files (`--set`). only: axis name -> values to keep, as
-    text; cases are kept where `only` names them under `case`, or names nothing. fingerprint: says what
-    lies in a data folder; without it, folders are not looked into and their trials have no true key.
+    text; cases are kept where `only` names them under `case`, or names nothing. look: lists a data folder;
+    without it, folders are not looked into and their trials have no true key.
 
     Raises UserError with every setting that is unknown or out of range.
     """
@@ -94,7 +96,7 @@ def expand(
     wanted = _wanted(study, axes, only or {})
     cells = [cell for cell in _cells(study, axes, loaded) if wanted(cell)]
     seeds = list(seeds) if seeds is not None else _seeds(changes.seeds if changes and changes.seeds else study.seeds)
-    resolve = _Resolver(layers, fingerprint)
+    resolve = _Resolver(layers, look)
     trials = []
     for cell in cells:
         for seed in seeds:
@@ -136,10 +138,9 @@ def _seeds(seeds: int | list[int]) -> list[int]:
 class _Resolver:
     """Merges layers over the trainer's defaults, and tells which layer a mistake came from."""
 
-    def __init__(self, layers: list[_Layer], fingerprint: Callable[[Path], str] | None) -> None:
+    def __init__(self, layers: list[_Layer], look: Callable[[Path], Listing] | None) -> None:
         self._layers = layers
-        self._fingerprint = fingerprint
-        self._fingerprints: dict[Path, str] = {}
+        self._look = functools.cache(look) if look else None
 
     def __call__(self, cell: _Cell, seed: int) -> Config:
         layers = [*self._layers, *cell.layers]
@@ -150,23 +151,24 @@ class _Resolver:
             config = Config.model_validate(_numbered_lists({**settings, "seed": seed}))
         except pydantic.ValidationError as error:
             raise UserError(*(_problem(detail, layers) for detail in error.errors())) from error
-        if config.data.name != "folder" or self._fingerprint is None:
+        if config.data.name != "folder" or self._look is None:
             return config
-        data = config.data.model_copy(update={"fingerprint": self._fingerprint_of(config, layers)})
+        listing = self._list(config.data.root, layers)
+        if config.batch_size > listing.train_images:
+            told = f"batch_size = {config.batch_size} is more than the {listing.train_images} training images"
+            raise UserError(f"{told} in {config.data.root}", place=_place(("batch_size",), layers))
+        data = config.data.model_copy(update={"fingerprint": listing.fingerprint})
         return config.model_copy(update={"data": data})
 
-    def _fingerprint_of(self, config: Config, layers: list[_Layer]) -> str:
-        assert self._fingerprint is not None
-        root = config.data.root
+    def _list(self, root: Path | None, layers: list[_Layer]) -> Listing:
+        assert self._look is not None
         if root is None:
             place = _place(("data", "name"), layers)
             raise UserError("data.root is not set: which folder?", place=place, help="add --set data.root=DIR")
-        if root not in self._fingerprints:
-            try:
-                self._fingerprints[root] = self._fingerprint(root)
-            except (OSError, ValueError) as error:
-                raise UserError(f"data.root: {error}", place=_place(("data", "root"), layers)) from error
-        return self._fingerprints[root]
+        try:
+            return self._look(root)
+        except (OSError, ValueError) as error:
+            raise UserError(f"data.root: {error}", place=_place(("data", "root"), layers)) from error
 
 
 def _problem(detail: Any, layers: list[_Layer]) -> Problem:

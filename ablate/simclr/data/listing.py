@@ -2,23 +2,33 @@
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
-def fingerprint(root: Path) -> str:
-    """SHA-256 over the names and sizes of all images below `root`: says which data a trial saw.
+@dataclass(frozen=True)
+class Listing:
+    """What is known of an image folder without opening a file."""
 
-    Raises ValueError or OSError, with the path, when the folder is not as it should be.
-    """
-    digest = hashlib.sha256()
+    fingerprint: str
+    """SHA-256 over the names and sizes of all images: says which data a trial saw."""
+    train_images: int
+    test_images: int
+
+
+def look(root: Path) -> Listing:
+    """List an image folder. Raises ValueError or OSError, with the path, when it is not as it should be."""
+    digest, counts = hashlib.sha256(), {}
     for split in ("train", "test"):
+        counts[split] = 0
         for name in class_names(root, split):
             digest.update(f"{split}/{name}\n".encode())
             for path in image_paths(root, split, name):
                 digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()
+                counts[split] += 1
+    return Listing(digest.hexdigest(), counts["train"], counts["test"])
 
 
 def class_names(root: Path, split: str) -> list[str]:

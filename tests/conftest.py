@@ -1,0 +1,84 @@
+"""Fixtures for all tests: studies and results in a temporary folder, and the command as a user runs it."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+Ablate = Callable[..., subprocess.CompletedProcess[str]]
+
+TINY_STUDY = """
+name = "tiny"
+title = "A tiny study"
+question = "Does temperature matter?"
+
+[base]
+loss.temperature = 0.5
+
+[axes]
+first = { setting = "augment.transforms.0", values = ["crop", "color"] }
+temperature = { setting = "loss.temperature", values = [0.1, 1.0] }
+
+[[cases]]
+name = "untrained"
+label = "untrained encoder"
+set.epochs = 0
+"""
+
+TINY_PROFILE = """
+title = "Tiny"
+description = "A few steps on a few images."
+
+[base]
+batch_size = 16
+epochs = 2
+warmup_epochs = 0.5
+data.name = "textures"
+data.train_images = 64
+data.test_images = 40
+data.image_size = 16
+encoder.name = "resnet8"
+encoder.stem = "strided"
+head.output_dimension = 8
+optimizer.name = "adamw"
+optimizer.learning_rate = 0.01
+optimizer.scaling = "none"
+evaluate.epochs = 5
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with one tiny study and one tiny profile, called embedded so that it is the default."""
+    (tmp_path / "studies" / "profiles").mkdir(parents=True)
+    (tmp_path / "studies" / "tiny.toml").write_text(TINY_STUDY)
+    (tmp_path / "studies" / "profiles" / "embedded.toml").write_text(TINY_PROFILE)
+    return tmp_path
+
+
+@pytest.fixture
+def ablate(project: Path) -> Ablate:
+    """Runs the `ablate` command in the project's folder."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ablate", *arguments]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR-10 as an image folder, from the archive that ABLATE_CIFAR10_ARCHIVE names."""
+    archive = os.environ.get("ABLATE_CIFAR10_ARCHIVE")
+    if not archive:
+        pytest.skip("ABLATE_CIFAR10_ARCHIVE does not name an archive of CIFAR-10 as an image folder")
+    folder = tmp_path_factory.mktemp("cifar10")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder

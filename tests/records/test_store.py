@@ -1,0 +1,156 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ablate.errors import UserError
+from ablate.records.attempt import AttemptWriter
+from ablate.records.files import Results, write_json
+from ablate.records.plans import save_plan
+from ablate.records.store import open_store
+
+
+def add_trial(results: Results, key: str, top1: float | None = None, seed: int = 0) -> None:
+    """A trial's record; done when `top1` is given."""
+    folder = results.trial(key)
+    write_json(folder.trial, {"key": key, "pretrain_key": f"p{key}", "config": {"seed": seed}})
+    writer = AttemptWriter(folder.new_attempt("local"))
+    writer.event("started", host="elsewhere", pid=1)
+    writer.metrics({"phase": "pretrain", "epoch": 1, "loss": 2.5, "learning_rate": 0.1})
+    if top1 is not None:
+        write_json(folder.result, {"key": key, "attempt": writer.path.name, "top1": top1, "loss": 2.5, "seconds": 3.0})
+        writer.event("ended", state="done")
+    writer.close()
+
+
+def add_plan(results: Results, keys: list[str], design: str = "d", profile: str = "embedded") -> None:
+    trials = [{"key": key, "seed": 0, "axes": {"first": key, "size": 1}, "case": None} for key in keys]
+    axes = [{"name": "first", "values": ["a", "b", "c"]}, {"name": "size", "values": [1]}]
+    save_plan(results, "mine", {"profile": profile, "design": design, "axes": axes, "cases": [], "trials": trials})
+
+
+def rows(results: Results, sql: str) -> list[tuple[object, ...]]:
+    with open_store(results) as store:
+        return store.execute(sql).fetchall()
+
+
+def test_a_study_has_a_view_with_a_column_for_each_axis(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    add_plan(results, ["b", "a"])
+    assert rows(results, "SELECT study, profile, first, size, seed, key, state, top1 FROM mine") == [
+        ("mine", "embedded", "a", 1, 0, "a", "done", 61.5),
+        ("mine", "embedded", "b", 1, 0, "b", "new", None),
+    ]
+
+
+def test_every_number_of_every_line_of_metrics_is_a_row(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a")
+    assert rows(results, "SELECT key, attempt, phase, epoch, name, value FROM metrics ORDER BY name") == [
+        ("a", "001-local", "pretrain", 1, "learning_rate", 0.1),
+        ("a", "001-local", "pretrain", 1, "loss", 2.5),
+    ]
+
+
+def test_a_result_that_comes_later_is_seen_and_nothing_is_counted_twice(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    add_trial(results, "b")
+    assert rows(results, "SELECT state FROM trials ORDER BY key") == [("done",), ("running",)]
+    add_trial(results, "b", top1=60.0)
+    assert rows(results, "SELECT key, top1 FROM trials ORDER BY key") == [("a", 50.0), ("b", 60.0)]
+    assert rows(results, "SELECT count(*) FROM attempts") == [(3,)]
+    assert rows(results, "SELECT count(*) FROM metrics") == [(6,)]
+
+
+def test_a_trial_that_was_deleted_is_gone_from_the_store(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    open_store(results).close()
+    results.trial("a").path.rename(tmp_path / "away")
+    assert rows(results, "SELECT count(*) FROM trials") == [(0,)]
+
+
+def test_nothing_is_written_when_nothing_has_changed(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    open_store(results).close()
+    before = results.database.stat()
+    open_store(results).close()
+    assert results.database.stat().st_ino == before.st_ino
+
+
+def test_a_running_trial_that_stopped_beating_is_seen_though_no_file_has_changed(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a")
+    heartbeat = results.trial("a").attempt_folders()[0] / "heartbeat"
+    os.utime(heartbeat, (time.time() - 59.5, time.time() - 59.5))
+    assert rows(results, "SELECT state FROM trials") == [("running",)]
+    time.sleep(1)
+    assert rows(results, "SELECT state FROM trials") == [("interrupted",)]
+
+
+@pytest.mark.parametrize("damage", ["", "not a database"])
+def test_a_damaged_store_is_built_again(tmp_path: Path, damage: str) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    results.database.write_text(damage)
+    assert rows(results, "SELECT top1 FROM trials") == [(50.0,)]
+
+
+def test_a_store_of_another_version_is_built_again(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    with duckdb.connect(str(results.database)) as other:
+        other.execute("CREATE TABLE store AS SELECT 0 AS version")
+    assert rows(results, "SELECT top1 FROM trials") == [(50.0,)]
+
+
+def test_a_damaged_record_is_named_and_leaves_the_others_readable(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    add_trial(results, "b", top1=60.0)
+    results.trial("b").trial.write_text("{")
+    assert rows(results, "SELECT key, state FROM trials ORDER BY key") == [("a", "done"), ("b", "damaged")]
+
+
+def test_a_reader_keeps_its_view_while_the_store_is_brought_up_to_date(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    with open_store(results) as reader:
+        add_trial(results, "b", top1=60.0)
+        other = "import sys, pathlib\nfrom ablate.records.files import Results\n"
+        other += "from ablate.records.store import open_store\n"
+        other += "open_store(Results(pathlib.Path(sys.argv[1])))"
+        subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True)
+        assert reader.execute("SELECT count(*) FROM trials").fetchall() == [(1,)]
+    assert rows(results, "SELECT count(*) FROM trials") == [(2,)]
+
+
+def test_only_the_newest_design_of_a_profile_stands_in_a_study(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_plan(results, ["a", "b"], design="old")
+    add_plan(results, ["c"], design="new")
+    add_plan(results, ["a"], design="old", profile="small")
+    assert rows(results, "SELECT profile, key FROM mine") == [("embedded", "c"), ("small", "a")]
+
+
+def test_a_missing_results_folder_is_told_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no results folder"):
+        open_store(Results(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_plan_that_says_the_same_as_the_newest_is_not_written_again(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for keys in (["a"], ["a"], ["b"], ["a"]):
+        add_plan(results, keys)
+    names = sorted(path.name for path in results.plans("mine").iterdir())
+    assert names == ["plan-1.json", "plan-2.json", "plan-3.json"]
+    assert json.loads((results.plans("mine") / "plan-3.json").read_text())["trials"][0]["key"] == "a"

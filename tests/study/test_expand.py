@@ -1,0 +1,135 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.simclr.data.listing import Listing
+from ablate.study.expand import Expansion, expand
+from ablate.study.load import load_profile, load_study
+
+KEYS = """
+from ablate.study.expand import expand
+from ablate.study.load import load_profile, load_study
+study = load_study("augment_pairs")
+for trial in expand(study, load_profile("embedded", study.source.path)).trials:
+    print(trial.key, trial.label)
+"""
+
+
+def expansion(name: str = "augment_pairs", profile: str = "embedded", **options: Any) -> Expansion:
+    study = load_study(name)
+    return expand(study, load_profile(profile, study.source.path), **options)
+
+
+def test_the_grid_of_fig_5_is_49_cells_and_an_untrained_encoder_in_the_order_of_the_file() -> None:
+    trials = expansion().trials
+    assert len(trials) == 50
+    assert [trial.label for trial in trials[:2]] == ["first=crop second=crop seed=0", "first=crop second=cutout seed=0"]
+    assert trials[-1].label == "untrained seed=0"
+    assert trials[-1].config.epochs == 0
+
+
+def test_no_two_trials_of_a_study_have_the_same_key() -> None:
+    keys = [trial.key for trial in expansion(seeds=range(3)).trials]
+    assert len(set(keys)) == len(keys) == 150
+
+
+def test_a_cell_of_the_diagonal_applies_its_transformation_once() -> None:
+    assert expansion().trials[0].config.augment.transforms == ("crop",)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "12345"])
+def test_keys_are_the_same_in_every_process_and_under_every_hash_seed(hash_seed: str) -> None:
+    environment = {"PYTHONHASHSEED": hash_seed, "PATH": ""}
+    run = subprocess.run([sys.executable, "-c", KEYS], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [f"{trial.key} {trial.label}" for trial in expansion().trials]
+
+
+def test_expanding_a_study_does_not_import_torch() -> None:
+    code = KEYS + "\nimport sys\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+def test_a_setting_from_the_command_line_wins_and_changes_the_key() -> None:
+    changed = expansion(overrides={"loss.temperature": 0.7})
+    assert changed.trials[0].config.loss.temperature == 0.7
+    assert changed.trials[0].key != expansion().trials[0].key
+    assert changed.design != expansion().design
+
+
+def test_seeds_and_a_choice_of_cells_do_not_change_the_design() -> None:
+    assert expansion(seeds=range(5), only={"first": ["crop"]}).design == expansion().design
+
+
+def test_only_keeps_the_cells_it_names_and_no_case() -> None:
+    labels = [trial.label for trial in expansion(only={"first": ["crop", "color"], "second": ["blur"]}).trials]
+    assert labels == ["first=crop second=blur seed=0", "first=color second=blur seed=0"]
+
+
+def test_only_can_name_a_case() -> None:
+    assert [trial.case for trial in expansion(only={"case": ["untrained"]}).trials] == ["untrained"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"overrides": {"loss.temprature": 1}}, "unknown key 'temprature' in loss; did you mean 'temperature'?"),
+        ({"overrides": {"loss.temperature": -1}}, "loss.temperature = -1: should be greater than 0"),
+        ({"overrides": {"encoder.name": "resnet19"}}, "encoder.name = 'resnet19' is unknown; did you mean 'resnet18'?"),
+        ({"overrides": {"augment.transforms": ["crop"]}}, "the axis 'first' of the study would replace it"),
+        ({"overrides": {"seed": 4}}, "seeds of the study would replace it"),
+        ({"overrides": {"warmup_epochs": 99}}, "warmup_epochs = 99 is more than epochs = 3"),
+        ({"overrides": {"batch_size": 6000}}, "batch_size = 6000 is more than data.train_images = 5000"),
+        ({"only": {"frist": ["crop"]}}, "unknown axis; did you mean 'first'?"),
+        ({"only": {"first": ["crob"]}}, "--only first=crob: unknown value; did you mean 'crop'?"),
+        ({"profile": "small"}, "data.root is not set: which folder?"),
+        (
+            {"profile": "small", "overrides": {"data.root": "x"}},
+            "batch_size = 256 is more than the 100 training images",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_words_before_anything_runs(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        expansion(look=lambda path: Listing(str(path), 100, 100), **options)
+    assert told in str(caught.value)
+
+
+def test_a_mistake_in_the_base_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ntitle = ""\nquestion = ""\n[base]\nloss.temprature = 0.5\n[axes]\nepochs = [1]\n')
+    with pytest.raises(UserError) as caught:
+        expansion(str(path))
+    assert f"{path}:5:1" in str(caught.value)
+    assert "5 | loss.temprature = 0.5\n  | ^^^^^^^^^^^^^^^" in str(caught.value)
+
+
+def test_a_value_out_of_range_on_an_axis_is_told_with_the_line_of_the_axis(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ntitle = ""\nquestion = ""\n[axes]\nepochs = [3, -1]\n')
+    with pytest.raises(UserError, match=r"epochs = -1: should be greater than or equal to 0\n  --> .*mine\.toml:5:1"):
+        expansion(str(path))
+
+
+def test_a_profile_can_replace_the_values_of_an_axis(project: Path) -> None:
+    path = project / "studies" / "tiny.toml"
+    path.write_text(path.read_text() + "[profile.embedded]\naxes.temperature = [0.3]\nbase.epochs = 1\nseeds = [4]\n")
+    trials = expansion(str(path)).trials
+    assert [trial.label for trial in trials[:2]] == [
+        "first=crop temperature=0.3 seed=4",
+        "first=color temperature=0.3 seed=4",
+    ]
+    assert trials[0].config.epochs == 1
+
+
+def test_the_data_folder_is_no_part_of_a_key_but_what_lies_in_it_is() -> None:
+    def key(root: str, content: str) -> str:
+        listing = Listing(content, 50000, 10000)
+        trials = expansion(profile="small", overrides={"data.root": root}, look=lambda path: listing).trials
+        return trials[0].key
+
+    assert key("here", "a") == key("there", "a")
+    assert key("here", "a") != key("here", "b")
