@@ -18,6 +18,9 @@ app = typer.Typer(
 
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of all records.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Folder of all pages.")]
+UnusedReportsFolder = Annotated[
+    Path, typer.Option("--reports", metavar="DIR", help="Taken so that every command takes it; no page is written.")
+]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or its name under studies/.")]
 
 
@@ -65,6 +68,7 @@ def report(
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="For example: SELECT * FROM augment_pairs.")],
     results: ResultsFolder = Path("results"),
+    reports: UnusedReportsFolder = Path("reports"),
 ) -> None:
     """Ask the store in SQL: tables trials, attempts, metrics, cells, and a view for each study."""
     from ablate.records.query import print_query
@@ -79,6 +83,7 @@ def export(
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Only trials of this profile.")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")] = None,
     results: ResultsFolder = Path("results"),
+    reports: UnusedReportsFolder = Path("reports"),
 ) -> None:
     """Write one row for each trial of a study."""
     from ablate.records.export import export_study

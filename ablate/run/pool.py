@@ -17,7 +17,7 @@ from ablate.errors import AblateError
 from ablate.records.attempt import end_attempt_of_dead_process
 from ablate.records.files import Results
 
-_REPORT_SECONDS = 0.25
+_TICK_SECONDS = 0.25
 _STOP_SECONDS = 10.0
 
 Outcome = dict[str, Any]
@@ -65,7 +65,7 @@ class Pool:
             }
             ready = {
                 id(worker): worker
-                for handle in wait(list(handles), timeout=_REPORT_SECONDS)
+                for handle in wait(list(handles), timeout=_TICK_SECONDS)
                 if (worker := handles[handle])
             }
             for worker in ready.values():
@@ -92,7 +92,8 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, index, *self._arguments), name=f"ablate-{index}")
-        process.start()
+        with _ignoring_ctrl_c():
+            process.start()
         theirs.close()
         return Worker(process, ours)
 
@@ -144,7 +145,6 @@ def _serve(connection: Connection, index: int, results: Path, threads: int, devi
             raise SystemExit(0)
 
     busy = False
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the parent decides
     signal.signal(signal.SIGTERM, on_terminate)
     import torch
 
@@ -152,17 +152,14 @@ def _serve(connection: Connection, index: int, results: Path, threads: int, devi
 
     torch.set_num_threads(threads)
     device = pick_device(device, index)
-    parent, last_report = os.getppid(), 0.0
+    parent = os.getppid()
 
     def stopping() -> bool:
         return stop or os.getppid() != parent
 
     def report(share: float, metrics: Mapping[str, Any]) -> None:
-        nonlocal last_report
-        if time.monotonic() - last_report > _REPORT_SECONDS:
-            last_report = time.monotonic()
-            with _parent_may_be_gone():
-                connection.send(("report", share, dict(metrics)))
+        with _parent_may_be_gone():
+            connection.send(("report", share, dict(metrics)))
 
     with _parent_may_be_gone():
         connection.send(("ready",))
@@ -176,6 +173,16 @@ def _serve(connection: Connection, index: int, results: Path, threads: int, devi
         busy = False
         with _parent_may_be_gone():
             connection.send(("outcome", outcome))
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """A process started meanwhile never hears Ctrl-C, which goes to all processes: the parent decides."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

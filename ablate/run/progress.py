@@ -62,11 +62,11 @@ class Progress:
     def _render(self, workers: list[Worker]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_column(min_width=self._width, no_wrap=True)
-        table.add_column(min_width=12)
+        table.add_column(min_width=8)
         table.add_column(no_wrap=True)
         busy = [worker for worker in workers if worker.key is not None]
         for worker in busy:
-            bar = ProgressBar(total=1.0, completed=worker.share, width=12)
+            bar = ProgressBar(total=1.0, completed=worker.share, width=8)
             table.add_row(Text(self._labels[str(worker.key)]), bar, Text(_metrics(worker), style="dim"))
         left = self._remaining(sum(worker.share for worker in busy))
         total = Table.grid(padding=(0, 2))

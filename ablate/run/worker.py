@@ -17,6 +17,7 @@ from ablate.records.files import Results, write_json
 from ablate.records.provenance import provenance
 from ablate.run.failures import classify
 
+REPORT_SECONDS = 0.25
 Report = Callable[[float, Mapping[str, Any]], None]
 """Called with the share of the trial that is done and the last row of metrics."""
 
@@ -87,19 +88,20 @@ class _RecordingContext:
         self.stopping = stopping
         self._writer = writer
         self._report = report
-        self._last: Mapping[str, Any] = {}
         self._share = 0.0
+        self._reported = 0.0
 
     def log(self, metrics: Mapping[str, float | int | str]) -> None:
         """Write one row of metrics as it comes."""
         self._writer.metrics(metrics)
-        self._last = metrics
         self._report(self._share, metrics)
 
-    def progress(self, done: float, total: float) -> None:
-        """Pass on how far the pretraining is."""
+    def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
+        """Pass on how far the pretraining is, a few times a second."""
         self._share = done / total
-        self._report(self._share, self._last)
+        if time.monotonic() - self._reported > REPORT_SECONDS:
+            self._report(self._share, now())
+            self._reported = time.monotonic()
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What a trainer is given besides its config: where it runs, whom it tells, and when it must stop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
+
+Metrics = Mapping[str, float | int | str]
 
 
 class Context(Protocol):
@@ -11,11 +13,14 @@ class Context(Protocol):
 
     device: torch.device
 
-    def log(self, metrics: Mapping[str, float | int | str]) -> None:
+    def log(self, metrics: Metrics) -> None:
         """Keep one row of metrics."""
 
-    def progress(self, done: float, total: float) -> None:
-        """Say how far the trial is, in steps of pretraining."""
+    def progress(self, done: int, total: int, now: Callable[[], Metrics]) -> None:
+        """Say how far the trial is, in steps of pretraining.
+
+        `now` tells the metrics of this moment; it waits for the device, so it is to be called now and then.
+        """
 
     def stopping(self) -> bool:
         """Whether the trial must end now; the trainer then raises `Interrupted`."""
@@ -35,15 +40,12 @@ class Console:
     def __init__(self, device: str = "cpu") -> None:
         self.device = torch.device(device)
 
-    def log(self, metrics: Mapping[str, float | int | str]) -> None:
+    def log(self, metrics: Metrics) -> None:
         """Print one row."""
-        print(
-            "  ".join(
-                f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in metrics.items()
-            )
-        )
+        shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in metrics.items()}
+        print("  ".join(f"{name}={value}" for name, value in shown.items()))
 
-    def progress(self, done: float, total: float) -> None:
+    def progress(self, done: int, total: int, now: Callable[[], Metrics]) -> None:
         """Nothing: rows come once an epoch."""
 
     def stopping(self) -> bool:

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +38,8 @@ def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, di
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if config.epochs == 0:
         set_batch_norm_statistics(encoder, [as_input(images) for images in train.images.split(config.batch_size)])
-    metrics: dict[str, float] = {}
-    sums, began = torch.zeros(2, device=context.device), perf_counter()
+    epoch = _Epoch(1, context.device)
+    metrics: dict[str, Any] = {}
     for step, views in enumerate(batches(config, train.images)):
         if context.stopping():
             raise Interrupted
@@ -49,22 +51,44 @@ def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, di
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        sums += torch.stack([loss.detach(), accuracy])
-        context.progress(step + 1, steps)
+        epoch.add(loss.detach(), accuracy, config.batch_size)
+        context.progress(step + 1, steps, partial(epoch.metrics, rate))
         if (step + 1) % steps_per_epoch == 0:
-            mean_loss, mean_accuracy = (sums / steps_per_epoch).tolist()
-            metrics = {"loss": mean_loss, "contrastive_accuracy": 100 * mean_accuracy}
-            speed = steps_per_epoch * config.batch_size / (perf_counter() - began)
-            epoch = (step + 1) // steps_per_epoch
-            context.log(
-                {"phase": "pretrain", "epoch": epoch, **metrics, "learning_rate": rate, "pairs_per_second": speed}
-            )
-            if not math.isfinite(mean_loss):
-                raise Diverged(
-                    f"the loss became {mean_loss} in epoch {epoch}; a lower optimizer.learning_rate may help"
-                )
-            sums, began = torch.zeros_like(sums), perf_counter()
-    return encoder, metrics
+            metrics = epoch.metrics(rate)
+            context.log(metrics)
+            if not math.isfinite(metrics["loss"]):
+                told = f"the loss became {metrics['loss']} in epoch {epoch.number}"
+                raise Diverged(f"{told}; a lower optimizer.learning_rate may help")
+            epoch = _Epoch(epoch.number + 1, context.device)
+    return encoder, {name: metrics[name] for name in ("loss", "contrastive_accuracy") if name in metrics}
+
+
+class _Epoch:
+    """Means over the steps of one epoch so far, summed on the device until somebody asks."""
+
+    def __init__(self, number: int, device: torch.device) -> None:
+        self.number = number
+        self._sums = torch.zeros(2, device=device)
+        self._steps = self._pairs = 0
+        self._began = perf_counter()
+
+    def add(self, loss: Tensor, accuracy: Tensor, pairs: int) -> None:
+        """Add one step."""
+        self._sums += torch.stack([loss, accuracy])
+        self._steps += 1
+        self._pairs += pairs
+
+    def metrics(self, rate: float) -> dict[str, Any]:
+        """One row of metrics; `rate` is the learning rate of the last step."""
+        loss, accuracy = (self._sums / self._steps).tolist()
+        return {
+            "phase": "pretrain",
+            "epoch": self.number,
+            "loss": loss,
+            "contrastive_accuracy": 100 * accuracy,
+            "learning_rate": rate,
+            "pairs_per_second": self._pairs / (perf_counter() - self._began),
+        }
 
 
 def make_model(config: Config, device: torch.device) -> tuple[ResNet, torch.nn.Module]:

@@ -1,6 +1,7 @@
 """Random resized crop with flip."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ablate.simclr.augment.separable import apply_separable, resize_matrix
@@ -36,6 +37,6 @@ def resized_crop(images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpo
     Equal to torchvision's resized_crop with antialiasing; bicubic results are clipped to [0, 1].
     """
     top, left, height, width = boxes.float().unbind(1)
-    rows = resize_matrix(top, height, flip & False, images.shape[-2], size, interpolation)
+    rows = resize_matrix(top, height, torch.zeros_like(flip), images.shape[-2], size, interpolation)
     columns = resize_matrix(left, width, flip, images.shape[-1], size, interpolation)
     return apply_separable(images, rows, columns).clamp_(0, 1)

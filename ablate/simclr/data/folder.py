@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.simclr import config
-from ablate.simclr.data.listing import class_names, image_paths
+from ablate.simclr.data.listing import class_names, image_paths, look
+
+
+def check(data: config.Data) -> None:
+    """Raise ValueError when the folder no longer holds the images that the trial was planned for."""
+    if data.root is None:
+        raise ValueError("data.name = 'folder' needs data.root")
+    if data.fingerprint is not None and look(data.root).fingerprint != data.fingerprint:
+        raise ValueError(f"{data.root} has changed since the run was planned; start the run again")
 
 
 def read(data: config.Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -17,8 +25,7 @@ def read(data: config.Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.i
     Images are brought to `image_size` by their shorter side (bicubic) and cut to the centre square. When
     fewer than all are asked for, the same share of every class is drawn, always the same files.
     """
-    if data.root is None:
-        raise ValueError("data.name = 'folder' needs data.root")
+    assert data.root is not None  # check() has seen to it
     count = data.train_images if split == "train" else data.test_images
     paths, labels = [], []
     names = class_names(data.root, split)

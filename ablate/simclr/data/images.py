@@ -37,6 +37,8 @@ def load(data: config.Data, device: torch.device) -> Dataset:
 
     Raises ValueError or OSError, with the path, when a folder is not as it should be.
     """
+    if data.name == "folder":
+        folder.check(data)
     splits = {}
     for split, count in (("train", data.train_images), ("test", data.test_images)):
         if data.name == "textures":
