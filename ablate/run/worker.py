@@ -16,6 +16,7 @@ from ablate.records.attempt import AttemptWriter
 from ablate.records.files import Results, write_json
 from ablate.records.provenance import provenance
 from ablate.run.failures import classify
+from ablate.simclr.config import Config
 
 REPORT_SECONDS = 0.25
 Report = Callable[[float, Mapping[str, Any]], None]
@@ -50,7 +51,7 @@ def run_trial(
             result = {"key": key, "attempt": writer.path.name, "seconds": round(seconds, 3), **numbers}
             write_json(folder.result, result)
         writer.event("ended", **outcome)
-    except OSError as error:  # the record itself could not be written
+    except (OSError, ValueError) as error:  # the record itself could not be written
         failure = classify(error)
         outcome = {"state": "failed", "cause": failure.cause, "message": failure.message}
     finally:
@@ -67,7 +68,7 @@ def _train(
     try:
         module, _, function = spec["trainer"].partition(":")
         train = getattr(importlib.import_module(module), function)
-        config = importlib.import_module("ablate.simclr.config").Config.model_validate(spec["config"])
+        config = Config.model_validate(spec["config"])
         numbers = train(config, _RecordingContext(device, writer, stopping, report))
     except Interrupted:
         return {"state": "interrupted", "cause": "stopped", "message": "stopped before its end"}, {}

@@ -34,6 +34,8 @@ def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, di
     encoder, head = make_model(config, context.device)
     optimizer = make_optimizer(config.optimizer, (encoder, head))
     steps_per_epoch = len(train.images) // config.batch_size
+    if config.epochs and not steps_per_epoch:
+        raise ValueError(f"batch_size = {config.batch_size} is more than the {len(train.images)} training images")
     steps, peak = config.epochs * steps_per_epoch, peak_learning_rate(config.optimizer, config.batch_size)
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if config.epochs == 0:
@@ -136,7 +138,8 @@ def as_input(images: Tensor) -> Tensor:
 
 def project(config: Config, encoder: ResNet, head: torch.nn.Module, views: Tensor) -> tuple[Tensor, Tensor]:
     """Z of the first and of the second views, float32 (N, d) each; both go through batch norm together."""
-    encoder.train(), head.train()
+    encoder.train()
+    head.train()
     bfloat16 = computes_bfloat16(config.precision, views.device)
     with torch.autocast(views.device.type, torch.bfloat16, enabled=bfloat16):
         z = head(encoder(views)).float()  # (2N, d)
