@@ -36,7 +36,7 @@ class LARS(torch.optim.Optimizer):
                     self._update(weight, weight.grad, group)
 
     def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        rate = torch.as_tensor(group["lr"], device=weight.device)
+        rate = torch.as_tensor(group["lr"], device=weight.device, dtype=weight.dtype)
         if weight.ndim > 1:
             gradient = gradient + group["weight_decay"] * weight
             weight_norm, gradient_norm = weight.norm(), gradient.norm()

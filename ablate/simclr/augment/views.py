@@ -87,6 +87,8 @@ def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
     applied = draws.pop("applied", None)
     if applied is None or applied.all():
         return apply(images, draws, augment)
+    if not applied.any():
+        return images
     chosen = np.flatnonzero(applied)
     draws = {name: values[chosen] for name, values in draws.items()}
     rows = torch.from_numpy(chosen).to(images.device)

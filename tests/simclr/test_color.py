@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ablate.simclr.augment import color
+from ablate.simclr.vision import torchvision
+
+reference = pytest.importorskip("torchvision.transforms.v2.functional")
+assert torchvision
+
+ADJUSTMENTS = {
+    "brightness": (color.multiply_brightness, reference.adjust_brightness, 0, 2),
+    "contrast": (color.adjust_contrast, reference.adjust_contrast, 0, 2),
+    "saturation": (color.adjust_saturation, reference.adjust_saturation, 0, 2),
+    "hue": (color.adjust_hue, reference.adjust_hue, -0.5, 0.5),
+}
+
+
+def images() -> Tensor:
+    """Random images, and those at the edges of the color space: black, white, gray, primaries, a gray ramp."""
+    flat = [(0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (0, 1, 1), (1, 0, 1)]
+    plain = [torch.tensor(channels, dtype=torch.float32)[:, None, None].expand(3, 8, 8) for channels in flat]
+    ramp = torch.linspace(0, 1, 64).view(1, 8, 8).expand(3, 8, 8)
+    random = torch.rand(30, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.cat([torch.stack([*plain, ramp]), random])
+
+
+@pytest.mark.parametrize("name", ADJUSTMENTS)
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.8, 1.0])
+def test_an_adjustment_is_torchvisions_at_every_factor(name: str, share: float) -> None:
+    adjust, theirs, low, high = ADJUSTMENTS[name]
+    factor = low + share * (high - low)
+    changed = images()
+    adjust(changed, torch.full((len(changed),), factor))
+    torch.testing.assert_close(changed, theirs(images(), factor), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ADJUSTMENTS)
+def test_each_image_of_a_batch_gets_its_own_factor(name: str) -> None:
+    adjust, theirs, low, high = ADJUSTMENTS[name]
+    factors = torch.linspace(low, high, len(images()))
+    changed = images()
+    adjust(changed, factors)
+    alone = torch.stack([theirs(image, float(factor)) for image, factor in zip(images(), factors, strict=True)])
+    torch.testing.assert_close(changed, alone, rtol=0, atol=1e-5)
+
+
+def test_adding_brightness_is_adding_and_clipping() -> None:
+    deltas = np.linspace(-0.8, 0.8, len(images()), dtype=np.float32)
+    changed = images()
+    color.add_brightness(changed, torch.from_numpy(deltas))
+    expected = np.clip(images().numpy() + deltas[:, None, None, None], 0, 1)
+    np.testing.assert_allclose(changed.numpy(), expected, atol=1e-7)
+
+
+def test_grayscale_is_torchvisions() -> None:
+    torch.testing.assert_close(color.grayscale(images()), reference.rgb_to_grayscale(images()), rtol=0, atol=1e-6)
+
+
+def test_jitter_applies_the_four_adjustments_in_each_images_own_order() -> None:
+    random = np.random.default_rng(0)
+    count = len(images())
+    order = random.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
+    order[::5] = -1
+    amounts = random.uniform([0.2, 0.2, 0.2, -0.2], [1.8, 1.8, 1.8, 0.2], (count, 4)).astype(np.float32)
+    expected = images()
+    for row in range(count):
+        for which in order[row][order[row] >= 0]:
+            adjust = list(ADJUSTMENTS.values())[which][1]
+            expected[row] = adjust(expected[row], float(amounts[row, which]))
+    changed = color.jitter(images(), amounts, order, additive_brightness=False)
+    torch.testing.assert_close(changed, expected, rtol=0, atol=2e-5)
+    assert torch.equal(changed[::5], images()[::5])
+
+
+def test_jitter_leaves_the_batch_it_is_given_as_it_was() -> None:
+    given = images()
+    order = np.tile(np.arange(4), (len(given), 1))
+    color.jitter(given, np.full((len(given), 4), 0.3, np.float32), order, additive_brightness=True)
+    assert torch.equal(given, images())

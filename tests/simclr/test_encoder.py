@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from ablate.simclr import config
+from ablate.simclr.encoder import ResNet
+from ablate.simclr.vision import torchvision
+
+
+def encoder(name: str, **settings: object) -> ResNet:
+    return ResNet(config.Encoder.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_at_width_1_it_has_torchvisions_parameters_by_name_and_shape_without_the_classifier(name: str) -> None:
+    theirs = getattr(torchvision.models, name)().state_dict()
+    shapes = {key: value.shape for key, value in theirs.items() if not key.startswith("fc.")}
+    assert {key: value.shape for key, value in encoder(name).state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_with_torchvisions_weights_it_computes_what_torchvision_computes(name: str) -> None:
+    theirs = getattr(torchvision.models, name)()
+    theirs.fc = nn.Identity()
+    ours = encoder(name)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "millions"), [(1, 23.5), (2, 93.9)])
+def test_resnet50_has_the_parameters_that_the_paper_counts(width: int, millions: float) -> None:
+    count = sum(parameter.numel() for parameter in encoder("resnet50", width_multiplier=width).parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.1)  # Table 6 says 24 M and 94 M
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "dimension"),
+    [("resnet8", 1, 64), ("resnet8", 2, 128), ("resnet18", 1, 512), ("resnet50", 2, 4096)],
+)
+def test_the_length_of_h_grows_with_the_width(name: str, width: int, dimension: int) -> None:
+    assert encoder(name, width_multiplier=width).dimension == dimension
+
+
+@pytest.mark.parametrize(("stem", "side"), [("imagenet", 8), ("cifar", 32), ("strided", 16)])
+def test_a_stem_leaves_this_side_of_a_32_pixel_image(stem: str, side: int) -> None:
+    network, seen = encoder("resnet8", stem=stem), []
+    network.layer1.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[-1]))
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 64)
+    assert seen == [side]
+
+
+@pytest.mark.parametrize(("name", "norm"), [("resnet8", "bn2"), ("resnet18", "bn2"), ("resnet50", "bn3")])
+def test_the_last_batch_norm_of_every_block_starts_at_zero(name: str, norm: str) -> None:
+    scales = [p for key, p in encoder(name).named_parameters() if key.endswith(f"{norm}.weight")]
+    assert scales
+    assert all(scale.abs().sum() == 0 for scale in scales)

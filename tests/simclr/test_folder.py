@@ -1,0 +1,101 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablate.simclr.config import Data
+from ablate.simclr.data.folder import read
+from ablate.simclr.data.images import load
+from ablate.simclr.data.listing import look
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes, ten training and two test images each; every image is one gray value."""
+    for split, count in (("train", 10), ("test", 2)):
+        for label, name in enumerate(("cat", "dog")):
+            folder = tmp_path / "data" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (40, 30), (100 * label + number,) * 3).save(folder / f"{number}.png")
+    return tmp_path / "data"
+
+
+def data(root: Path, **settings: object) -> Data:
+    return Data.model_validate({"name": "folder", "root": root, "image_size": 16, **settings})
+
+
+def test_all_images_are_read_with_the_label_of_their_folder(root: Path) -> None:
+    images, labels = read(data(root), "train")
+    assert images.shape == (20, 3, 16, 16)
+    assert labels.tolist() == [0] * 10 + [1] * 10
+    assert images[:, 0, 0, 0].tolist() == [*range(10), *range(100, 110)]
+
+
+def test_a_smaller_number_is_the_same_share_of_every_class_and_always_the_same_files(root: Path) -> None:
+    images, labels = read(data(root, train_images=11), "train")
+    assert np.bincount(labels).tolist() == [6, 5]
+    assert np.array_equal(images, read(data(root, train_images=11), "train")[0])
+    assert len(set(images[:, 0, 0, 0].tolist())) == 11
+
+
+def test_an_image_is_resized_by_its_shorter_side_and_cut_to_its_centre(root: Path) -> None:
+    picture = Image.new("RGB", (48, 16), (255, 0, 0))
+    picture.paste((0, 0, 255), (16, 0, 32, 16))  # a blue square in the middle of a red banner
+    picture.save(root / "train" / "cat" / "0.png")
+    assert (read(data(root), "train")[0][0].reshape(3, -1) == np.array([[0], [0], [255]])).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+def test_an_image_of_another_mode_becomes_rgb(root: Path, mode: str) -> None:
+    Image.new("RGB", (20, 20), (255, 255, 255)).convert(mode).save(root / "train" / "cat" / "0.png")
+    assert (read(data(root), "train")[0][0] == 255).all()
+
+
+def test_a_file_that_is_no_image_is_named(root: Path) -> None:
+    (root / "train" / "dog" / "3.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"dog/3\.png cannot be read as an image"):
+        read(data(root), "train")
+
+
+def test_a_missing_split_is_named_with_what_was_expected(root: Path) -> None:
+    shutil.rmtree(root / "test")
+    with pytest.raises(ValueError, match=r"test is not a folder; expected .*/train/<class>/\* and"):
+        look(root)
+
+
+def test_splits_of_different_classes_are_told_apart(root: Path) -> None:
+    (root / "test" / "dog").rename(root / "test" / "wolf")
+    with pytest.raises(ValueError, match="differ in the classes dog, wolf"):
+        look(root)
+
+
+def test_a_class_without_images_is_named(root: Path) -> None:
+    shutil.rmtree(root / "test" / "dog")
+    (root / "test" / "dog").mkdir()
+    with pytest.raises(ValueError, match="test/dog has no image"):
+        look(root)
+
+
+def test_the_fingerprint_follows_the_files_and_not_the_folder(root: Path) -> None:
+    first = look(root)
+    assert (first.train_images, first.test_images) == (20, 4)
+    moved = root.rename(root.with_name("elsewhere"))
+    assert look(moved) == first
+    (moved / "train" / "cat" / "0.png").rename(moved / "train" / "cat" / "00.png")
+    renamed = look(moved)
+    with (moved / "train" / "cat" / "00.png").open("ab") as file:
+        file.write(b"x")
+    assert len({first.fingerprint, renamed.fingerprint, look(moved).fingerprint}) == 3
+
+
+def test_a_folder_that_changed_since_the_plan_is_not_trained_on(root: Path) -> None:
+    planned = data(root, fingerprint=look(root).fingerprint)
+    assert load(planned, torch.device("cpu")).classes == 2
+    load.cache_clear()
+    (root / "train" / "cat" / "0.png").unlink()
+    with pytest.raises(ValueError, match="has changed since the run was planned"):
+        load(planned, torch.device("cpu"))

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from ablate.simclr.data.textures import FAMILIES, draw
+
+
+def test_the_same_arguments_draw_the_same_images() -> None:
+    first, second = draw(700, 32, 0, "train"), draw(700, 32, 0, "train")
+    assert np.array_equal(first[0], second[0])
+    assert first[0].shape == (700, 3, 32, 32)
+    assert first[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("other", [(60, 32, 1, "train"), (60, 32, 0, "test")])
+def test_another_seed_or_split_draws_other_images(other: tuple[int, int, int, str]) -> None:
+    assert not np.array_equal(draw(60, 32, 0, "train")[0], draw(*other)[0])
+
+
+def test_the_classes_are_balanced() -> None:
+    assert np.bincount(draw(1000, 32, 0, "train")[1]).tolist() == [100] * len(FAMILIES)
+
+
+def nearest_mean(descriptors: np.ndarray, labels: np.ndarray) -> float:
+    """Accuracy on the second half of a classifier by the nearest class mean of the first half."""
+    half = len(labels) // 2
+    means = np.stack([descriptors[:half][labels[:half] == label].mean(0) for label in range(10)])
+    distance = ((descriptors[half:, None] - means[None]) ** 2).sum(2)
+    return float((distance.argmin(1) == labels[half:]).mean())
+
+
+def test_the_color_of_an_image_does_not_tell_its_class() -> None:
+    images, labels = draw(4000, 32, 0, "train")
+    assert nearest_mean(images.mean((2, 3)), labels) < 0.15  # chance is 0.1
+
+
+def test_the_color_of_an_image_gives_the_image_away() -> None:
+    """Among 200 images, the halves of one are nearest to each other by hue and saturation alone."""
+    images = draw(200, 32, 0, "train")[0].astype(float)
+    chroma = [part.mean((2, 3)) for part in (images[..., :16], images[..., 16:])]
+    first, second = (color / color.sum(1, keepdims=True) for color in chroma)  # (200, 3), brightness divided out
+    nearest = ((first[:, None] - second[None]) ** 2).sum(2).argmin(1)
+    assert (nearest == np.arange(200)).mean() > 0.5  # chance is 0.005
+
+
+def test_the_spectrum_of_an_image_tells_its_class() -> None:
+    images, labels = draw(4000, 32, 0, "train")
+    gray = images.mean(1) - images.mean((1, 2, 3))[:, None, None]
+    spectrum = np.log1p(np.abs(np.fft.rfft2(gray))).reshape(4000, -1)
+    assert nearest_mean(spectrum, labels) > 0.5

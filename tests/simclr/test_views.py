@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ablate.simclr.augment.views import Operation, apply_views, draw_views, join_steps
+from ablate.simclr.config import Augment
+
+ALL = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
+HALF = {"probability": 0.5}
+SOMETIMES = Augment.model_validate(
+    {"transforms": ALL, "base_crop": True} | dict.fromkeys(("cutout", "sobel", "noise", "blur", "rotate"), HALF)
+)
+IMAGES = torch.randint(0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def views(augment: Augment, images: Tensor = IMAGES, seed: int = 0, step: int = 0) -> Tensor:
+    return apply_views(draw_views(augment, len(images), 32, seed, step), images, augment)[0]
+
+
+def rows(operation: Operation, chosen: np.ndarray, count: int) -> Operation:
+    """The operation as it is for some images of the batch only."""
+    both = np.concatenate([chosen, count + chosen])
+    index = both if operation.on == "both" else chosen
+    return Operation(operation.name, operation.on, {name: drawn[index] for name, drawn in operation.draws.items()})
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("sides", ["both", "one"])
+def test_views_are_images_and_the_transformed_ones_differ(name: str, sides: str) -> None:
+    made = views(Augment(transforms=(name,), views=sides))
+    assert made.shape == (24, 3, 32, 32)
+    assert made.dtype == torch.float32
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert not torch.equal(made[:12], IMAGES / 255)
+    assert torch.allclose(made[12:], IMAGES / 255) == (sides == "one")
+
+
+def test_the_base_crop_is_one_crop_for_both_views() -> None:
+    made = views(Augment(transforms=(), views="one", base_crop=True))
+    assert torch.equal(made[:12], made[12:])
+    assert not torch.allclose(made[:12], IMAGES / 255)
+
+
+def test_the_views_of_a_step_depend_on_seed_and_step_and_nothing_else() -> None:
+    torch.manual_seed(1)
+    first = views(SOMETIMES, seed=3, step=7)
+    torch.manual_seed(2)
+    assert torch.equal(first, views(SOMETIMES, seed=3, step=7))
+    assert not torch.equal(first, views(SOMETIMES, seed=3, step=8))
+    assert not torch.equal(first, views(SOMETIMES, seed=4, step=7))
+
+
+@pytest.mark.parametrize("sides", ["both", "one"])
+def test_steps_made_at_once_are_bit_for_bit_those_made_alone(sides: str) -> None:
+    augment = SOMETIMES.model_copy(update={"views": sides})
+    drawn = [draw_views(augment, 4, 32, 0, step) for step in range(3)]
+    together = apply_views(join_steps(drawn), IMAGES, augment, steps=3)
+    for step in range(3):
+        alone = apply_views(drawn[step], IMAGES[4 * step : 4 * step + 4], augment)[0]
+        assert torch.equal(together[step], alone)
+
+
+@pytest.mark.parametrize("sides", ["both", "one"])
+def test_a_part_of_the_batch_has_the_views_it_has_in_the_whole(sides: str) -> None:
+    augment = SOMETIMES.model_copy(update={"views": sides})
+    drawn = draw_views(augment, 12, 32, 0, 0)
+    whole = apply_views(drawn, IMAGES, augment)[0]
+    chosen = np.array([1, 2, 5, 11])
+    part = apply_views(tuple(rows(each, chosen, 12) for each in drawn), IMAGES[chosen], augment)[0]
+    torch.testing.assert_close(part, whole[np.concatenate([chosen, 12 + chosen])], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cutout", "sobel", "noise", "blur", "rotate"])
+def test_a_transformation_of_probability_zero_changes_nothing(name: str) -> None:
+    augment = Augment.model_validate({"transforms": (name,), name: {"probability": 0}})
+    torch.testing.assert_close(views(augment), torch.cat([IMAGES, IMAGES]) / 255, rtol=0, atol=1e-7)
+
+
+def test_color_drops_all_color_from_a_fifth_of_the_images() -> None:
+    augment = Augment.model_validate({"transforms": ("color",), "color": {"jitter_probability": 0}})
+    images = IMAGES.repeat(100, 1, 1, 1)
+    made = views(augment, images)
+    gray = (made.amax(1) - made.amin(1)).amax((1, 2)) < 1e-6
+    assert abs(gray.float().mean() - 0.2) < 0.03
+
+
+def test_a_strength_beyond_one_never_turns_a_factor_negative() -> None:
+    augment = Augment.model_validate(
+        {"transforms": ("color",), "color": {"strength": 2, "brightness": "multiplicative"}}
+    )
+    (operation,) = draw_views(augment, 2000, 32, 0, 0)
+    amounts = operation.draws["amounts"]
+    assert amounts[:, :3].min() >= 0
+    assert np.abs(amounts[:, 3]).max() <= 0.4
+
+
+@pytest.mark.parametrize("strength", [0.125, 1.0])
+def test_jitter_reaches_as_far_as_the_papers_strength_says(strength: float) -> None:
+    augment = Augment.model_validate({"transforms": ("color",), "color": {"strength": strength}})
+    amounts = draw_views(augment, 5000, 32, 0, 0)[0].draws["amounts"]
+    reach = np.array([0.8, 0.8, 0.8, 0.2]) * strength
+    middle = np.array([0, 1, 1, 0])
+    np.testing.assert_allclose(amounts.min(0), middle - reach, atol=0.01)
+    np.testing.assert_allclose(amounts.max(0), middle + reach, atol=0.01)
