@@ -1,0 +1,29 @@
+"""`python -m tests.bench [NAME ...]`: measures, prints, and writes tests/bench/results/NAME.json."""
+
+import json
+import sys
+
+from tests.bench import augmentation, commands, step, throughput
+from tests.bench.common import save
+
+BENCHMARKS = {
+    "augmentation": augmentation.measure,
+    "throughput": throughput.measure,
+    "step": step.measure,
+    "commands": commands.measure,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"error: unknown benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        figures = BENCHMARKS[name]()
+        print(f"{name}: {json.dumps(figures, indent=1)}\n-> {save(name, figures)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""Where the time of a training step of the narrow encoder goes, on one thread."""
+
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from ablate.simclr.config import Config
+from ablate.simclr.data.images import load
+from ablate.simclr.loss import nt_xent
+from ablate.simclr.optimizer import make_optimizer
+from ablate.simclr.precision import keep_freed_memory
+from ablate.simclr.pretrain import as_input, batches, make_model, project
+from ablate.study.expand import expand
+from ablate.study.load import load_profile, load_study
+
+_MODEL = ("forward_and_loss", "backward", "optimizer")
+
+
+def measure(steps: int = 120) -> dict[str, Any]:
+    """The cell crop, color of the embedded profile, at its own batch and at 256."""
+    study = load_study("augment_pairs")
+    only = {"first": ["crop"], "second": ["color"]}
+    config = expand(study, load_profile("embedded", study.source.path), only=only).trials[0].config
+    sizes = {str(size): _parts(config, size, steps) for size in (config.batch_size, 256)}
+    return {"unit": "milliseconds a step (medians), one thread", "aim": "rest at most 10 percent", "batch": sizes}
+
+
+def _parts(config: Config, batch_size: int, steps: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    config = config.model_copy(update={"batch_size": batch_size, "epochs": 50})
+    data = load(config.data, torch.device("cpu"))
+    encoder, head = make_model(config, torch.device("cpu"))
+    optimizer = make_optimizer(config.optimizer, (encoder, head))
+    views_of_steps = batches(config, data.train.images)
+    times: dict[str, list[float]] = {name: [] for name in ("views", *_MODEL)}
+    for _ in range(steps):
+        marks = [perf_counter()]
+        views = as_input(next(views_of_steps))
+        marks.append(perf_counter())
+        loss, _ = nt_xent(*project(config, encoder, head, views), config.loss.temperature)
+        marks.append(perf_counter())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        marks.append(perf_counter())
+        optimizer.step()
+        marks.append(perf_counter())
+        for name, start, end in zip(times, marks, marks[1:], strict=False):
+            times[name].append(1e3 * (end - start))
+    # Views of several small steps are made at once, so their share is a mean; the others are medians.
+    parts = {name: median(values[5:]) for name, values in times.items()}
+    parts["views"] = sum(times["views"]) / steps
+    rest = parts["views"] / sum(parts.values())
+    return {**{name: round(value, 3) for name, value in parts.items()}, "rest_percent": round(100 * rest, 2)}
