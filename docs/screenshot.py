@@ -1,4 +1,4 @@
-"""Makes docs/report.png: the top of a page in headless Chromium. `python docs/screenshot.py reports/augment_pairs.html`."""
+"""Makes docs/report.png, the top of a page in headless Chromium: `python docs/screenshot.py PAGE`."""
 
 import shutil
 import sys

@@ -31,38 +31,40 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
     """
     down, across = measured.axes
     rows: list[dict[str, Any]] = [
-        {down: cell.axes[down], across: cell.axes[across], "value": value, "seeds": len(cell.values)}
+        {down: cell.axes[down], across: cell.axes[across], "_value": value, "_seeds": len(cell.values)}
         for cell, value in zip(measured.grid, values, strict=True)
     ]
     orders = {
         axis["name"]: [v for v in axis["values"] if any(r[axis["name"]] == v for r in rows)]
         for axis in measured.plan["axes"]
     }
+    titles = {axis["name"]: axis.get("label") or axis["name"] for axis in measured.plan["axes"]}
     known = [value for value in values if value is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(f"{across}:N", sort=orders[across], title=f"{across} transformation" if across == "second" else across,
+        x=alt.X(f"{across}:N", sort=orders[across], title=titles[across],
                 axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)),
-        y=alt.Y(f"{down}:N", sort=orders[down], title=f"{down} transformation" if down == "first" else down,
+        y=alt.Y(f"{down}:N", sort=orders[down], title=titles[down],
                 axis=alt.Axis(domain=False, ticks=False)),
-        tooltip=[f"{down}:N", f"{across}:N", alt.Tooltip("value:Q", title=title, format=".1f"), alt.Tooltip("seeds:Q")],
+        tooltip=[f"{down}:N", f"{across}:N", alt.Tooltip("_value:Q", title=title, format=".1f"),
+                 alt.Tooltip("_seeds:Q", title="seeds")],
     )  # fmt: skip
     scale = alt.Scale(scheme="viridis", domain=[low, high] if high > low else [low - 1, low + 1])
     middle = low + 0.6 * (high - low)
     squares = base.mark_rect(stroke="white", strokeWidth=1).encode(
         color=alt.Color(
-            "value:Q",
+            "_value:Q",
             scale=scale,
             title=None,
             legend=alt.Legend(gradientLength=len(orders[down]) * _CELL, format=".0f"),
         )
     )
-    numbers = base.transform_filter("isValid(datum.value)").mark_text(fontSize=13).encode(
-        text=alt.Text("value:Q", format=".1f"),
-        color=alt.condition(f"datum.value > {middle}", alt.value("black"), alt.value("white")),
+    numbers = base.transform_filter("isValid(datum._value)").mark_text(fontSize=13).encode(
+        text=alt.Text("_value:Q", format=".1f"),
+        color=alt.condition(f"datum._value > {middle}", alt.value("black"), alt.value("white")),
     )  # fmt: skip
     missing = (
-        base.transform_filter("!isValid(datum.value)")
+        base.transform_filter("!isValid(datum._value)")
         .mark_text(fontSize=13, color="#767676")
         .encode(text=alt.value("-"))
     )

@@ -74,6 +74,14 @@ def findings(measured: Measured) -> list[str]:
         others.insert(0, (f"Best on the diagonal: {alone.label}", alone))
     for label, cell in others:
         said.append(f"{label}: {_mean(cell):.1f} %, {_mean(best) - _mean(cell):.1f} points below the best.")
+    if published := [cell for cell in measured.grid if cell.paper is not None]:
+        top = max(published, key=lambda cell: cell.paper or 0)
+        if top.mean is not None:
+            place = 1 + sum(_mean(cell) > top.mean for cell in done)
+            reference = measured.plan["reference"]["label"]
+            said.append(
+                f"Best in {reference}: {top.label}. Here it has {top.mean:.1f} %, place {place} of {len(done)}."
+            )
     if (rank := measured.rank_correlation) is not None:
         count = sum(cell.mean is not None and cell.paper is not None for cell in measured.grid)
         said.append(

@@ -103,7 +103,7 @@ def expand(
             config = resolve(cell, seed)
             keys = (function(config, TRAINER, RECIPE_VERSION) for function in (trial_key, pretrain_key))
             trials.append(Trial(cell.axes, cell.case, seed, config, *keys))
-    varied = {name: axis.model_dump(mode="json") for name, axis in axes.items()}
+    varied = {name: axis.model_dump(mode="json", include={"setting", "values"}) for name, axis in axes.items()}
     base = identity(resolve(_Cell({}, None, []), 0))
     cases = [case.model_dump(mode="json") for case in study.cases]
     design = digest({"base": base, "axes": varied, "cases": cases, "recipe_version": RECIPE_VERSION})

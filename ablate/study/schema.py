@@ -31,6 +31,8 @@ class Axis(_Strict):
     setting: str
     """Dotted path of the setting, as in `loss.temperature`; a number picks an item, as in `x.transforms.0`."""
     values: Annotated[list[Scalar], Field(min_length=1)]
+    label: str | None = None
+    """What charts call it, where that is not its name."""
 
     @field_validator("values")
     @classmethod
