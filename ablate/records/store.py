@@ -49,7 +49,7 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
 
     Tables: `trials`, `attempts`, `metrics` (one row a value), `cells` (which trial stands in which cell of
     which study); and for each study a view of its name with a column for each axis. Where the results
-    folder may not be written, the store is made in memory. Raises UserError where there is no such folder.
+    folder cannot be written, the store is made in memory. Raises UserError where there is no such folder.
     """
     if not results.root.is_dir():
         raise UserError(f"there is no results folder {results.root}", help="run a study first, or give --results DIR")
@@ -57,20 +57,30 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
     known = _known_signatures(results.database)
     if known == on_disk:
         return duckdb.connect(str(results.database), read_only=True)
-    if not os.access(results.root, os.W_OK):
+    try:
+        _rebuild(results, known, on_disk)
+    except (OSError, duckdb.Error):
         connection = duckdb.connect()
         _update(connection, results, {}, on_disk)
         return connection
-    temporary = results.database.with_name(f".{results.database.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        if known is not None:
-            shutil.copyfile(results.database, temporary)
-        with duckdb.connect(str(temporary)) as connection:
-            _update(connection, results, known or {}, on_disk)
-        temporary.replace(results.database)
-    finally:
-        temporary.unlink(missing_ok=True)
     return duckdb.connect(str(results.database), read_only=True)
+
+
+def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, str]) -> None:
+    """Bring a copy up to date on this machine's own disk, and put it in the place of the old one."""
+    temporary = results.database.with_name(f".{results.database.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / results.database.name
+        if known is not None:
+            shutil.copyfile(results.database, copy)
+        with duckdb.connect(str(copy)) as connection:
+            _update(connection, results, known or {}, on_disk)
+            connection.execute("CHECKPOINT")  # closing would do it too, but would not tell of a full disk
+        try:
+            shutil.copyfile(copy, temporary)
+            temporary.replace(results.database)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _trial_signatures(results: Results) -> dict[str, str]:

@@ -12,7 +12,7 @@ import altair as alt
 import jinja2
 import vl_convert
 
-from ablate.records.files import Results, write_text
+from ablate.records.files import Results, write_bytes, write_text
 from ablate.report.charts import charts
 from ablate.report.measured import DEFAULT_PROFILE, Cell, Measured, measure
 
@@ -31,7 +31,7 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
         svg = _own_ids(vl_convert.vegalite_to_svg(spec, vl_version=_vegalite_version()), chart_name)
         png = vl_convert.vegalite_to_png(spec, vl_version=_vegalite_version(), scale=2)
         write_text(reports / name / f"{chart_name}.svg", svg)
-        (reports / name / f"{chart_name}.png").write_bytes(png)
+        write_bytes(reports / name / f"{chart_name}.png", png)
         drawn.append({"name": chart_name, "svg": svg, "spec": script_safe(spec), "files": f"{name}/{chart_name}"})
     records = Path(os.path.relpath(results.trials, reports)).as_posix()
     write_text(page, render(measured, drawn, records))

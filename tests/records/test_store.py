@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -131,6 +132,23 @@ def test_a_reader_keeps_its_view_while_the_store_is_brought_up_to_date(tmp_path:
         subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True)
         assert reader.execute("SELECT count(*) FROM trials").fetchall() == [(1,)]
     assert rows(results, "SELECT count(*) FROM trials") == [(2,)]
+
+
+def test_a_store_that_cannot_be_written_is_answered_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    open_store(results).close()
+    add_trial(results, "b", top1=60.0)
+    before = results.database.read_bytes()
+    monkeypatch.setattr(shutil, "copyfile", no_space)
+    assert rows(results, "SELECT key, top1 FROM trials ORDER BY key") == [("a", 50.0), ("b", 60.0)]
+    assert results.database.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_only_the_newest_design_of_a_profile_stands_in_a_study(tmp_path: Path) -> None:
