@@ -17,10 +17,16 @@ def export_study(results: Results, study: str, format: str, profile: str | None,
         raise UserError(f"unknown format '{format}'{nearest(format, _COPY)}", help=f"formats are: {', '.join(_COPY)}")
     name = Path(study).stem
     with open_store(results) as store, tempfile.TemporaryDirectory() as folder:
-        known = [view for (view,) in store.execute("SELECT DISTINCT study FROM cells").fetchall()]
+        known = [view for (view,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]
         if name not in known:
             help = f"studies with records are: {', '.join(known)}" if known else "run it first: ablate run STUDY"
             raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
+        profiles = store.execute(
+            "SELECT DISTINCT profile FROM cells WHERE study = ? ORDER BY profile", [name]
+        ).fetchall()
+        if profile is not None and (profile,) not in profiles:
+            help = f"it was at: {', '.join(each for (each,) in profiles)}"
+            raise UserError(f"'{name}' was not run at the profile '{profile}'", help=help)
         where = "WHERE profile = $profile" if profile else ""
         temporary = Path(folder) / f"export.{format}"
         store.execute(

@@ -22,6 +22,7 @@ class Progress:
         self._workers = workers
         self._began = time.monotonic()
         self._done = 0
+        self._under_way = 0.0  # trials' worth of work in what is running
         self._width = max(map(len, labels.values()), default=0)
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -35,13 +36,15 @@ class Progress:
             self._live.stop()
 
     def tick(self, workers: list[Worker]) -> None:
-        """Redraw."""
+        """Take note of how far the running trials are, and redraw."""
+        self._under_way = sum(worker.share for worker in workers if worker.key is not None)
         if self._live:
             self._live.update(self._render(workers))
 
     def ended(self, key: str, outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
         """Print one line for a trial that ended."""
         self._done += 1
+        self._under_way = max(0.0, self._under_way - 1)
         count = f"{self._done:>{len(str(len(self._labels)))}}/{len(self._labels)}"
         label = f"{self._labels[key]:<{self._width}}"
         if result is not None:
@@ -52,9 +55,9 @@ class Progress:
         eta = f"  {_duration(left)} left" if left is not None and self._done < len(self._labels) else ""
         self._console.print(Text(f"{count}  {label}  {told}{'' if self._live else eta}"), soft_wrap=True)
 
-    def _remaining(self, shares: float = 0.0) -> float | None:
-        """Seconds until the end at the pace so far; `shares` is what running trials have done."""
-        finished = self._done + shares
+    def _remaining(self) -> float | None:
+        """Seconds until the end at the pace so far; None before there is one."""
+        finished = self._done + self._under_way
         if finished < 0.5:
             return None
         return (time.monotonic() - self._began) / finished * (len(self._labels) - finished)
@@ -68,7 +71,7 @@ class Progress:
         for worker in busy:
             bar = ProgressBar(total=1.0, completed=worker.share, width=8)
             table.add_row(Text(self._labels[str(worker.key)]), bar, Text(_metrics(worker), style="dim"))
-        left = self._remaining(sum(worker.share for worker in busy))
+        left = self._remaining()
         total = Table.grid(padding=(0, 2))
         width = min(30, max(10, self._console.width - 40))
         bar = ProgressBar(total=len(self._labels), completed=self._done, width=width)

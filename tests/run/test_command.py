@@ -94,6 +94,13 @@ def test_export_writes_one_row_a_trial_in_every_format(finished: tuple[Path, str
     assert ablate_in(project, "query", count).stdout.splitlines()[1] == str(len(rows))
 
 
+def test_export_of_a_profile_that_was_not_run_names_those_that_were(finished: tuple[Path, str]) -> None:
+    command = [sys.executable, "-m", "ablate", "export", "tiny", "--profile", "small"]
+    run = subprocess.run(command, cwd=finished[0], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "'tiny' was not run at the profile 'small'\n  help: it was at: embedded" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
