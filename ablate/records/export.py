@@ -12,7 +12,11 @@ _COPY = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY true", "parque
 
 
 def export_study(results: Results, study: str, format: str, profile: str | None, output: Path | None) -> None:
-    """Write the study's view: study, profile, case, each axis, seed, key, state, top1 (percent), loss, seconds."""
+    """Write one row a trial: the study's view in the store.
+
+    Columns: study, profile, case, each axis, seed, key, state, top1 (percent), loss (the last epoch's),
+    seconds, images (synthetic, or of a folder).
+    """
     if format not in _COPY:
         raise UserError(f"unknown format '{format}'{nearest(format, _COPY)}", help=f"formats are: {', '.join(_COPY)}")
     name = Path(study).stem

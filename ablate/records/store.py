@@ -25,8 +25,8 @@ _VERSION = 1
 _TABLES = {
     "trials": {
         "key": "VARCHAR", "pretrain_key": "VARCHAR", "seed": "BIGINT", "state": "VARCHAR", "top1": "DOUBLE",
-        "loss": "DOUBLE", "seconds": "DOUBLE", "attempt": "VARCHAR", "cause": "VARCHAR", "message": "VARCHAR",
-        "numbers": "JSON", "config": "JSON",
+        "loss": "DOUBLE", "seconds": "DOUBLE", "images": "VARCHAR", "attempt": "VARCHAR", "cause": "VARCHAR",
+        "message": "VARCHAR", "numbers": "JSON", "config": "JSON",
     },
     "attempts": {
         "key": "VARCHAR", "attempt": "VARCHAR", "number": "BIGINT", "state": "VARCHAR", "cause": "VARCHAR",
@@ -197,7 +197,7 @@ def _read_trial(folder: TrialFolder, now: float) -> tuple[dict[str, Any], list[d
         "pretrain_key": spec["pretrain_key"],
         "seed": spec["config"].get("seed"),
         "state": "done" if result else last["state"],
-        **{name: numbers.get(name) for name in ("top1", "loss", "seconds")},
+        **{name: numbers.get(name) for name in ("top1", "loss", "seconds", "images")},
         "attempt": result.get("attempt", last["attempt"]),
         "cause": None if result else last["cause"],
         "message": None if result else last["message"],
@@ -225,7 +225,8 @@ def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, stud
     )
     connection.execute(
         f"""CREATE OR REPLACE VIEW "{study}" AS
-        SELECT study, profile, "case", {columns} cells.seed, key, coalesce(state, 'new') AS state, top1, loss, seconds
+        SELECT study, profile, "case", {columns} cells.seed, key, coalesce(state, 'new') AS state,
+            top1, loss, seconds, images
         FROM cells LEFT JOIN trials USING (key) WHERE study = '{study}' ORDER BY profile, position"""
     )
 

@@ -12,7 +12,8 @@ _CELL = 46  # pixels
 
 def charts(measured: Measured) -> dict[str, alt.Chart | alt.LayerChart]:
     """Name -> chart: `measured`, and `published` where the paper has numbers for the study."""
-    drawn = {"measured": _draw(measured, [cell.mean for cell in measured.grid], "measured top-1 (%)")}
+    title = "measured top-1 (%)" + (", synthetic textures" if measured.synthetic else "")
+    drawn = {"measured": _draw(measured, [cell.mean for cell in measured.grid], title)}
     if any(cell.paper is not None for cell in measured.grid):
         drawn["published"] = _draw(measured, [cell.paper for cell in measured.grid], "published top-1 (%)")
     return drawn

@@ -106,7 +106,8 @@ def _headline(plan: Plan) -> str:
         f"{counts[state]} {state}" for state in ("done", "running", "failed", "interrupted", "new") if counts[state]
     )
     todo = f"training {len(plan.to_run)}" if plan.to_run else "nothing to train"
-    return f"{plan.loaded.study.title} [{plan.profile}]: {total}; {states}; {todo}"
+    images = plan.expansion.trials[0].config.data.images
+    return f"{plan.loaded.study.title} [{plan.profile}, {images}]: {total}; {states}; {todo}"
 
 
 def _plural(count: int, noun: str) -> str:

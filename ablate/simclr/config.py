@@ -39,6 +39,11 @@ class Data(Settings):
     test_images: Annotated[int, Field(ge=10)] | None = None
     """At most so many test images, balanced over the classes; all of a folder when unset."""
 
+    @property
+    def images(self) -> str:
+        """What the images are, for every place that shows their numbers."""
+        return "synthetic textures" if self.name == "textures" else "images of a folder"
+
     @model_validator(mode="after")
     def _sized(self) -> Self:
         if self.name == "textures" and not (self.train_images and self.test_images):

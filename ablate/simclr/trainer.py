@@ -11,7 +11,11 @@ from ablate.simclr.pretrain import pretrain
 
 
 def train(config: Config, context: Context) -> dict[str, float | str]:
-    """Pretrain and evaluate; returns top-1 in percent, the last loss, and what both took in seconds."""
+    """Pretrain and evaluate.
+
+    Returns top-1 in percent, the last epoch's loss, what both took in seconds, on which images, and in which
+    number format.
+    """
     keep_freed_memory()
     data = images.load(config.data, context.device)
     began = perf_counter()
@@ -23,5 +27,6 @@ def train(config: Config, context: Context) -> dict[str, float | str]:
         **evaluation,
         "pretrain_seconds": trained - began,
         "evaluate_seconds": perf_counter() - trained,
+        "images": config.data.images,
         "precision": "bfloat16" if computes_bfloat16(config.precision, context.device) else "float32",
     }

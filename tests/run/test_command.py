@@ -37,7 +37,7 @@ def ablate_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_a_run_trains_every_cell_and_ends_with_the_path_of_its_page(finished: tuple[Path, str]) -> None:
     project, printed = finished
-    assert "A tiny study [embedded]: 5 trials (5 cells, 1 seed); 5 new; training 5" in printed
+    assert "A tiny study [embedded, synthetic textures]: 5 trials (5 cells, 1 seed); 5 new; training 5" in printed
     assert printed.splitlines()[-1] == "page: reports/tiny.html"
     assert (project / "reports/tiny.html").is_file()
     assert len(results_of(project)) == 5
@@ -84,7 +84,8 @@ def test_the_pool_and_a_run_in_this_process_give_the_same_numbers(finished: tupl
 def test_export_writes_one_row_a_trial_in_every_format(finished: tuple[Path, str]) -> None:
     project, _ = finished
     lines = ablate_in(project, "export", "tiny").stdout.splitlines()
-    assert lines[0] == "study,profile,case,first,temperature,seed,key,state,top1,loss,seconds"
+    assert lines[0] == "study,profile,case,first,temperature,seed,key,state,top1,loss,seconds,images"
+    assert lines[1].endswith(",synthetic textures")
     rows = json.loads(ablate_in(project, "export", "tiny", "--format", "json").stdout)
     assert len(rows) == len(lines) - 1
     assert rows[0]["first"] == "crop"
