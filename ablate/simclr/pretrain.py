@@ -22,7 +22,8 @@ from ablate.simclr.precision import computes_bfloat16
 from ablate.simclr.randomness import generator
 from ablate.simclr.schedule import learning_rate, peak_learning_rate
 
-_IMAGES_AT_ONCE = 512
+IMAGES_AT_ONCE = 512
+"""The views of as many steps are made at once as take this many images."""
 
 
 def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, dict[str, float]]:
@@ -109,7 +110,7 @@ def batches(config: Config, images: Tensor) -> Iterator[Tensor]:
     steps are made at once, which changes nothing but the time they take.
     """
     steps = _orders(config, len(images))
-    together = max(1, _IMAGES_AT_ONCE // config.batch_size)
+    together = max(1, IMAGES_AT_ONCE // config.batch_size)
     for first in range(0, len(steps), together):
         block = steps[first : first + together]  # (steps, N)
         operations = join_steps(

@@ -11,7 +11,7 @@ from ablate.simclr.data.images import load
 from ablate.simclr.loss import nt_xent
 from ablate.simclr.optimizer import make_optimizer
 from ablate.simclr.precision import keep_freed_memory
-from ablate.simclr.pretrain import as_input, batches, make_model, project
+from ablate.simclr.pretrain import IMAGES_AT_ONCE, as_input, batches, make_model, project
 from ablate.study.expand import expand
 from ablate.study.load import load_profile, load_study
 
@@ -36,7 +36,9 @@ def _parts(config: Config, batch_size: int, steps: int) -> dict[str, Any]:
     optimizer = make_optimizer(config.optimizer, (encoder, head))
     views_of_steps = batches(config, data.train.images)
     times: dict[str, list[float]] = {name: [] for name in ("views", *_MODEL)}
-    for _ in range(steps):
+    block = max(1, IMAGES_AT_ONCE // batch_size)  # steps whose views are made at once; the first block warms up
+    measured = block * -(-steps // block)
+    for _ in range(block + measured):
         marks = [perf_counter()]
         views = as_input(next(views_of_steps))
         marks.append(perf_counter())
@@ -50,7 +52,7 @@ def _parts(config: Config, batch_size: int, steps: int) -> dict[str, Any]:
         for name, start, end in zip(times, marks, marks[1:], strict=False):
             times[name].append(1e3 * (end - start))
     # Views of several small steps are made at once, so their share is a mean; the others are medians.
-    parts = {name: median(values[5:]) for name, values in times.items()}
-    parts["views"] = sum(times["views"]) / steps
+    parts = {name: median(values[block:]) for name, values in times.items()}
+    parts["views"] = sum(times["views"][block:]) / measured
     rest = parts["views"] / sum(parts.values())
     return {**{name: round(value, 3) for name, value in parts.items()}, "rest_percent": round(100 * rest, 2)}
