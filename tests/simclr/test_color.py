@@ -1,6 +1,9 @@
+import colorsys
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from ablate.simclr.augment import color
@@ -79,3 +82,62 @@ def test_jitter_leaves_the_batch_it_is_given_as_it_was() -> None:
     order = np.tile(np.arange(4), (len(given), 1))
     color.jitter(given, np.full((len(given), 4), 0.3, np.float32), order, additive_brightness=True)
     assert torch.equal(given, images())
+
+
+def test_random_factors_as_far_as_strength_2_give_torchvisions_images() -> None:
+    random = np.random.default_rng(3)
+    for adjust, theirs, low, high in ADJUSTMENTS.values():
+        factors = random.uniform(low, high if high < 1 else 2.6, len(images())).astype(np.float32)
+        changed = images()
+        adjust(changed, torch.from_numpy(factors))
+        alone = [theirs(image, float(factor)) for image, factor in zip(images(), factors, strict=True)]
+        torch.testing.assert_close(changed, torch.stack(alone), rtol=0, atol=1e-5)
+
+
+ENHANCERS = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
+
+
+@pytest.mark.parametrize("name", ENHANCERS)
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 2.0])
+def test_an_adjustment_is_within_one_level_of_pillows_on_8_bit_images(name: str, factor: float) -> None:
+    levels = (images() * 255).round()  # (B, 3, H, W), whole numbers
+    changed = levels / 255
+    ADJUSTMENTS[name][0](changed, torch.full((len(changed),), factor))
+    ours = (changed * 255).round().permute(0, 2, 3, 1).numpy()  # (B, H, W, 3)
+    for picture, mine in zip(levels.permute(0, 2, 3, 1).byte().numpy(), ours, strict=True):
+        theirs = np.asarray(ENHANCERS[name](Image.fromarray(picture)).enhance(factor))
+        assert np.abs(mine - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.21, 0.0, 0.1, 0.37, 0.5])
+def test_turning_the_hue_is_what_pythons_colorsys_does_to_every_pixel(shift: float) -> None:
+    changed = images()
+    color.adjust_hue(changed, torch.full((len(changed),), shift))
+    for before, after in zip(
+        images().permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
+        changed.permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
+        strict=True,
+    ):
+        hue, saturation, value = colorsys.rgb_to_hsv(*before)
+        assert after == pytest.approx(colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value), abs=1e-5)
+
+
+def test_jitter_adds_the_brightness_where_the_authors_first_release_does() -> None:
+    random = np.random.default_rng(4)
+    count = len(images())
+    order = random.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
+    amounts = random.uniform([-0.8, 0.2, 0.2, -0.2], [0.8, 1.8, 1.8, 0.2], (count, 4)).astype(np.float32)
+    expected = images()
+    for row in range(count):
+        for which in order[row]:
+            amount = float(amounts[row, which])
+            if which == 0:
+                expected[row] = torch.from_numpy(np.clip(expected[row].numpy() + amount, 0, 1))
+            else:
+                expected[row] = list(ADJUSTMENTS.values())[which][1](expected[row], amount)
+    changed = color.jitter(images(), amounts, order, additive_brightness=True)
+    torch.testing.assert_close(changed, expected, rtol=0, atol=2e-5)

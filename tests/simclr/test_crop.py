@@ -72,3 +72,41 @@ def test_boxes_lie_inside_the_image_also_where_no_attempt_fits() -> None:
     assert (boxes[:, 2:] >= 1).all()
     assert (boxes[:, :2] + boxes[:, 2:] <= 32).all()
     assert [0, 0, 32, 32] in boxes.tolist()
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("size", [16, 32, 45])
+def test_a_resized_crop_is_within_one_level_of_pillows_on_8_bit_images(interpolation: str, size: int) -> None:
+    levels = (IMAGES * 255).round()  # (B, 3, H, W), whole numbers
+    ours = resized_crop(levels / 255, BOXES, NONE, size, interpolation) * 255
+    pictures = levels.permute(0, 2, 3, 1).byte().numpy()  # (B, H, W, 3)
+    for picture, (top, left, height, width), mine in zip(pictures, BOXES.tolist(), ours, strict=True):
+        cut = Image.fromarray(picture).crop((left, top, left + width, top + height))
+        expected = np.asarray(cut.resize((size, size), FILTERS[interpolation])).astype(int)
+        assert np.abs(mine.round().permute(1, 2, 0).numpy() - expected).max() <= 1
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("size", [16, 45])
+def test_only_the_chosen_images_are_flipped_at_any_size(interpolation: str, size: int) -> None:
+    chosen = torch.arange(40) % 3 == 0
+    plain = resized_crop(IMAGES, BOXES, NONE, size, interpolation)
+    expected = torch.where(chosen[:, None, None, None], torch.flip(plain, [3]), plain)
+    made = resized_crop(IMAGES, BOXES, chosen, size, interpolation)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_the_whole_image_at_its_own_size_stays_as_it_is(interpolation: str) -> None:
+    whole = torch.tensor([[0, 0, 32, 32]]).expand(40, 4)
+    torch.testing.assert_close(resized_crop(IMAGES, whole, NONE, 32, interpolation), IMAGES, rtol=0, atol=1e-6)
+
+
+def test_boxes_of_other_settings_are_distributed_as_torchvisions() -> None:
+    crop = torchvision.transforms.RandomResizedCrop
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        theirs = np.array([crop.get_params(torch.empty(3, 64, 64), [0.5, 1.0], [0.5, 2.0]) for _ in range(3000)])
+    ours = draw_boxes(3000, 64, Crop(area_min=0.5, aspect_max=2.0), np.random.default_rng(2))
+    for column in range(4):
+        assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001

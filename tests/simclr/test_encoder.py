@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ablate.simclr import config
-from ablate.simclr.encoder import ResNet
+from ablate.simclr.encoder import ResNet, set_batch_norm_statistics
 from ablate.simclr.vision import torchvision
 
 
@@ -18,15 +18,16 @@ def test_at_width_1_it_has_torchvisions_parameters_by_name_and_shape_without_the
     assert {key: value.shape for key, value in encoder(name).state_dict().items()} == shapes
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_with_torchvisions_weights_it_computes_what_torchvision_computes(name: str) -> None:
     theirs = getattr(torchvision.models, name)()
     theirs.fc = nn.Identity()
     ours = encoder(name)
     ours.load_state_dict(theirs.state_dict())
-    images = torch.rand(2, 3, 64, 64)
+    ours, theirs = ours.double(), theirs.double()
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("width", "millions"), [(1, 23.5), (2, 93.9)])
@@ -37,7 +38,7 @@ def test_resnet50_has_the_parameters_that_the_paper_counts(width: int, millions:
 
 @pytest.mark.parametrize(
     ("name", "width", "dimension"),
-    [("resnet8", 1, 64), ("resnet8", 2, 128), ("resnet18", 1, 512), ("resnet50", 2, 4096)],
+    [("resnet8", 1, 64), ("resnet8", 2, 128), ("resnet8", 4, 256), ("resnet18", 1, 512), ("resnet50", 2, 4096)],
 )
 def test_the_length_of_h_grows_with_the_width(name: str, width: int, dimension: int) -> None:
     assert encoder(name, width_multiplier=width).dimension == dimension
@@ -56,3 +57,34 @@ def test_the_last_batch_norm_of_every_block_starts_at_zero(name: str, norm: str)
     scales = [p for key, p in encoder(name).named_parameters() if key.endswith(f"{norm}.weight")]
     assert scales
     assert all(scale.abs().sum() == 0 for scale in scales)
+
+
+def test_resnet8_has_the_parameters_counted_by_hand_from_its_three_stages() -> None:
+    stem = 3 * 16 * 9 + 2 * 16
+    first = 2 * (16 * 16 * 9 + 2 * 16)
+    second = 16 * 32 * 9 + 32 * 32 * 9 + 2 * 2 * 32 + (16 * 32 + 2 * 32)
+    third = 32 * 64 * 9 + 64 * 64 * 9 + 2 * 2 * 64 + (32 * 64 + 2 * 64)
+    count = sum(parameter.numel() for parameter in encoder("resnet8", stem="cifar").parameters())
+    assert count == stem + first + second + third == 77392
+
+
+def test_every_block_of_a_fresh_network_passes_its_shortcut_on() -> None:
+    """With the last scale at zero and no projection, a block is the ReLU of its input."""
+    block = encoder("resnet18").layer1[1]
+    x = torch.rand(2, 64, 8, 8)
+    assert torch.equal(block(x), x)
+
+
+def test_kernels_start_with_the_spread_of_he_over_their_fan_out() -> None:
+    for name, kernel in encoder("resnet18").named_parameters():
+        if kernel.ndim == 4:
+            fan_out = kernel.shape[0] * kernel.shape[2] * kernel.shape[3]
+            assert kernel.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), name
+
+
+def test_setting_the_statistics_leaves_the_momentum_of_training_as_it_was() -> None:
+    network = encoder("resnet8")
+    before = [norm.momentum for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)]
+    set_batch_norm_statistics(network, [torch.rand(4, 3, 16, 16)])
+    assert [norm.momentum for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)] == before
+    assert before[0] == 0.1  # the paper's 0.9 is the share that is kept

@@ -69,3 +69,46 @@ def test_rotation_is_pillows_by_quarter_turns() -> None:
             picture = Image.fromarray(channel)
             theirs = picture.transpose(turns[quarter]) if quarter else picture
             np.testing.assert_array_equal(rotated, np.asarray(theirs))
+
+
+def test_noise_is_its_standard_deviation_times_what_the_seed_draws_before_clipping() -> None:
+    gray, seeds = torch.full((2, 3, 64, 64), 0.5), torch.tensor([5, 6], dtype=torch.int32)
+    weak, strong = (
+        (filters.gaussian_noise(gray, torch.full((2,), sigma), seeds) - 0.5) / sigma for sigma in (0.02, 0.08)
+    )
+    torch.testing.assert_close(weak, strong, rtol=0, atol=1e-4)
+    assert (weak.mean((1, 2, 3)).abs() < 0.04).all()  # 4.4 standard errors of 12,288 numbers
+    assert ((weak.std((1, 2, 3)) - 1).abs() < 0.03).all()
+    assert abs(np.corrcoef(weak.flatten(1).numpy())[0, 1]) < 0.04
+
+
+def test_noise_of_an_image_is_the_same_in_any_batch() -> None:
+    sigma, seeds = torch.linspace(0.05, 0.2, 6), torch.arange(6, dtype=torch.int32) + 100
+    whole = filters.gaussian_noise(IMAGES, sigma, seeds)
+    chosen = torch.tensor([4, 1])
+    assert torch.equal(filters.gaussian_noise(IMAGES[chosen], sigma[chosen], seeds[chosen]), whole[chosen])
+    assert not torch.equal(filters.gaussian_noise(IMAGES, sigma, seeds + 1), whole)
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(0.1, 3), (0.28, 9), (1.0, 32)])
+def test_cutout_squares_of_odd_and_full_sides_are_those_of_numpy_slices(side: float, pixels: int) -> None:
+    centre = np.random.default_rng(0).random((6, 2)).astype(np.float32)
+    expected = IMAGES.numpy().copy()
+    for image, (row, column) in zip(expected, centre, strict=True):
+        top, left = int(row * 32) - pixels // 2, int(column * 32) - pixels // 2
+        image[:, max(top, 0) : max(top + pixels, 0), max(left, 0) : max(left + pixels, 0)] = 0.25
+    ours = filters.cutout(IMAGES, torch.from_numpy(centre), side, fill=0.25)
+    np.testing.assert_array_equal(ours.numpy(), expected)
+
+
+def test_cutout_covers_on_average_the_share_that_squares_over_the_edge_leave() -> None:
+    centre = torch.from_numpy(np.random.default_rng(0).random((4000, 2)).astype(np.float32))
+    covered = filters.cutout(torch.zeros(4000, 1, 32, 32), centre, side=0.5, fill=1.0)
+    # A side s around a uniform centre covers s - s^2 / 4 of an axis: 0.4375 for s = 1/2.
+    assert covered.mean().item() == pytest.approx(0.4375**2, abs=0.005)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_rotation_is_torchvisions_counter_clockwise_rotation(turns: int) -> None:
+    expected = reference.rotate(IMAGES, 90.0 * turns)
+    torch.testing.assert_close(filters.rotate(IMAGES, np.full(6, turns)), expected, rtol=0, atol=1e-6)

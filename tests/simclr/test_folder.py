@@ -1,4 +1,6 @@
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +101,78 @@ def test_a_folder_that_changed_since_the_plan_is_not_trained_on(root: Path) -> N
     (root / "train" / "cat" / "0.png").unlink()
     with pytest.raises(ValueError, match="has changed since the run was planned"):
         load(planned, torch.device("cpu"))
+
+
+def test_classes_are_in_the_order_of_their_names_and_not_of_their_making(root: Path) -> None:
+    for split in ("train", "test"):
+        (root / split / "ant").mkdir()
+        Image.new("RGB", (9, 9), (250, 250, 250)).save(root / split / "ant" / "late.jpg")
+    images, labels = read(data(root), "train")
+    assert labels.tolist() == [0] + [1] * 10 + [2] * 10
+    assert (images[0] == 250).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(48, 16), (16, 48), (21, 16), (100, 60)])
+def test_a_resized_image_is_its_centre_square_as_pillow_resizes_it(root: Path, width: int, height: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(root / "train" / "cat" / "0.png")
+    side, left, top = min(width, height), (width - min(width, height)) / 2, (height - min(width, height)) / 2
+    box = (left, top, left + side, top + side)
+    expected = np.asarray(Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC, box))
+    ours = read(data(root), "train")[0][0].transpose(1, 2, 0)
+    assert np.abs(ours.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_gray_image_has_its_gray_in_all_three_channels(root: Path, suffix: str) -> None:
+    (root / "train" / "cat" / "0.png").unlink()
+    Image.new("L", (20, 20), 90).save(root / "train" / "cat" / f"0.{suffix}")
+    assert (read(data(root), "train")[0][0] == 90).all()
+
+
+def test_a_gray_image_of_16_bits_keeps_its_gray_and_is_not_white(root: Path) -> None:
+    gray = np.full((20, 20), 90 * 257, np.uint16)  # 90 of 255, as 16 bits say it
+    Image.fromarray(gray).save(root / "train" / "cat" / "0.png")
+    image = read(data(root), "train")[0][0].astype(int)
+    assert np.abs(image - 90).max() <= 1
+
+
+def test_an_image_with_an_alpha_channel_keeps_its_colors(root: Path) -> None:
+    Image.new("RGBA", (20, 20), (10, 120, 230, 40)).save(root / "train" / "cat" / "0.png")
+    assert (read(data(root), "train")[0][0].reshape(3, -1) == [[10], [120], [230]]).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_file_that_ends_too_early_is_named(root: Path, suffix: str, share: float) -> None:
+    path = root / "train" / "dog" / f"cut.{suffix}"
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=rf"dog/cut\.{suffix} cannot be read as an image"):
+        read(data(root), "train")
+
+
+def test_a_file_that_claims_more_pixels_than_pillow_opens_is_named(root: Path) -> None:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (root / "train" / "dog" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    with pytest.raises(ValueError, match=r"dog/3\.png cannot be read as an image"):
+        read(data(root), "train")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_reading_a_missing_split_names_it(root: Path, split: str) -> None:
+    shutil.rmtree(root / split)
+    with pytest.raises(ValueError, match=rf"{split} is not a folder"):
+        read(data(root), split)
+
+
+def test_the_fingerprint_changes_with_a_file_more_in_either_split(root: Path) -> None:
+    seen = [look(root).fingerprint]
+    for split in ("train", "test"):
+        shutil.copy(root / "train" / "cat" / "1.png", root / split / "cat" / "new.png")
+        seen.append(look(root).fingerprint)
+    (root / "train" / "cat" / "notes.txt").write_text("no image, not counted")
+    assert look(root).fingerprint == seen[-1]
+    assert len(set(seen)) == 3

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -32,3 +33,34 @@ def test_only_the_last_batch_norm_has_no_shift_that_learns(name: str, shifts: li
 def test_the_output_of_a_head_has_mean_zero_over_the_batch_in_training() -> None:
     z = head("nonlinear").train()(torch.rand(32, 64))
     torch.testing.assert_close(z.mean(0), torch.zeros(16), rtol=0, atol=1e-5)
+
+
+def test_a_nonlinear_head_computes_what_numpy_computes_from_its_two_matrices() -> None:
+    network = head("nonlinear").double().train()
+    first, second = (layer.weight.detach().numpy() for layer in network if isinstance(layer, nn.Linear))
+    h = np.random.default_rng(0).standard_normal((20, 64))
+
+    def normalized(x: np.ndarray) -> np.ndarray:
+        return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)  # batch norm with its first scale and shift
+
+    expected = normalized(np.maximum(normalized(h @ first.T), 0) @ second.T)  # (20, 16)
+    z = network(torch.from_numpy(h)).detach().numpy()
+    np.testing.assert_allclose(z, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_linear_head_has_no_relu_and_no_hidden_layer() -> None:
+    assert [type(layer) for layer in head("linear")] == [nn.Linear, nn.BatchNorm1d]
+
+
+@pytest.mark.parametrize("name", ["linear", "nonlinear"])
+@pytest.mark.parametrize("output", [2, 32])
+def test_z_is_as_long_as_the_settings_say_and_its_matrices_start_at_a_hundredth(name: str, output: int) -> None:
+    network = head(name, output)
+    assert network(torch.rand(4, 64)).shape == (4, output)
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            assert layer.weight.std().item() == pytest.approx(0.01, rel=0.3)  # 128 numbers at the least
+
+
+def test_no_head_has_nothing_to_learn() -> None:
+    assert list(head("none").parameters()) == []

@@ -3,9 +3,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from ablate.simclr.context import Interrupted
 from ablate.simclr.data.images import Dataset
 from ablate.simclr.evaluate.linear import evaluate_linear, features, fit_linear
 from ablate.simclr.pretrain import make_model
+from ablate.simclr.randomness import generator
 from tests.simclr.conftest import Listener, small_config
 
 
@@ -60,3 +62,40 @@ def test_top1_is_the_share_of_test_images_that_are_classified_right_in_percent(d
     config = small_config(evaluate={"epochs": 100})
     metrics = evaluate_linear(config, Telling(), data, Listener())
     assert metrics == {"top1": 100 * 37 / 40, "train_top1": 100.0}
+
+
+def test_the_classifier_takes_the_steps_of_nesterov_and_cosine_written_out_in_numpy() -> None:
+    random = np.random.default_rng(0)
+    inputs, labels = random.standard_normal((40, 4)), random.integers(0, 3, 40)
+    config = small_config(evaluate={"epochs": 3, "batch_size": 16, "learning_rate": 2.0})
+    matrix, velocity = np.zeros((3, 5)), np.zeros((3, 5))
+    padded = np.hstack([inputs, np.ones((40, 1))])  # the bias is a weight of an input of one
+    for step in range(9):  # three batches an epoch: 16, 16 and 8 images
+        order = generator(0, "classifier", step // 3).permutation(40)
+        chosen = order[16 * (step % 3) :][:16]
+        share = np.exp(padded[chosen] @ matrix.T)
+        share /= share.sum(1, keepdims=True)
+        gradient = (share - np.eye(3)[labels[chosen]]).T @ padded[chosen] / len(chosen)
+        velocity = 0.9 * velocity + gradient
+        rate = 2.0 * 16 / 256 * 0.5 * (1 + np.cos(np.pi * step / 9))
+        matrix = matrix - rate * (gradient + 0.9 * velocity)
+    weight, bias = fit_linear(config, torch.from_numpy(inputs).float(), torch.from_numpy(labels), 3, Listener())
+    np.testing.assert_allclose(np.hstack([weight.numpy(), bias.numpy()[:, None]]), matrix, rtol=1e-4, atol=1e-6)
+
+
+def test_features_are_those_of_the_running_statistics_also_when_the_encoder_was_training(data: Dataset) -> None:
+    config = small_config(precision="float32")
+    encoder, _ = make_model(config, torch.device("cpu"))
+    encoder.train()
+    with torch.no_grad():
+        encoder(torch.rand(16, 3, 16, 16))  # moves the running statistics away from 0 and 1
+        made = features(config, encoder, data.test.images)
+        expected = encoder.eval()(data.test.images / 255)
+        other = encoder.train()(data.test.images / 255)
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(made, other, atol=1e-2)
+
+
+def test_a_context_that_stops_interrupts_the_classifier() -> None:
+    with pytest.raises(Interrupted):
+        fit_linear(small_config(), torch.rand(20, 4), torch.arange(20) % 3, 3, Listener(stop_after=0))

@@ -59,3 +59,16 @@ def test_accuracy_counts_the_first_views_whose_nearest_second_view_is_their_own(
 def test_identical_views_are_always_nearest_to_each_other() -> None:
     first, _ = pair()
     assert nt_xent(first, first, 0.1).accuracy == 1
+
+
+@pytest.mark.parametrize("count", [2, 5, 64])
+def test_when_all_z_are_alike_the_loss_is_that_of_guessing_among_2n_minus_1(count: int) -> None:
+    z = torch.ones(count, 3, dtype=torch.float64)
+    assert nt_xent(z, z, 0.1).loss.item() == pytest.approx(math.log(2 * count - 1), rel=1e-12)
+
+
+def test_accuracy_carries_no_gradient_where_the_loss_does() -> None:
+    first, second = (view.requires_grad_() for view in pair())
+    result = nt_xent(first, second, 0.1)
+    assert result.loss.requires_grad
+    assert not result.accuracy.requires_grad

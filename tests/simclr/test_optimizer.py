@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -65,3 +66,23 @@ def test_adamw_takes_its_weight_decay_from_the_settings() -> None:
     optimizer = make_optimizer(config.Optimizer(name="adamw", weight_decay=0.25), [nn.Linear(2, 2)])
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["weight_decay"] == 0.25
+
+
+def test_lars_trusts_fully_and_stays_finite_where_the_gradient_is_zero() -> None:
+    weight = np.random.default_rng(1).standard_normal((4, 3))
+    gradients = [np.ones((4, 3)), np.zeros((4, 3)), np.ones((4, 3))]
+    ours = lars_in_torch(weight, gradients, [1.0, 1.0, 1.0], decay=0.0)
+    np.testing.assert_allclose(ours, lars_in_numpy(weight, gradients, [1.0, 1.0, 1.0], 0.0), rtol=1e-12)
+
+
+def test_the_first_step_of_lars_has_the_length_of_the_trust_whatever_the_scale_of_the_gradient() -> None:
+    weight, gradient = np.random.default_rng(1).standard_normal((2, 6, 5))
+    for scale in (1e-3, 1.0, 1e3):
+        moved = lars_in_torch(weight, [scale * gradient], [2.0], decay=0.0) - weight
+        assert np.linalg.norm(moved) == pytest.approx(0.001 * 2.0 * np.linalg.norm(weight), rel=1e-9)
+
+
+def test_an_optimizer_takes_the_parameters_of_every_module_it_is_given() -> None:
+    modules = [nn.Linear(2, 3), nn.Linear(3, 4, bias=False)]
+    taken = make_optimizer(config.Optimizer(), modules).param_groups[0]["params"]
+    assert [tuple(parameter.shape) for parameter in taken] == [(3, 2), (3,), (4, 3)]

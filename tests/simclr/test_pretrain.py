@@ -1,14 +1,16 @@
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ablate.simclr import pretrain as module
+from ablate.simclr.config import Config
 from ablate.simclr.context import Diverged, Interrupted
 from ablate.simclr.data.images import Dataset, Split
-from ablate.simclr.precision import computes_bfloat16
-from ablate.simclr.pretrain import as_input, make_model, pretrain, project
+from ablate.simclr.pretrain import batches, make_model, pretrain
 from tests.simclr.conftest import Listener, small_config
 
 
@@ -82,20 +84,73 @@ def test_fewer_images_than_a_batch_are_an_error_and_not_an_untrained_encoder(dat
         pretrain(small_config(), Split(data.train.images[:10], data.train.labels[:10]), Listener())
 
 
-def test_auto_precision_is_what_the_processor_has_instructions_for() -> None:
-    has = torch.cpu._is_avx512_bf16_supported()
-    assert computes_bfloat16("auto", torch.device("cpu")) == has
-    assert computes_bfloat16("bfloat16", torch.device("cpu"))
-    assert not computes_bfloat16("float32", torch.device("cpu"))
+def visited(config: Config, images: Tensor) -> Tensor:
+    """Which image each view shows, read off images of one level each: (steps, 2, N)."""
+    made = torch.stack(list(batches(config, images)))[:, :, 0, 0, 0]  # (steps, 2N)
+    return (made * 255).round().int().unflatten(1, (2, -1))
 
 
-def test_bfloat16_gives_the_projections_of_float32_to_its_precision(data: Dataset) -> None:
-    z = {}
-    for precision in ("float32", "bfloat16"):
-        config = small_config(precision=precision)
-        encoder, head = make_model(config, torch.device("cpu"))
-        first, _ = project(config, encoder, head, as_input(data.train.images))
-        assert first.dtype == torch.float32
-        z[precision] = torch.nn.functional.normalize(first, dim=1)
-    assert (z["float32"] * z["bfloat16"]).sum(1).mean() > 0.99  # cosine similarity
-    assert not torch.equal(z["float32"], z["bfloat16"])
+def test_both_views_of_a_step_show_the_same_images_and_an_epoch_shows_none_twice() -> None:
+    config = small_config(epochs=3, augment={"transforms": []})
+    images = torch.arange(72, dtype=torch.uint8)[:, None, None, None].expand(72, 3, 16, 16)
+    shown = visited(config, images)  # (12, 2, 16)
+    assert torch.equal(shown[:, 0], shown[:, 1])
+    epochs = [set(epoch.flatten().tolist()) for epoch in shown[:, 0].split(4)]
+    assert [len(epoch) for epoch in epochs] == [64, 64, 64]
+    assert epochs[0] != epochs[1]  # eight other images are left out
+    first, second, _ = shown[:, 0].flatten().split(64)
+    assert (first == second).float().mean() < 0.2
+
+
+def test_steps_made_in_blocks_have_the_views_of_steps_made_alone(data: Dataset, monkeypatch: Any) -> None:
+    config = small_config(epochs=3)
+    together = list(batches(config, data.train.images))
+    monkeypatch.setattr(module, "_IMAGES_AT_ONCE", 16)
+    alone = list(batches(config, data.train.images))
+    assert len(together) == len(alone) == 12
+    assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))
+    assert not torch.equal(alone[0], alone[1])
+
+
+def test_training_neither_uses_nor_moves_numpys_own_generator(data: Dataset) -> None:
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    first = weights(data)
+    assert np.array_equal(before, np.random.get_state()[1])
+    np.random.seed(2)
+    assert torch.equal(first, weights(data))
+
+
+def test_the_rows_of_the_epochs_have_finite_losses_and_the_rates_of_their_last_steps(data: Dataset) -> None:
+    listener = Listener()
+    pretrain(small_config(), data.train, listener)
+    assert all(math.isfinite(row["loss"]) for row in listener.rows)
+    assert all(0 <= row["contrastive_accuracy"] <= 100 for row in listener.rows)
+    rates = [0.01 * (1 + math.cos(math.pi * done / 6)) / 2 for done in (1, 5)]  # 8 steps, 2 of warm-up
+    assert [row["learning_rate"] for row in listener.rows] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("batch_size", [36, 71])
+def test_statistics_of_an_untrained_encoder_weigh_all_training_images_alike(data: Dataset, batch_size: int) -> None:
+    config = small_config(epochs=0, batch_size=batch_size)
+    encoder, _ = pretrain(config, data.train, Listener())
+    fresh, _ = make_model(config, torch.device("cpu"))
+    means = np.zeros(16)
+    for image in data.train.images:  # one at a time, in float64
+        pixels = image[None].double() / 255
+        means += (
+            torch.nn.functional.conv2d(pixels, fresh.conv1.weight.double(), stride=2, padding=1)[0]
+            .mean((1, 2))
+            .detach()
+            .numpy()
+            / 72
+        )
+    np.testing.assert_allclose(encoder.bn1.running_mean.numpy(), means, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_of_zero_epochs_can_have_one_image_more_than_its_batches_hold() -> None:
+    """The paper's stem leaves one position of 32 pixels in the last stage, where one image has no variance."""
+    images = torch.randint(0, 256, (33, 3, 32, 32), dtype=torch.uint8)
+    config = small_config(epochs=0, encoder={"name": "resnet18", "stem": "imagenet"})
+    encoder, _ = pretrain(config, Split(images, torch.arange(33) % 10), Listener())
+    assert torch.isfinite(encoder.layer4[1].bn2.running_var).all()

@@ -47,3 +47,23 @@ def test_the_spectrum_of_an_image_tells_its_class() -> None:
     gray = images.mean(1) - images.mean((1, 2, 3))[:, None, None]
     spectrum = np.log1p(np.abs(np.fft.rfft2(gray))).reshape(4000, -1)
     assert nearest_mean(spectrum, labels) > 0.5
+
+
+def test_no_test_image_is_a_training_image() -> None:
+    train, test = (draw(1000, 16, 0, split)[0] for split in ("train", "test"))
+    assert len({image.tobytes() for image in [*train, *test]}) == 2000
+
+
+def test_labels_are_the_families_that_the_images_show() -> None:
+    images, labels = draw(1000, 32, 0, "train")
+    gray = images.mean(1) - images.mean((1, 2, 3))[:, None, None]  # (1000, 32, 32)
+    across, down = gray.mean(1).var(1), gray.mean(2).var(1)  # of the mean of each column, of each row
+    upright, level = (labels == FAMILIES.index(name) for name in ("stripes_upright", "stripes_level"))
+    assert (across > down)[upright].mean() > 0.9
+    assert (down > across)[level].mean() > 0.9
+
+
+def test_the_mean_color_classifies_2000_images_near_chance() -> None:
+    images, labels = draw(2000, 32, 0, "test")
+    assert labels.dtype == np.int64
+    assert nearest_mean(images.mean((2, 3)), labels) < 0.2

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from ablate.simclr.augment.views import Operation, apply_views, draw_views, join_steps
 from ablate.simclr.config import Augment
+from ablate.simclr.vision import torchvision
+
+v2 = pytest.importorskip("torchvision.transforms.v2.functional")
 
 ALL = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
 HALF = {"probability": 0.5}
@@ -104,3 +107,82 @@ def test_jitter_reaches_as_far_as_the_papers_strength_says(strength: float) -> N
     middle = np.array([0, 1, 1, 0])
     np.testing.assert_allclose(amounts.min(0), middle - reach, atol=0.01)
     np.testing.assert_allclose(amounts.max(0), middle + reach, atol=0.01)
+
+
+def test_the_second_view_of_one_sided_views_is_torchvisions_base_crop() -> None:
+    augment = Augment(transforms=("color", "noise"), views="one", base_crop=True)
+    drawn = draw_views(augment, 12, 32, 0, 0)
+    mode = torchvision.transforms.InterpolationMode.BICUBIC
+    boxes = drawn[0].draws["boxes"].tolist()
+    crops = [
+        v2.resized_crop(image / 255, *box, size=[32, 32], interpolation=mode, antialias=True).clamp(0, 1)
+        for image, box in zip(IMAGES, boxes, strict=True)
+    ]
+    made = apply_views(drawn, IMAGES, augment)[0]
+    torch.testing.assert_close(made[12:], torch.stack(crops), rtol=0, atol=1e-5)
+    assert not torch.allclose(made[:12], made[12:], atol=0.01)
+
+
+def test_the_base_crop_never_flips() -> None:
+    augment = Augment.model_validate({"transforms": ("crop",), "base_crop": True, "crop": {"flip_probability": 1}})
+    base, studied = draw_views(augment, 200, 32, 0, 0)
+    assert not base.draws["flip"].any()
+    assert studied.draws["flip"].all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_transformation_named_twice_is_the_config_that_names_it_once(name: str) -> None:
+    twice, once = Augment(transforms=(name, name), views="one"), Augment(transforms=(name,), views="one")
+    assert twice == once
+    assert twice.transforms == (name,)
+    assert torch.equal(views(twice), views(once))
+
+
+def test_transformations_are_applied_in_the_order_of_their_names() -> None:
+    """A covered square of 0.5 survives only where nothing comes after it."""
+    last, first = (views(Augment(transforms=order)) for order in (("sobel", "cutout"), ("cutout", "sobel")))
+    assert ((last == 0.5).all(1).float().mean((1, 2)) > 0.05).all()
+    assert ((first == 0.5).all(1).float().mean((1, 2)) < 0.01).all()
+
+
+@pytest.mark.parametrize("name", ["crop", "cutout", "color", "noise", "blur"])
+def test_both_views_of_an_image_are_drawn_apart(name: str) -> None:
+    (operation,) = draw_views(Augment(transforms=(name,)), 500, 32, 0, 0)
+    drawn = {"crop": "boxes", "cutout": "centre", "color": "amounts", "noise": "sigma", "blur": "sigma"}[name]
+    first, second = operation.draws[drawn].reshape(2, 500, -1)
+    assert len(first) == 500
+    assert (first == second).all(1).mean() < 0.05
+    assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 0.2
+
+
+def test_color_of_probability_zero_leaves_the_images_alone() -> None:
+    augment = Augment.model_validate(
+        {"transforms": ("color",), "color": {"jitter_probability": 0, "gray_probability": 0}}
+    )
+    torch.testing.assert_close(views(augment), torch.cat([IMAGES, IMAGES]) / 255, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("crop", 0.5), ("blur", 0.5), ("color", 0.8), ("cutout", 1.0), ("noise", 1.0), ("sobel", 1.0)]
+)
+def test_by_default_a_transformation_or_flip_happens_as_often_as_the_paper_says(name: str, share: float) -> None:
+    (operation,) = draw_views(Augment(transforms=(name,)), 4000, 32, 0, 0)
+    draws = operation.draws
+    happens = {"crop": "flip", "color": "order"}.get(name, "applied")
+    happened = draws["order"][:, 0] >= 0 if happens == "order" else draws[happens]
+    assert happened.mean() == pytest.approx(share, abs=0.025)  # 4.5 standard errors of 8,000
+
+
+def test_each_image_of_the_jitter_has_one_of_the_24_orders_as_likely_as_another() -> None:
+    augment = Augment.model_validate({"transforms": ("color",), "color": {"jitter_probability": 1}})
+    order = draw_views(augment, 12000, 8, 0, 0)[0].draws["order"]
+    _, counts = np.unique(order, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert counts.min() > 850  # of 1,000 expected, 4.8 standard deviations
+    assert counts.max() < 1150
+
+
+def test_rotations_by_all_four_quarter_turns_are_as_likely() -> None:
+    (operation,) = draw_views(Augment(transforms=("rotate",)), 2000, 32, 0, 0)
+    shares = np.bincount(operation.draws["quarter_turns"]) / 4000
+    np.testing.assert_allclose(shares, [0.25] * 4, atol=0.03)
