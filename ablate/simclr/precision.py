@@ -11,7 +11,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
     """Whether bfloat16 autocast is used: as asked, or where the processor has instructions for it.
 
-    A CPU without AVX-512 BF16 or AMX emulates bfloat16, 4 to 20 times slower than float32.
+    A CPU without AVX-512 BF16 or AMX emulates bfloat16, which is many times slower than float32.
     """
     if precision != "auto":
         return precision == "bfloat16"
@@ -23,7 +23,7 @@ def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device:
 def keep_freed_memory() -> None:
     """Tell glibc's malloc to keep what is freed: a CPU training step frees and takes the same megabytes.
 
-    Without it a tenth of the narrow encoder's step goes to page faults. Does nothing on other C libraries.
+    Without it a part of every step goes to page faults. Does nothing on other C libraries.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
