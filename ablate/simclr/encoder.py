@@ -1,5 +1,6 @@
 """The encoder f: residual networks made of torchvision's blocks, without a classifier (section 2.1)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -76,15 +77,16 @@ def _initialize(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def set_batch_norm_statistics(encoder: nn.Module, batches: list[Tensor]) -> None:
-    """Set the running statistics to the mean over `batches`, for an encoder that was never trained."""
+def set_batch_norm_statistics(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics to the means over all images of `batches`, for an encoder never trained."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative average
     encoder.train()
+    seen = 0
     for images in batches:
+        seen += len(images)
+        for norm in norms:
+            norm.momentum = len(images) / seen  # so that every image weighs alike
         encoder(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

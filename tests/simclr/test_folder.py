@@ -154,9 +154,12 @@ def test_a_file_that_ends_too_early_is_named(root: Path, suffix: str, share: flo
 
 
 def test_a_file_that_claims_more_pixels_than_pillow_opens_is_named(root: Path) -> None:
-    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    (root / "train" / "dog" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    size = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, body in chunks:
+        content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    (root / "train" / "dog" / "3.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"dog/3\.png cannot be read as an image"):
         read(data(root), "train")
 

@@ -105,7 +105,7 @@ def test_both_views_of_a_step_show_the_same_images_and_an_epoch_shows_none_twice
 def test_steps_made_in_blocks_have_the_views_of_steps_made_alone(data: Dataset, monkeypatch: Any) -> None:
     config = small_config(epochs=3)
     together = list(batches(config, data.train.images))
-    monkeypatch.setattr(module, "_IMAGES_AT_ONCE", 16)
+    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 16)
     alone = list(batches(config, data.train.images))
     assert len(together) == len(alone) == 12
     assert all(torch.equal(*pair) for pair in zip(together, alone, strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from ablate.simclr import config
 from ablate.simclr.data.listing import class_names, image_paths, look
@@ -50,12 +51,17 @@ def _quota(count: int, classes: int, label: int) -> int:
 
 
 def _decode(path: Path, size: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     try:
         with Image.open(path) as image:
             image.draft("RGB", (size, size))
-            fitted = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-    except (UnidentifiedImageError, OSError) as error:
+            fitted = ImageOps.fit(_in_8_bits(image).convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return np.asarray(fitted).transpose(2, 0, 1)
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """Gray of 16 bits by its upper 8, where Pillow would clip it to white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
+    return image
