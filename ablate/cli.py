@@ -106,8 +106,6 @@ def main() -> None:
     except AblateError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of a pipe, as in `ablate export x | head`, has gone
-        sys.stderr.close()
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or ''}".removesuffix(": "), file=sys.stderr)
         sys.exit(AblateError.exit_code)

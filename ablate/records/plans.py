@@ -13,7 +13,8 @@ def save_plan(results: Results, study: str, plan: dict[str, Any]) -> Path:
     folder = results.plans(study)
     folder.mkdir(parents=True, exist_ok=True)
     paths = plan_paths(folder)
-    if paths and _content(json.loads(paths[-1].read_text(encoding="utf-8"))) == _content(plan):
+    newest = paths[-1].read_text(encoding="utf-8") if paths else ""
+    if newest and _content(json.loads(newest)) == _content(plan):  # a crash may have left it empty
         return paths[-1]
     number = 1 + (_number(paths[-1]) if paths else 0)
     while True:

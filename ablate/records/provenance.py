@@ -44,7 +44,7 @@ def _processor() -> str:
 @functools.cache
 def _git() -> dict[str, Any]:
     """The commit of the checkout that ablate runs from, and whether its files differ from it."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         run = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True, check=True, timeout=10)

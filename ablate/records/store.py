@@ -61,7 +61,7 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
         _rebuild(results, known, on_disk)
     except (OSError, duckdb.Error):
         connection = duckdb.connect()
-        _update(connection, results, {}, on_disk)
+        _update(connection, results, None, on_disk)
         return connection
     return duckdb.connect(str(results.database), read_only=True)
 
@@ -74,7 +74,7 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
         if known is not None:
             shutil.copyfile(results.database, copy)
         with duckdb.connect(str(copy)) as connection:
-            _update(connection, results, known or {}, on_disk)
+            _update(connection, results, known, on_disk)
             connection.execute("CHECKPOINT")  # closing would do it too, but would not tell of a full disk
         try:
             shutil.copyfile(copy, temporary)
@@ -140,9 +140,10 @@ def _known_signatures(database: Path) -> dict[str, str] | None:
 
 
 def _update(
-    connection: duckdb.DuckDBPyConnection, results: Results, known: dict[str, str], on_disk: dict[str, str]
+    connection: duckdb.DuckDBPyConnection, results: Results, known: dict[str, str] | None, on_disk: dict[str, str]
 ) -> None:
-    if not known:
+    if known is None:  # a new database
+        known = {}
         for table, columns in _TABLES.items():
             declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
             connection.execute(f"CREATE TABLE {table} ({declared})")

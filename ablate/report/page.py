@@ -68,7 +68,11 @@ def findings(measured: Measured) -> list[str]:
         return ["No trial is done yet."]
     best = max(done, key=_mean)
     said = [f"Best: {best.label}, with {_mean(best):.1f} % linear top-1."]
-    others = [(cell.label.capitalize(), cell) for cell in measured.cells if cell.case and cell.mean is not None]
+    others = [
+        (cell.label[:1].upper() + cell.label[1:], cell)
+        for cell in measured.cells
+        if cell.case and cell.mean is not None
+    ]
     if single := [cell for cell in done if len(cell.axes) > 1 and len(set(cell.axes.values())) == 1]:
         alone = max(single, key=_mean)
         others.insert(0, (f"Best on the diagonal: {alone.label}", alone))
@@ -80,7 +84,7 @@ def findings(measured: Measured) -> list[str]:
             place = 1 + sum(_mean(cell) > top.mean for cell in done)
             reference = measured.plan["reference"]["label"]
             said.append(
-                f"Best in {reference}: {top.label}. Here it has {top.mean:.1f} %, place {place} of {len(done)}."
+                f"Best of these cells in {reference}: {top.label}. Here it has {top.mean:.1f} %, place {place} of {len(done)}."
             )
     if (rank := measured.rank_correlation) is not None:
         count = sum(cell.mean is not None and cell.paper is not None for cell in measured.grid)

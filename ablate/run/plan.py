@@ -32,7 +32,8 @@ class Plan:
     def to_run(self) -> tuple[Trial, ...]:
         """Trials that are neither done nor running elsewhere."""
         wanted = ("new", "failed", "interrupted")
-        return tuple(trial for trial in self.expansion.trials if self.states[trial.key] in wanted)
+        distinct = {trial.key: trial for trial in self.expansion.trials}  # two cells may be one trial
+        return tuple(trial for trial in distinct.values() if self.states[trial.key] in wanted)
 
     @property
     def counts(self) -> Counter[State]:

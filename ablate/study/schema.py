@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "plans", "cells"})
+RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "cells", "seen", "store"})
 """Tables of the store; each study has a view of its own name beside them."""
 
 Scalar = str | bool | int | float
@@ -93,7 +93,9 @@ class Study(_Strict):
     def _names(self) -> Self:
         if self.name in RESERVED_NAMES:
             raise ValueError(f"name = {self.name!r} is a table of the store; give the study another name")
-        if clash := {"study", "profile", "case", "seed", "key", "state"} & set(self.axes):
+        if clash := {"study", "profile", "case", "seed", "key", "state", "top1", "loss", "seconds", "images"} & set(
+            self.axes
+        ):
             raise ValueError(f"axes.{min(clash)} is a column of every study; give the axis another name")
         for name, overrides in self.profile.items():
             for axis in overrides.axes:

@@ -151,6 +151,23 @@ def test_a_store_that_cannot_be_written_is_answered_from_memory(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_store_made_of_no_records_takes_the_first_one_and_is_kept(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    assert rows(results, "SELECT count(*) FROM trials") == [(0,)]
+    empty = results.database.stat().st_ino
+    add_trial(results, "a", top1=50.0)
+    assert rows(results, "SELECT key FROM trials") == [("a",)]
+    assert results.database.stat().st_ino != empty
+
+
+def test_a_plan_that_a_crash_left_empty_does_not_stop_the_next(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_plan(results, ["a"])
+    (results.plans("mine") / "plan-2.json").touch()
+    add_plan(results, ["b"])
+    assert rows(results, "SELECT key FROM mine") == [("a",), ("b",)]
+
+
 def test_only_the_newest_design_of_a_profile_stands_in_a_study(tmp_path: Path) -> None:
     results = Results(tmp_path)
     add_plan(results, ["a", "b"], design="old")
