@@ -83,9 +83,8 @@ def findings(measured: Measured) -> list[str]:
         if top.mean is not None:
             place = 1 + sum(_mean(cell) > top.mean for cell in done)
             reference = measured.plan["reference"]["label"]
-            said.append(
-                f"Best of these cells in {reference}: {top.label}. Here it has {top.mean:.1f} %, place {place} of {len(done)}."
-            )
+            here = f"Here it has {top.mean:.1f} %, place {place} of {len(done)}."
+            said.append(f"Best of these cells in {reference}: {top.label}. {here}")
     if (rank := measured.rank_correlation) is not None:
         count = sum(cell.mean is not None and cell.paper is not None for cell in measured.grid)
         said.append(
