@@ -148,9 +148,10 @@ def test_statistics_of_an_untrained_encoder_weigh_all_training_images_alike(data
     np.testing.assert_allclose(encoder.bn1.running_mean.numpy(), means, rtol=1e-4, atol=1e-5)
 
 
-def test_an_encoder_of_zero_epochs_can_have_one_image_more_than_its_batches_hold() -> None:
+@pytest.mark.parametrize(("count", "batch_size"), [(33, 16), (11, 2)])
+def test_an_encoder_of_zero_epochs_can_have_one_image_more_than_its_batches_hold(count: int, batch_size: int) -> None:
     """The paper's stem leaves one position of 32 pixels in the last stage, where one image has no variance."""
-    images = torch.randint(0, 256, (33, 3, 32, 32), dtype=torch.uint8)
-    config = small_config(epochs=0, encoder={"name": "resnet18", "stem": "imagenet"})
-    encoder, _ = pretrain(config, Split(images, torch.arange(33) % 10), Listener())
+    images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8)
+    config = small_config(epochs=0, batch_size=batch_size, encoder={"name": "resnet18", "stem": "imagenet"})
+    encoder, _ = pretrain(config, Split(images, torch.arange(count) % 10), Listener())
     assert torch.isfinite(encoder.layer4[1].bn2.running_var).all()
