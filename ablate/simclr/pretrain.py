@@ -40,7 +40,7 @@ def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, di
     steps, peak = config.epochs * steps_per_epoch, peak_learning_rate(config.optimizer, config.batch_size)
     warmup_steps = round(config.warmup_epochs * steps_per_epoch)
     if config.epochs == 0:
-        parts = -(-len(train.images) // config.batch_size)  # of nearly equal size, so that none is a single image
+        parts = max(1, len(train.images) // max(config.batch_size, 3))  # nearly equal, and none a single image
         set_batch_norm_statistics(encoder, map(as_input, train.images.tensor_split(parts)))
     epoch = _Epoch(1, context.device)
     metrics: dict[str, Any] = {}
