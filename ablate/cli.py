@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.commands_data import data_app
+
 if TYPE_CHECKING:
     from ablate.records.files import Results
 
@@ -15,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(data_app, name="data")
 
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of all records.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Folder of all pages.")]

@@ -48,7 +48,7 @@ head.output_dimension = 8
 optimizer.name = "adamw"
 optimizer.learning_rate = 0.01
 optimizer.scaling = "none"
-evaluate.epochs = 5
+evaluate.parts = ["cached_linear"]
 """
 
 

@@ -3,6 +3,7 @@
 results/trials/<key>/trial.json                    the resolved config; written once
 results/trials/<key>/attempts/<n>-<where>/         what one attempt writes, and nobody else
 results/trials/<key>/result.json                   its presence means done
+results/pretrained/<pretrain key>/                 checkpoints, shared by trials that differ in their evaluation only
 results/studies/<study>/plan-<n>.json              which trials a run of a study asked for
 results/ablate.duckdb                              derived from the rest
 """
@@ -34,6 +35,10 @@ class Results:
     def trial(self, key: str) -> "TrialFolder":
         """The folder of one trial."""
         return TrialFolder(self.trials / key)
+
+    def pretrained(self, key: str) -> Path:
+        """The folder of the checkpoints of one pretraining."""
+        return self.root / "pretrained" / key
 
     def plans(self, study: str) -> Path:
         """The folder of a study's plans."""

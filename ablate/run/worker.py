@@ -45,7 +45,7 @@ def run_trial(
         write_json(writer.path / "env.json", provenance())
         writer.event("started", place=place, host=platform.node(), pid=os.getpid(), device=device)
         with _output_into(writer.path) if capture_output else nullcontext():
-            outcome, numbers = _train(spec, device, writer, stopping, report)
+            outcome, numbers = _train(results, spec, device, writer, stopping, report)
         if outcome["state"] == "done":
             seconds = time.monotonic() - began
             result = {"key": key, "attempt": writer.path.name, "seconds": round(seconds, 3), **numbers}
@@ -60,7 +60,12 @@ def run_trial(
 
 
 def _train(
-    spec: dict[str, Any], device: str, writer: AttemptWriter, stopping: Callable[[], bool], report: Report
+    results: Results,
+    spec: dict[str, Any],
+    device: str,
+    writer: AttemptWriter,
+    stopping: Callable[[], bool],
+    report: Report,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The outcome, and the trainer's numbers when it is done."""
     from ablate.simclr.context import Interrupted
@@ -69,9 +74,14 @@ def _train(
         module, _, function = spec["trainer"].partition(":")
         train = getattr(importlib.import_module(module), function)
         config = Config.model_validate(spec["config"])
-        numbers = train(config, _RecordingContext(device, writer, stopping, report))
+        context = _RecordingContext(device, results.pretrained(spec["pretrain_key"]), writer, stopping, report)
+        numbers = train(config, context)
     except Interrupted:
-        return {"state": "interrupted", "cause": "stopped", "message": "stopped before its end"}, {}
+        return {
+            "state": "interrupted",
+            "cause": "stopped",
+            "message": "stopped; it goes on from its last checkpoint",
+        }, {}
     except Exception as error:
         traceback.print_exc()
         failure = classify(error)
@@ -82,10 +92,16 @@ def _train(
 class _RecordingContext:
     """The trainer's context that writes metrics into the attempt and passes progress on."""
 
-    def __init__(self, device: str, writer: AttemptWriter, stopping: Callable[[], bool], report: Report) -> None:
+    def __init__(
+        self, device: str, checkpoints: Path, writer: AttemptWriter, stopping: Callable[[], bool], report: Report
+    ) -> None:
         import torch
 
+        from ablate.simclr.distributed import World
+
         self.device = torch.device(device)
+        self.world = World()
+        self.checkpoints: Path | None = checkpoints
         self.stopping = stopping
         self._writer = writer
         self._report = report
@@ -96,6 +112,10 @@ class _RecordingContext:
         """Write one row of metrics as it comes."""
         self._writer.metrics(metrics)
         self._report(self._share, metrics)
+
+    def say(self, message: str) -> None:
+        """Keep a sentence among the attempt's events."""
+        self._writer.event("said", message=message)
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
         """Pass on how far the pretraining is, a few times a second."""

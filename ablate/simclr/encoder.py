@@ -1,7 +1,9 @@
 """The encoder f: residual networks made of torchvision's blocks, without a classifier (section 2.1)."""
 
+import difflib
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +19,34 @@ _LAYERS: dict[str, tuple[type[Any], tuple[int, ...], int]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
     "resnet34": (BasicBlock, (3, 4, 6, 3), 64),
     "resnet50": (Bottleneck, (3, 4, 6, 3), 64),
+    "resnet101": (Bottleneck, (3, 4, 23, 3), 64),
+    "resnet152": (Bottleneck, (3, 8, 36, 3), 64),
 }
 
 
-class ResNet(nn.Module):
-    """h = f(x): images (B, 3, H, W) in [0, 1] -> representations (B, `dimension`).
+_TRUNCATED = 0.87962566103423978
+"""Standard deviation of a normal distribution of deviation 1 that is cut off at -2 and 2."""
 
-    Parameter names are torchvision's. The stride of a bottleneck is on its 3x3, the scale of each block's
-    last batch norm starts at zero, and convolutions start from a normal distribution over their fan-out.
+
+class Encoder(nn.Module):
+    """h = f(x): images (B, 3, H, W) in [0, 1] -> representations (B, `dimension`)."""
+
+    dimension: int
+
+
+def make_encoder(settings: config.Encoder) -> Encoder:
+    """The network of the settings with new weights. Raises ValueError for a name torchvision does not have."""
+    if settings.torchvision is not None:
+        return Backbone(settings.torchvision)
+    return ResNet(settings)
+
+
+class ResNet(Encoder):
+    """A residual network as in the authors' code.
+
+    Parameter names are torchvision's, whose weights load at width 1. The stride of a bottleneck is on its
+    3x3, the scale of each block's last batch norm starts at zero, and convolutions start from a normal
+    distribution, truncated at two standard deviations, of variance 1 / fan-in.
     """
 
     def __init__(self, settings: config.Encoder) -> None:
@@ -69,24 +91,49 @@ def _projection(channels: int, out: int, stride: int) -> nn.Sequential:
 
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        fan_in = module.weight[0].numel()
+        deviation = math.sqrt(1 / fan_in) / _TRUNCATED
+        nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
     elif isinstance(module, BasicBlock):
         nn.init.zeros_(module.bn2.weight)
     elif isinstance(module, Bottleneck):
         nn.init.zeros_(module.bn3.weight)
 
 
+class Backbone(Encoder):
+    """Any classifier of torchvision without its last linear layer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        known = torchvision.models.list_models(module=torchvision.models)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ValueError(
+                f"encoder.torchvision: torchvision has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+        self.network = torchvision.models.get_model(name, weights=None)
+        layers = [name for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
+        parent, _, last = layers[-1].rpartition(".")
+        self.dimension = cast(nn.Linear, self.network.get_submodule(layers[-1])).in_features
+        setattr(self.network.get_submodule(parent), last, nn.Identity())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute h."""
+        h = self.network(images)
+        return cast(Tensor, getattr(h, "logits", h))  # GoogLeNet and Inception name their outputs while they train
+
+
 @torch.no_grad()
-def set_batch_norm_statistics(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics to the means over all images of `batches`, for an encoder never trained."""
-    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+def set_batch_norm_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics to the means over all images of `batches`, for a network never trained."""
+    norms: list[Any] = [module for module in network.modules() if hasattr(module, "running_mean")]
     momenta = [norm.momentum for norm in norms]
-    encoder.train()
+    network.train()
     seen = 0
     for images in batches:
         seen += len(images)
         for norm in norms:
             norm.momentum = len(images) / seen  # so that every image weighs alike
-        encoder(images)
+        network(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -1,4 +1,4 @@
-"""LARS as the authors' first release computes it, and AdamW."""
+"""LARS as the authors' first release computes it, SGD and AdamW."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -50,8 +50,17 @@ class LARS(torch.optim.Optimizer):
 
 
 def make_optimizer(settings: config.Optimizer, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:
-    """The optimizer over all parameters of `modules` that learn; its rate is set at every step."""
+    """The optimizer over all parameters of `modules` that learn; its rate is set at every step.
+
+    Biases and batch norm's parameters, of one dimension, have no weight decay.
+    """
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     if settings.name == "lars":
-        return LARS(parameters, lr=0.0, weight_decay=settings.weight_decay)
-    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=settings.weight_decay, fused=True)
+        return LARS(parameters, lr=0.0, weight_decay=settings.weight_decay, momentum=settings.momentum)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0)
+    return torch.optim.AdamW(groups, lr=0.0, fused=True)

@@ -1,149 +1,229 @@
-"""Contrastive pretraining (Algorithm 1): augment, encode, project, NT-Xent, step."""
+"""The pretraining loop: views, loss, step, and again; interruptible after every step."""
 
-import math
-from collections.abc import Iterator
-from functools import partial
-from time import perf_counter
+import resource
+import time
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.simclr.augment.views import apply_views, draw_views, join_steps
+from ablate.simclr.batches import Batch, Stream, plain
+from ablate.simclr.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.context import Context, Diverged, Interrupted
-from ablate.simclr.data.images import Split
-from ablate.simclr.encoder import ResNet, set_batch_norm_statistics
-from ablate.simclr.head import projection_head
-from ablate.simclr.loss import nt_xent
+from ablate.simclr.data.images import Dataset
+from ablate.simclr.encoder import set_batch_norm_statistics
+from ablate.simclr.model import Model, make_model
+from ablate.simclr.objective import Measures, contrastive_step, supervised_step
 from ablate.simclr.optimizer import make_optimizer
-from ablate.simclr.precision import computes_bfloat16
-from ablate.simclr.randomness import generator
-from ablate.simclr.schedule import learning_rate, peak_learning_rate
+from ablate.simclr.precision import model_dtype
+from ablate.simclr.schedule import learning_rate, peak_learning_rate, warmup_steps
 
-IMAGES_AT_ONCE = 512
-"""The views of as many steps are made at once as take this many images."""
+_ROUND = 8
+"""Ranks agree every so many steps on whether to stop, and a GPU is asked whether the loss is a number."""
+_NORM_EVERY = 10
+"""Steps between two that the gradient's norm is computed of, so that it costs little; at least one an epoch."""
+_STATISTICS_IMAGES = 256
+"""Images at once from which the statistics of an untrained encoder are made."""
 
 
-def pretrain(config: Config, train: Split, context: Context) -> tuple[ResNet, dict[str, float]]:
-    """Train the encoder on `train`; returns it with the last epoch's metrics.
+def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, dict[str, float]]:
+    """Train the model on `data.train`; returns it with the last epoch's metrics.
 
-    Logs one row an epoch: loss, contrastive accuracy, learning rate, pairs per second. Raises Interrupted
-    when the context stops it, Diverged when the loss is no longer a number.
+    Goes on from the newest checkpoint of the context's folder, and trains nothing where the folder has the end.
+    Logs one row an epoch. Raises Interrupted, its state saved, when the context stops it; Diverged when the
+    loss is no longer a number.
     """
-    encoder, head = make_model(config, context.device)
-    optimizer = make_optimizer(config.optimizer, (encoder, head))
-    steps_per_epoch = len(train.images) // config.batch_size
-    if config.epochs and not steps_per_epoch:
-        raise ValueError(f"batch_size = {config.batch_size} is more than the {len(train.images)} training images")
-    steps, peak = config.epochs * steps_per_epoch, peak_learning_rate(config.optimizer, config.batch_size)
-    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    model = make_model(config, data.classes, context.device, context.world)
+    store = Checkpoints(context.checkpoints, context.say) if context.checkpoints else None
+    if store and (final := context.world.tell(store.final() if context.world.first else None)):
+        model.load_state_dict(final["model"])
+        context.say("the pretraining was done before; its end is read from its checkpoint")
+        return model, final["metrics"]
     if config.epochs == 0:
-        parts = max(1, len(train.images) // max(config.batch_size, 3))  # nearly equal, and none a single image
-        set_batch_norm_statistics(encoder, map(as_input, train.images.tensor_split(parts)))
-    epoch = _Epoch(1, context.device)
-    metrics: dict[str, Any] = {}
-    for step, views in enumerate(batches(config, train.images)):
-        if context.stopping():
+        _set_statistics(config, model, data, context)
+        metrics: dict[str, float] = {}
+    else:
+        metrics = _Training(config, data, context, model, store).run()
+    if store and context.world.first:
+        store.finish({"model": model.state_dict(), "metrics": metrics})
+    return model, metrics
+
+
+def _set_statistics(config: Config, model: Model, data: Dataset, context: Context) -> None:
+    """Batch norm's statistics of an encoder never trained: those of all training images, whatever the batch size."""
+    images, settings = data.train.images, config.data
+    rows = torch.arange(len(images)).numpy()
+    parts = max(1, len(rows) // _STATISTICS_IMAGES)  # nearly equal, and none a single image
+    at_once = -(-len(rows) // parts)
+    batches = plain(images, settings.image_size, settings.center_crop, context.device, rows, at_once)
+    set_batch_norm_statistics(model, (batch.to(model_dtype(config.precision)) for batch in batches))
+
+
+class _Training:
+    """The state of a pretraining and its loop."""
+
+    def __init__(
+        self, config: Config, data: Dataset, context: Context, model: Model, store: Checkpoints | None
+    ) -> None:
+        self.config, self.context, self.model, self.store = config, context, model, store
+        self.labels = data.train.labels
+        images = data.train.images
+        if len(images) < config.batch_size:
+            raise ValueError(f"batch_size = {config.batch_size} is more than the {len(images)} training images")
+        self.images = len(images)
+        self.steps = len(images) * config.epochs // config.batch_size
+        self.warmup = warmup_steps(config.warmup_epochs, len(images), config.batch_size)
+        self.peak = peak_learning_rate(config.optimizer, config.batch_size)
+        self.probe_peak = 0.1 * config.batch_size / 256  # as linear evaluation's (App. B.6)
+        self.optimizer = make_optimizer(config.optimizer, model.parts())
+        self.probe_optimizer = torch.optim.SGD(model.probe.parameters(), lr=0.0, momentum=0.9, nesterov=True)
+        self.stream = Stream(
+            images=images,
+            augment=config.augment,
+            size=config.data.image_size,
+            batch_size=config.batch_size,
+            steps=self.steps,
+            seed=config.seed,
+            purpose="pretrain",
+            views=2 if config.method == "simclr" else 1,
+            dtype=model_dtype(config.precision),
+        )
+        self.done = 0
+        self.seconds = 0.0
+        self.sums: Measures = {}
+        self.counts: dict[str, int] = {}
+        self.broken = torch.full((), -1, device=context.device)  # the first step whose loss was no number
+        self.metrics: dict[str, float] = {}
+        self.epoch_start, self.epoch_began = 0, 0.0
+
+    def run(self) -> dict[str, float]:
+        """Train to the end; returns the last epoch's metrics."""
+        context, world = self.context, self.context.world
+        if self.store and (state := world.tell(self.store.newest() if world.first else None)):
+            self._load(state)
+            context.say(f"going on from step {self.done} of {self.steps}")
+        self.model.train()
+        began = saved = self.epoch_began = time.monotonic()
+        before, self.epoch_start = self.seconds, self.done
+        for batch in self.stream.batches(self.done, world, context.device):
+            self._step(batch)
+            self.seconds = before + time.monotonic() - began
+            context.progress(self.done, self.steps, self._now)
+            if self._epoch_ended():
+                self._end_epoch()
+            self._stop_if_asked()
+            if self.store and world.first and time.monotonic() - saved >= 60 * self.config.checkpoint_minutes:
+                self._save()
+                saved = time.monotonic()
+        kept = {name: value for name, value in self.metrics.items() if name not in ("learning_rate", "gradient_norm")}
+        return {**kept, "pretrain_seconds": self.seconds}
+
+    def _step(self, batch: Batch) -> None:
+        """One update of all weights."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(batch.step, self.steps, self.warmup, self.peak)
+        for group in self.probe_optimizer.param_groups:
+            group["lr"] = learning_rate(batch.step, self.steps, 0, self.probe_peak)
+        self.model.zero_grad(set_to_none=True)
+        world, config = self.context.world, self.config
+        labels = self.labels[torch.from_numpy(batch.rows).to(self.labels.device)]
+        step = contrastive_step if config.method == "simclr" else supervised_step
+        measures = step(config, self.model, batch.views, labels, world, batch.step)
+        world.mean_gradients(self.model.parameters())
+        if batch.step % min(_NORM_EVERY, self.images // config.batch_size) == 0:
+            measures["gradient_norm"] = self._gradient_norm()
+        self.optimizer.step()
+        self.probe_optimizer.step()
+        self.done = batch.step + 1
+        self._add(measures)
+
+    def _add(self, measures: Measures) -> None:
+        """Add a step's measures to the epoch's, and mark a loss that is no number, without waiting for the device."""
+        values = torch.stack([value.double() for value in measures.values()])
+        values = self.context.world.sum(values) / self.context.world.size
+        for name, value in zip(measures, values, strict=True):
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+        bad = (self.broken < 0) & ~torch.isfinite(values[list(measures).index("loss")])
+        self.broken = torch.where(bad, self.done - 1, self.broken)
+
+    def _gradient_norm(self) -> Tensor:
+        """Of the pretraining's own loss over encoder and head."""
+        gradients = [p.grad for part in self.model.parts() for p in part.parameters() if p.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients)
+
+    def _epoch(self) -> int:
+        """The number, from 1, of the epoch that the last step was in."""
+        return (self.done - 1) * self.config.batch_size // self.images + 1
+
+    def _epoch_ended(self) -> bool:
+        taken = self.done * self.config.batch_size
+        return self.done == self.steps or taken // self.images > (taken - self.config.batch_size) // self.images
+
+    def _end_epoch(self) -> None:
+        """Log a row, and begin the next epoch's."""
+        self._check()
+        self.metrics = self._means()
+        self.context.log({"phase": "pretrain", "epoch": self._epoch(), **self._now(), "memory": self._memory()})
+        self.sums, self.counts = {}, {}
+        self.epoch_start, self.epoch_began = self.done, time.monotonic()
+
+    def _means(self) -> dict[str, float]:
+        """The epoch's means so far, over all ranks, and the learning rate of the last step."""
+        means = {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+        return {**means, "learning_rate": learning_rate(self.done - 1, self.steps, self.warmup, self.peak)}
+
+    def _now(self) -> dict[str, float]:
+        images = (self.done - self.epoch_start) * self.config.batch_size
+        return {**self._means(), "pairs_per_second": images / max(time.monotonic() - self.epoch_began, 1e-9)}
+
+    def _memory(self) -> float:
+        """The most that was in use so far, on the GPU or by the process, in MiB."""
+        if self.context.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.context.device) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    def _stop_if_asked(self) -> None:
+        """Raise Interrupted, the state saved, when the context of any rank says so; look after the loss on the way."""
+        context, world = self.context, self.context.world
+        waits = context.device.type == "cuda" or world.size > 1
+        if waits and self.done % _ROUND:
+            return
+        self._check()
+        if self.done < self.steps and world.agree(context.stopping(), context.device):
+            if self.store and world.first:
+                self._save()
             raise Interrupted
-        rate = learning_rate(step, steps, warmup_steps, peak)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        first, second = project(config, encoder, head, as_input(views))
-        loss, accuracy = nt_xent(first, second, config.loss.temperature)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        epoch.add(loss.detach(), accuracy, config.batch_size)
-        context.progress(step + 1, steps, partial(epoch.metrics, rate))
-        if (step + 1) % steps_per_epoch == 0:
-            metrics = epoch.metrics(rate)
-            context.log(metrics)
-            if not math.isfinite(metrics["loss"]):
-                told = f"the loss became {metrics['loss']} in epoch {epoch.number}"
-                raise Diverged(f"{told}; a lower optimizer.learning_rate may help")
-            epoch = _Epoch(epoch.number + 1, context.device)
-    return encoder, {name: metrics[name] for name in ("loss", "contrastive_accuracy") if name in metrics}
 
+    def _check(self) -> None:
+        """Raise Diverged when the loss was no number, which all ranks know alike."""
+        if (step := int(self.broken)) >= 0:
+            rate = learning_rate(step, self.steps, self.warmup, self.peak)
+            told = f"the loss was no longer a number at step {step} of {self.steps}, learning rate {rate:.4g}"
+            raise Diverged(f"{told}; a lower optimizer.learning_rate or a longer warm-up may help")
 
-class _Epoch:
-    """Means over the steps of one epoch so far, summed on the device until somebody asks."""
+    def _save(self) -> None:
+        assert self.store is not None
+        self._check()  # weights that are no numbers stay out of checkpoints
+        self.store.save(self._state(), self.done)
 
-    def __init__(self, number: int, device: torch.device) -> None:
-        self.number = number
-        self._sums = torch.zeros(2, device=device)
-        self._steps = self._pairs = 0
-        self._began = perf_counter()
-
-    def add(self, loss: Tensor, accuracy: Tensor, pairs: int) -> None:
-        """Add one step."""
-        self._sums += torch.stack([loss, accuracy])
-        self._steps += 1
-        self._pairs += pairs
-
-    def metrics(self, rate: float) -> dict[str, Any]:
-        """One row of metrics; `rate` is the learning rate of the last step."""
-        loss, accuracy = (self._sums / self._steps).tolist()
+    def _state(self) -> dict[str, Any]:
         return {
-            "phase": "pretrain",
-            "epoch": self.number,
-            "loss": loss,
-            "contrastive_accuracy": 100 * accuracy,
-            "learning_rate": rate,
-            "pairs_per_second": self._pairs / (perf_counter() - self._began),
+            "done": self.done,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "probe_optimizer": self.probe_optimizer.state_dict(),
+            "sums": self.sums,
+            "counts": self.counts,
+            "metrics": self.metrics,
         }
 
-
-def make_model(config: Config, device: torch.device) -> tuple[ResNet, torch.nn.Module]:
-    """The encoder and the projection head with the initial weights of the config's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = ResNet(config.encoder)
-        head = projection_head(config.head, encoder.dimension)
-    return encoder.to(device).to(memory_format=torch.channels_last), head.to(device)  # type: ignore[call-overload]
-
-
-def batches(config: Config, images: Tensor) -> Iterator[Tensor]:
-    """The two views of every step's images: float32 (2N, 3, H, W) in [0, 1], first views first.
-
-    Each epoch has an order of its own, and what does not fill a batch is left out. The views of a few small
-    steps are made at once, which changes nothing but the time they take.
-    """
-    steps = _orders(config, len(images))
-    together = max(1, IMAGES_AT_ONCE // config.batch_size)
-    for first in range(0, len(steps), together):
-        block = steps[first : first + together]  # (steps, N)
-        operations = join_steps(
-            [
-                draw_views(config.augment, config.batch_size, images.shape[-1], config.seed, first + step)
-                for step in range(len(block))
-            ]
-        )
-        chosen = images[torch.from_numpy(block.reshape(-1)).to(images.device)]
-        yield from apply_views(operations, chosen, config.augment, steps=len(block))
-
-
-def _orders(config: Config, count: int) -> np.ndarray:
-    """Which of `count` images each step takes: (epochs x steps, N)."""
-    steps_per_epoch = count // config.batch_size
-    orders = [generator(config.seed, "order", epoch).permutation(count) for epoch in range(config.epochs)]
-    kept = [order[: steps_per_epoch * config.batch_size] for order in orders]
-    return np.array(kept, np.int64).reshape(-1, config.batch_size)
-
-
-def as_input(images: Tensor) -> Tensor:
-    """Images as the encoder takes them: float32 in [0, 1], channels last in memory, no normalisation."""
-    floats = images * (1 / 255) if images.dtype == torch.uint8 else images
-    return floats.contiguous(memory_format=torch.channels_last)
-
-
-def project(config: Config, encoder: ResNet, head: torch.nn.Module, views: Tensor) -> tuple[Tensor, Tensor]:
-    """Z of the first and of the second views, float32 (N, d) each; both go through batch norm together."""
-    encoder.train()
-    head.train()
-    bfloat16 = computes_bfloat16(config.precision, views.device)
-    with torch.autocast(views.device.type, torch.bfloat16, enabled=bfloat16):
-        z = head(encoder(views)).float()  # (2N, d)
-    first, second = z.chunk(2)
-    return first, second
+    def _load(self, state: dict[str, Any]) -> None:
+        self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.probe_optimizer.load_state_dict(state["probe_optimizer"])
+        self.sums = {name: value.to(self.context.device) for name, value in state["sums"].items()}
+        self.counts = state["counts"]

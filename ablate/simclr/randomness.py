@@ -4,23 +4,24 @@ Whatever is drawn for a step is the same after an interruption, in another proce
 ranks: no generator state is ever saved (design decision 3).
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_PURPOSES = ("order", "augment", "classifier")
+Purpose = Literal["pretrain", "order", "classifier", "finetune", "transfer", "transformation", "pairs"]
+_PURPOSES = get_args(Purpose)
 _GOLDEN, _FIRST, _SECOND = -1640531527, -2048144789, -1028477387  # murmur3's constants as signed 32 bits
 
 
-def generator(seed: int, purpose: Literal["order", "augment", "classifier"], index: int) -> np.random.Generator:
-    """The generator of one step or epoch (`index`) for one purpose."""
-    return np.random.default_rng([seed, _PURPOSES.index(purpose), index])
+def generator(seed: int, purpose: Purpose, index: int, part: int = 0) -> np.random.Generator:
+    """The generator of one step or epoch (`index`) for one purpose, and for one part of it where it has several."""
+    return np.random.default_rng([seed, _PURPOSES.index(purpose), index, part])
 
 
-def standard_normal(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Normal noise from one seed per image: float32 (len(seeds), *shape), on the device of `seeds`.
+def standard_normal(seeds: Tensor, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normal noise from one seed per image: (len(seeds), *shape), on the device of `seeds`.
 
     A counter is hashed (murmur3's finaliser) and turned by Box and Muller's transform, so that an image's
     noise depends on its own seed alone. `seeds` is int32.
@@ -28,7 +29,7 @@ def standard_normal(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
     pairs = -(-torch.Size(shape).numel() // 2)
     counter = torch.arange(2 * pairs, dtype=torch.int32, device=seeds.device)
     bits = _mix(_mix(counter * _GOLDEN + seeds[:, None]) ^ seeds[:, None])  # (images, 2 pairs)
-    uniform = (((bits >> 8) & 0xFFFFFF).float() + 0.5) * 2.0**-24  # 24 bits, strictly between 0 and 1
+    uniform = (((bits >> 8) & 0xFFFFFF).to(dtype) + 0.5) * 2.0**-24  # 24 bits, strictly between 0 and 1
     radius = torch.sqrt(-2 * torch.log(uniform[:, :pairs]))
     angle = 2 * torch.pi * uniform[:, pairs:]
     normal = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)

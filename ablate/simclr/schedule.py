@@ -11,6 +11,11 @@ def peak_learning_rate(settings: config.Optimizer, batch_size: int) -> float:
     return settings.learning_rate * factor
 
 
+def warmup_steps(epochs: float, images: int, batch_size: int) -> int:
+    """Steps of warm-up, as the authors' code rounds them."""
+    return round(epochs * images // batch_size)
+
+
 def learning_rate(step: int, steps: int, warmup_steps: int, peak: float) -> float:
     """Linear from 0 at step 0 to `peak` at `warmup_steps`, then a cosine towards 0 at `steps`."""
     if step < warmup_steps:

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, step, throughput
+from tests.bench import augmentation, commands, loader, step, throughput
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "throughput": throughput.measure,
     "step": step.measure,
     "commands": commands.measure,
+    "loader": loader.measure,
 }
 
 

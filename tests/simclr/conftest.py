@@ -1,26 +1,32 @@
 """A config small enough to train in a second, and a context that keeps what it is told."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from ablate.simclr.config import Config
-from ablate.simclr.data.images import Dataset, load
+from ablate.simclr.data.images import Dataset, Resident, Split, load
+from ablate.simclr.distributed import ALONE, World
 
 
 class Listener:
     """A context that keeps rows, and stops after a number of steps."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.device = torch.device("cpu")
+    def __init__(self, stop_after: int | None = None, checkpoints: Path | None = None, world: World = ALONE) -> None:
+        self.device, self.world, self.checkpoints = torch.device("cpu"), world, checkpoints
         self.rows: list[Mapping[str, Any]] = []
+        self.said: list[str] = []
         self.steps = 0
         self._stop_after = stop_after
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         self.rows.append(metrics)
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
         self.steps = done
@@ -38,9 +44,15 @@ def small_config(**changes: Any) -> Config:
         "encoder": {"name": "resnet8", "stem": "strided"},
         "head": {"output_dimension": 8},
         "optimizer": {"name": "adamw", "learning_rate": 0.01, "scaling": "none"},
-        "evaluate": {"epochs": 5},
+        "evaluate": {"parts": ["cached_linear"]},
     }
     return Config.model_validate(settings | changes)
+
+
+def only(split: Split, count: int) -> Split:
+    """The first images of a split."""
+    assert isinstance(split.images, Resident)
+    return Split(Resident(split.images.pixels[:count]), split.labels[:count])
 
 
 @pytest.fixture

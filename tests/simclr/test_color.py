@@ -7,11 +7,14 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from ablate.simclr.augment import color
+from ablate.simclr.config import Color
 from ablate.simclr.vision import torchvision
 
 reference = pytest.importorskip("torchvision.transforms.v2.functional")
 assert torchvision
 
+MULTIPLICATIVE = Color(brightness="multiplicative", operations="torchvision")
+ADDITIVE = Color(brightness="additive", operations="torchvision")
 ADJUSTMENTS = {
     "brightness": (color.multiply_brightness, reference.adjust_brightness, 0, 2),
     "contrast": (color.adjust_contrast, reference.adjust_contrast, 0, 2),
@@ -72,7 +75,7 @@ def test_jitter_applies_the_four_adjustments_in_each_images_own_order() -> None:
         for which in order[row][order[row] >= 0]:
             adjust = list(ADJUSTMENTS.values())[which][1]
             expected[row] = adjust(expected[row], float(amounts[row, which]))
-    changed = color.jitter(images(), amounts, order, additive_brightness=False)
+    changed = color.jitter(images(), amounts, order, MULTIPLICATIVE)
     torch.testing.assert_close(changed, expected, rtol=0, atol=2e-5)
     assert torch.equal(changed[::5], images()[::5])
 
@@ -80,7 +83,7 @@ def test_jitter_applies_the_four_adjustments_in_each_images_own_order() -> None:
 def test_jitter_leaves_the_batch_it_is_given_as_it_was() -> None:
     given = images()
     order = np.tile(np.arange(4), (len(given), 1))
-    color.jitter(given, np.full((len(given), 4), 0.3, np.float32), order, additive_brightness=True)
+    color.jitter(given, np.full((len(given), 4), 0.3, np.float32), order, ADDITIVE)
     assert torch.equal(given, images())
 
 
@@ -139,5 +142,36 @@ def test_jitter_adds_the_brightness_where_the_authors_first_release_does() -> No
                 expected[row] = torch.from_numpy(np.clip(expected[row].numpy() + amount, 0, 1))
             else:
                 expected[row] = list(ADJUSTMENTS.values())[which][1](expected[row], amount)
-    changed = color.jitter(images(), amounts, order, additive_brightness=True)
+    changed = color.jitter(images(), amounts, order, ADDITIVE)
     torch.testing.assert_close(changed, expected, rtol=0, atol=2e-5)
+
+
+def test_contrast_about_each_channels_mean_is_tensorflows_formula() -> None:
+    factors = np.linspace(0, 2, len(images()))
+    changed = images()
+    color.adjust_contrast_of_channels(changed, torch.from_numpy(factors).float())
+    given = images().double().numpy()
+    means = given.mean((2, 3), keepdims=True)
+    expected = np.clip((given - means) * factors[:, None, None, None] + means, 0, 1)
+    np.testing.assert_allclose(changed.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.2, 1.0, 1.8, 5.0])
+def test_scaling_the_saturation_is_what_pythons_colorsys_does_to_every_pixel(factor: float) -> None:
+    changed = images()
+    color.scale_saturation(changed, torch.full((len(changed),), factor))
+    before, after = (each.permute(0, 2, 3, 1).reshape(-1, 3).tolist() for each in (images(), changed))
+    for given, ours in zip(before, after, strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*given)
+        assert ours == pytest.approx(colorsys.hsv_to_rgb(hue, min(1, saturation * factor), value), abs=1e-5)
+
+
+def test_jitter_uses_tensorflows_operations_unless_told_otherwise() -> None:
+    order = np.tile([1, 2, -1, -1], (len(images()), 1))  # contrast, then saturation
+    amounts = np.full((len(images()), 4), 0.5, np.float32)
+    expected = images()
+    half = torch.full((len(images()),), 0.5)
+    color.adjust_contrast_of_channels(expected, half)
+    color.scale_saturation(expected, half)
+    torch.testing.assert_close(color.jitter(images(), amounts, order, Color()), expected, rtol=0, atol=1e-6)
+    assert not torch.allclose(color.jitter(images(), amounts, order, MULTIPLICATIVE), expected, atol=0.01)

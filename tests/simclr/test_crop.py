@@ -11,19 +11,26 @@ from ablate.simclr.vision import torchvision
 v2 = pytest.importorskip("torchvision.transforms.v2")
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 IMAGES = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-BOXES = torch.from_numpy(draw_boxes(40, 32, Crop(), np.random.default_rng(0)))
+
+
+def square(count: int, size: int) -> np.ndarray:
+    return np.full((count, 2), size)
+
+
+BOXES = torch.from_numpy(draw_boxes(square(40, 32), Crop(), np.random.default_rng(0)))
 NONE = torch.zeros(40, dtype=torch.bool)
 
 
 @pytest.mark.parametrize("interpolation", FILTERS)
 @pytest.mark.parametrize("size", [16, 32, 45])
-def test_a_resized_crop_is_torchvisions(interpolation: str, size: int) -> None:
+@pytest.mark.parametrize("antialias", [True, False])
+def test_a_resized_crop_is_torchvisions(interpolation: str, size: int, antialias: bool) -> None:
     mode = torchvision.transforms.InterpolationMode(interpolation)
     expected = [
-        v2.functional.resized_crop(image, *box, size=[size, size], interpolation=mode, antialias=True).clamp(0, 1)
+        v2.functional.resized_crop(image, *box, size=[size, size], interpolation=mode, antialias=antialias).clamp(0, 1)
         for image, box in zip(IMAGES, BOXES.tolist(), strict=True)
     ]
-    ours = resized_crop(IMAGES, BOXES, NONE, size, interpolation)
+    ours = resized_crop(IMAGES, BOXES, NONE, size, interpolation, antialias)
     torch.testing.assert_close(ours, torch.stack(expected), rtol=0, atol=1e-5)
 
 
@@ -51,7 +58,7 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = [crop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
-    return draw_boxes(4000, 32, Crop(), np.random.default_rng(1)), np.array(theirs)
+    return draw_boxes(square(4000, 32), Crop(sampler="torchvision"), np.random.default_rng(1)), np.array(theirs)
 
 
 @pytest.mark.parametrize("column", range(4), ids=["top", "left", "height", "width"])
@@ -66,8 +73,10 @@ def test_areas_and_aspects_are_distributed_as_torchvisions(samples: tuple[np.nda
     assert ks_2samp(ours[:, 2] / ours[:, 3], theirs[:, 2] / theirs[:, 3]).pvalue > 0.001
 
 
-def test_boxes_lie_inside_the_image_also_where_no_attempt_fits() -> None:
-    boxes = draw_boxes(2000, 32, Crop(area_min=1.0, aspect_max=4.0), np.random.default_rng(0))
+@pytest.mark.parametrize("sampler", ["torchvision", "tensorflow"])
+def test_boxes_lie_inside_the_image_also_where_no_attempt_fits(sampler: str) -> None:
+    crop = Crop(sampler=sampler, area_min=1.0, aspect_max=4.0)
+    boxes = draw_boxes(square(2000, 32), crop, np.random.default_rng(0))
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] >= 1).all()
     assert (boxes[:, :2] + boxes[:, 2:] <= 32).all()
@@ -108,6 +117,71 @@ def test_boxes_of_other_settings_are_distributed_as_torchvisions() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(2)
         theirs = np.array([crop.get_params(torch.empty(3, 64, 64), [0.5, 1.0], [0.5, 2.0]) for _ in range(3000)])
-    ours = draw_boxes(3000, 64, Crop(area_min=0.5, aspect_max=2.0), np.random.default_rng(2))
+    ours = draw_boxes(
+        square(3000, 64), Crop(sampler="torchvision", area_min=0.5, aspect_max=2.0), np.random.default_rng(2)
+    )
+    for column in range(4):
+        assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001
+
+
+def tensorflows_crop(random: np.random.Generator, height: int, width: int, crop: Crop) -> list[int]:
+    """sample_distorted_bounding_box_op.cc for one image in a loop, as its C++ reads; the object is the image."""
+    for _ in range(100):
+        aspect = random.uniform(1 / crop.aspect_max, crop.aspect_max)
+        least, most = crop.area_min * height * width, 1.0 * height * width
+        h, highest = round(np.sqrt(least / aspect)), round(np.sqrt(most / aspect))
+        if round(highest * aspect) > width:
+            highest = int((width + 0.5 - 1e-7) / aspect)
+            if round(highest * aspect) > width:
+                highest -= 1
+        highest = min(highest, height)
+        h = min(h, highest)
+        if h < highest:
+            h += int(random.integers(0, highest - h + 1))
+        w = round(h * aspect)
+        if w * h < least:
+            h += 1
+            w = round(h * aspect)
+        if w * h > most:
+            h -= 1
+            w = round(h * aspect)
+        if w * h < least or w * h > most or w > width or h > height or w <= 0 or h <= 0:
+            continue
+        if w * h < 0.1 * height * width:  # min_object_covered
+            continue
+        top = int(random.integers(0, height - h)) if h < height else 0
+        left = int(random.integers(0, width - w)) if w < width else 0
+        return [top, left, h, w]
+    return [0, 0, height, width]
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (48, 64), (300, 200)])
+def test_boxes_are_distributed_as_tensorflows_written_as_a_loop(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(1)
+    theirs = np.array([tensorflows_crop(random, *shape, Crop()) for _ in range(3000)])
+    ours = draw_boxes(np.tile(shape, (3000, 1)), Crop(), np.random.default_rng(2))
+    for column in range(4):
+        assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001
+    for measure in (lambda box: box[:, 2] * box[:, 3], lambda box: box[:, 3] / box[:, 2]):
+        assert ks_2samp(measure(ours), measure(theirs)).pvalue > 0.001
+
+
+def test_tensorflows_boxes_cover_a_tenth_at_least_and_are_larger_than_torchvisions() -> None:
+    shapes = square(4000, 224)
+    areas = {}
+    for sampler in ("tensorflow", "torchvision"):
+        boxes = draw_boxes(shapes, Crop(sampler=sampler), np.random.default_rng(0))
+        areas[sampler] = boxes[:, 2] * boxes[:, 3] / 224**2
+    assert areas["tensorflow"].min() >= 0.1
+    assert areas["torchvision"].min() < 0.1
+    assert ks_2samp(areas["tensorflow"], areas["torchvision"]).pvalue < 1e-6
+
+
+def test_boxes_of_torchvisions_sampler_are_its_own_also_in_images_that_are_not_square() -> None:
+    crop = torchvision.transforms.RandomResizedCrop
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        theirs = np.array([crop.get_params(torch.empty(3, 48, 64), [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(3000)])
+    ours = draw_boxes(np.tile([48, 64], (3000, 1)), Crop(sampler="torchvision"), np.random.default_rng(2))
     for column in range(4):
         assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from scipy.stats import truncnorm
 from torch import nn
 
 from ablate.simclr import config
-from ablate.simclr.encoder import ResNet, set_batch_norm_statistics
+from ablate.simclr.encoder import ResNet, make_encoder, set_batch_norm_statistics
 from ablate.simclr.vision import torchvision
 
 
@@ -11,7 +12,7 @@ def encoder(name: str, **settings: object) -> ResNet:
     return ResNet(config.Encoder.model_validate({"name": name, **settings}))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_at_width_1_it_has_torchvisions_parameters_by_name_and_shape_without_the_classifier(name: str) -> None:
     theirs = getattr(torchvision.models, name)().state_dict()
     shapes = {key: value.shape for key, value in theirs.items() if not key.startswith("fc.")}
@@ -75,11 +76,12 @@ def test_every_block_of_a_fresh_network_passes_its_shortcut_on() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_kernels_start_with_the_spread_of_he_over_their_fan_out() -> None:
+def test_kernels_start_with_a_truncated_normal_of_variance_one_over_their_fan_in() -> None:
     for name, kernel in encoder("resnet18").named_parameters():
         if kernel.ndim == 4:
-            fan_out = kernel.shape[0] * kernel.shape[2] * kernel.shape[3]
-            assert kernel.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), name
+            deviation = kernel[0].numel() ** -0.5
+            assert kernel.std().item() == pytest.approx(deviation, rel=0.05), name
+            assert kernel.abs().max() <= 2 * deviation / truncnorm(-2, 2).std()
 
 
 def test_setting_the_statistics_leaves_the_momentum_of_training_as_it_was() -> None:
@@ -88,3 +90,36 @@ def test_setting_the_statistics_leaves_the_momentum_of_training_as_it_was() -> N
     set_batch_norm_statistics(network, [torch.rand(4, 3, 16, 16)])
     assert [norm.momentum for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)] == before
     assert before[0] == 0.1  # the paper's 0.9 is the share that is kept
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_a_wider_network_has_that_many_times_the_channels_everywhere(width: int) -> None:
+    with torch.device("meta"):
+        narrow, wide = encoder("resnet50"), encoder("resnet50", width_multiplier=width)
+    assert wide.dimension == width * 2048
+    for (name, thin), thick in zip(narrow.named_parameters(), wide.parameters(), strict=True):
+        factors = [width] if name.startswith(("bn", "conv1")) or thin.ndim == 1 else [width, width]
+        grown = [side * factor for side, factor in zip(thin.shape, [*factors, 1, 1, 1], strict=False)]
+        assert list(thick.shape) == grown, name
+
+
+def test_torchvisions_weights_load_and_give_torchvisions_representations() -> None:
+    theirs = torchvision.models.resnet18().eval()
+    ours = encoder("resnet18").eval()
+    weights = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
+    ours.load_state_dict(weights)
+    theirs.fc = nn.Identity()
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "dimension"), [("mobilenet_v3_small", 1024), ("squeezenet", None), ("vgg11", 4096)])
+def test_a_torchvision_network_comes_without_its_last_layer(name: str, dimension: int | None) -> None:
+    settings = config.Encoder(name="torchvision", torchvision=name)
+    if dimension is None:
+        with pytest.raises(ValueError, match=r"torchvision has no 'squeezenet'; did you mean 'squeezenet1_[01]'"):
+            make_encoder(settings)
+        return
+    network = make_encoder(settings).eval()
+    assert network.dimension == dimension
+    assert network(torch.rand(2, 3, 64, 64)).shape == (2, dimension)

@@ -63,9 +63,11 @@ def test_lars_is_the_default_and_leaves_what_does_not_learn_alone() -> None:
 
 
 def test_adamw_takes_its_weight_decay_from_the_settings() -> None:
-    optimizer = make_optimizer(config.Optimizer(name="adamw", weight_decay=0.25), [nn.Linear(2, 2)])
+    layer = nn.Linear(2, 2)
+    optimizer = make_optimizer(config.Optimizer(name="adamw", weight_decay=0.25), [layer])
     assert isinstance(optimizer, torch.optim.AdamW)
-    assert optimizer.param_groups[0]["weight_decay"] == 0.25
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decays == {id(layer.weight): 0.25, id(layer.bias): 0.0}  # biases have none
 
 
 def test_lars_trusts_fully_and_stays_finite_where_the_gradient_is_zero() -> None:
@@ -86,3 +88,21 @@ def test_an_optimizer_takes_the_parameters_of_every_module_it_is_given() -> None
     modules = [nn.Linear(2, 3), nn.Linear(3, 4, bias=False)]
     taken = make_optimizer(config.Optimizer(), modules).param_groups[0]["params"]
     assert [tuple(parameter.shape) for parameter in taken] == [(3, 2), (3,), (4, 3)]
+
+
+def test_sgd_takes_the_steps_of_nesterovs_momentum_written_out_in_numpy() -> None:
+    random = np.random.default_rng(0)
+    weight, velocity = random.standard_normal((4, 3)), np.zeros((4, 3))
+    parameter = nn.Parameter(torch.from_numpy(weight.copy()))
+    settings = config.Optimizer(name="sgd", weight_decay=0.1, momentum=0.8)
+    optimizer = make_optimizer(settings, [nn.ParameterList([parameter])])
+    for rate in (0.1, 0.5, 0.2):
+        gradient = random.standard_normal((4, 3))
+        parameter.grad = torch.from_numpy(gradient.copy())
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        decayed = gradient + 0.1 * weight
+        velocity = 0.8 * velocity + decayed
+        weight = weight - rate * (decayed + 0.8 * velocity)
+    np.testing.assert_allclose(parameter.detach().numpy(), weight, rtol=1e-12)

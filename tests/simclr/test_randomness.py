@@ -10,9 +10,9 @@ from ablate.simclr.randomness import generator, standard_normal
 
 
 def test_every_seed_purpose_and_index_has_numbers_of_its_own() -> None:
-    purposes = ("order", "augment", "classifier")
-    draws = {generator(*key).random() for key in itertools.product(range(5), purposes, range(5))}
-    assert len(draws) == 75
+    purposes = ("pretrain", "order", "classifier")
+    draws = {generator(*key).random() for key in itertools.product(range(5), purposes, range(5), range(2))}
+    assert len(draws) == 150
 
 
 def test_noise_of_many_seeds_is_standard_normal() -> None:

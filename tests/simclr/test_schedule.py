@@ -1,7 +1,7 @@
 import pytest
 
 from ablate.simclr import config
-from ablate.simclr.schedule import learning_rate, peak_learning_rate
+from ablate.simclr.schedule import learning_rate, peak_learning_rate, warmup_steps
 
 
 @pytest.mark.parametrize("scaling", [{"learning_rate": 0.3}, {"learning_rate": 0.075, "scaling": "sqrt"}])
@@ -23,3 +23,10 @@ def test_the_rate_rises_linearly_from_zero_and_falls_along_a_cosine(step: int, r
 
 def test_without_warm_up_the_rate_starts_at_its_peak() -> None:
     assert learning_rate(0, steps=100, warmup_steps=0, peak=1.6) == 1.6
+
+
+@pytest.mark.parametrize(("epochs", "images", "batch", "steps"), [(10, 1_281_167, 4096, 3127), (0.5, 72, 16, 2)])
+def test_warm_up_lasts_as_many_steps_as_the_authors_code_rounds_to(
+    epochs: float, images: int, batch: int, steps: int
+) -> None:
+    assert warmup_steps(epochs, images, batch) == steps

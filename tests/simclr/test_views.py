@@ -1,20 +1,35 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest
 from torch import Tensor
 
-from ablate.simclr.augment.views import Operation, apply_views, draw_views, join_steps
-from ablate.simclr.config import Augment
+from ablate.simclr.augment import views as module
+from ablate.simclr.augment.views import Operation, fit, join_steps
+from ablate.simclr.config import Augment, Transform
 from ablate.simclr.vision import torchvision
 
 v2 = pytest.importorskip("torchvision.transforms.v2.functional")
 
-ALL = ("crop", "cutout", "color", "sobel", "noise", "blur", "rotate")
+ALL: tuple[Transform, ...] = get_args(Transform)
 HALF = {"probability": 0.5}
-SOMETIMES = Augment.model_validate(
-    {"transforms": ALL, "base_crop": True} | dict.fromkeys(("cutout", "sobel", "noise", "blur", "rotate"), HALF)
-)
+OTHERS = tuple(name for name in ALL if name not in ("crop", "color"))
+SOMETIMES = Augment.model_validate({"transforms": ALL, "base_crop": True} | dict.fromkeys(OTHERS, HALF))
 IMAGES = torch.randint(0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def square(count: int, size: int = 32) -> np.ndarray:
+    return np.full((count, 2), size)
+
+
+def draw_views(augment: Augment, count: int, size: int, seed: int, step: int) -> tuple[Operation, ...]:
+    return module.draw_views(augment, square(count, size), size, seed, step)
+
+
+def apply_views(operations: tuple[Operation, ...], images: Tensor, augment: Augment, steps: int = 1) -> Tensor:
+    return module.apply_views(operations, images / 255, square(len(images)), augment, 32, steps)
 
 
 def views(augment: Augment, images: Tensor = IMAGES, seed: int = 0, step: int = 0) -> Tensor:
@@ -31,12 +46,13 @@ def rows(operation: Operation, chosen: np.ndarray, count: int) -> Operation:
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("sides", ["both", "one"])
 def test_views_are_images_and_the_transformed_ones_differ(name: str, sides: str) -> None:
-    made = views(Augment(transforms=(name,), views=sides))
+    always = {name: {"probability": 1}} if name in OTHERS else {}
+    made = views(Augment.model_validate({"transforms": (name,), "views": sides, **always}))
     assert made.shape == (24, 3, 32, 32)
     assert made.dtype == torch.float32
     assert made.min() >= 0
     assert made.max() <= 1
-    assert not torch.equal(made[:12], IMAGES / 255)
+    assert not torch.allclose(made[:12], IMAGES / 255, atol=1e-3)
     assert torch.allclose(made[12:], IMAGES / 255) == (sides == "one")
 
 
@@ -75,7 +91,7 @@ def test_a_part_of_the_batch_has_the_views_it_has_in_the_whole(sides: str) -> No
     torch.testing.assert_close(part, whole[np.concatenate([chosen, 12 + chosen])], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cutout", "sobel", "noise", "blur", "rotate"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_transformation_of_probability_zero_changes_nothing(name: str) -> None:
     augment = Augment.model_validate({"transforms": (name,), name: {"probability": 0}})
     torch.testing.assert_close(views(augment), torch.cat([IMAGES, IMAGES]) / 255, rtol=0, atol=1e-7)
@@ -115,7 +131,7 @@ def test_the_second_view_of_one_sided_views_is_torchvisions_base_crop() -> None:
     mode = torchvision.transforms.InterpolationMode.BICUBIC
     boxes = drawn[0].draws["boxes"].tolist()
     crops = [
-        v2.resized_crop(image / 255, *box, size=[32, 32], interpolation=mode, antialias=True).clamp(0, 1)
+        v2.resized_crop(image / 255, *box, size=[32, 32], interpolation=mode, antialias=False).clamp(0, 1)
         for image, box in zip(IMAGES, boxes, strict=True)
     ]
     made = apply_views(drawn, IMAGES, augment)[0]
@@ -147,7 +163,8 @@ def test_transformations_are_applied_in_the_order_of_their_names() -> None:
 
 @pytest.mark.parametrize("name", ["crop", "cutout", "color", "noise", "blur"])
 def test_both_views_of_an_image_are_drawn_apart(name: str) -> None:
-    (operation,) = draw_views(Augment(transforms=(name,)), 500, 32, 0, 0)
+    augment = Augment.model_validate({"transforms": (name,), "blur": {"sigma_of": "image"}})
+    (operation,) = draw_views(augment, 500, 32, 0, 0)
     drawn = {"crop": "boxes", "cutout": "centre", "color": "amounts", "noise": "sigma", "blur": "sigma"}[name]
     first, second = operation.draws[drawn].reshape(2, 500, -1)
     assert len(first) == 500
@@ -186,3 +203,96 @@ def test_rotations_by_all_four_quarter_turns_are_as_likely() -> None:
     (operation,) = draw_views(Augment(transforms=("rotate",)), 2000, 32, 0, 0)
     shares = np.bincount(operation.draws["quarter_turns"]) / 4000
     np.testing.assert_allclose(shares, [0.25] * 4, atol=0.03)
+
+
+def test_a_blur_drawn_for_the_batch_has_one_sigma_a_view() -> None:
+    (operation,) = draw_views(Augment(transforms=("blur",)), 50, 32, 0, 0)
+    first, second = operation.draws["sigma"].reshape(2, 50)
+    assert len(set(first)) == len(set(second)) == 1
+    assert first[0] != second[0]
+
+
+RANGES = {  # the definition of every uniform parameter
+    ("blur", "sigma"): (0.1, 2.0),
+    ("cutout", "centre"): (0, 1),
+    ("noise", "sigma"): (0, 0.2),
+    ("solarize", "threshold"): (0, 1),
+    ("motion_blur", "length"): (0, 1),
+    ("motion_blur", "angle"): (0, np.pi),
+}
+
+
+@pytest.mark.parametrize(("name", "drawn"), RANGES)
+def test_a_parameter_is_uniform_over_its_range(name: str, drawn: str) -> None:
+    low, high = RANGES[name, drawn]
+    augment = Augment.model_validate({"transforms": (name,), "blur": {"sigma_of": "image"}})
+    values = draw_views(augment, 2000, 32, 0, 0)[0].draws[drawn].ravel()
+    assert kstest(values, "uniform", (low, high - low)).pvalue > 0.001
+
+
+@pytest.mark.parametrize("brightness", ["additive", "multiplicative"])
+def test_the_four_amounts_of_the_jitter_are_uniform_over_the_papers_ranges(brightness: str) -> None:
+    augment = Augment.model_validate({"transforms": ("color",), "color": {"brightness": brightness}})
+    amounts = draw_views(augment, 2000, 32, 0, 0)[0].draws["amounts"]
+    middle = [0.0 if brightness == "additive" else 1.0, 1.0, 1.0, 0.0]
+    for values, centre, reach in zip(amounts.T, middle, [0.8, 0.8, 0.8, 0.2], strict=True):
+        assert kstest(values, "uniform", (centre - reach, 2 * reach)).pvalue > 0.001
+
+
+@pytest.mark.parametrize("sides", ["both", "one"])
+@pytest.mark.parametrize("bounds", [(0, 5), (5, 12)])
+def test_a_slice_of_the_operations_makes_the_views_of_these_images(sides: str, bounds: tuple[int, int]) -> None:
+    augment = SOMETIMES.model_copy(update={"views": sides})
+    drawn = draw_views(augment, 12, 32, 0, 0)
+    first, second = apply_views(drawn, IMAGES, augment)[0].chunk(2)
+    part = apply_views(tuple(each.slice(*bounds) for each in drawn), IMAGES[slice(*bounds)], augment)[0]
+    expected = torch.cat([first[slice(*bounds)], second[slice(*bounds)]])
+    torch.testing.assert_close(part, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", ["both", "one"])
+def test_one_view_alone_is_the_first_of_two(sides: str) -> None:
+    augment = SOMETIMES.model_copy(update={"views": sides, "base_crop": False})
+    drawn = draw_views(augment, 12, 32, 0, 0)
+    alone = module.apply_first_views(drawn, IMAGES / 255, square(12), augment, 32)
+    torch.testing.assert_close(alone, apply_views(drawn, IMAGES, augment)[0, :12], rtol=0, atol=1e-6)
+
+
+def squashed(shapes: np.ndarray, size: int) -> tuple[list[Tensor], Tensor]:
+    """Smooth images of these shapes, and the same squashed to squares as a pack holds them."""
+    whole = []
+    for height, width in shapes.tolist():
+        rows, columns = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)[None]
+        whole.append(torch.stack([rows + 0 * columns, columns + 0 * rows, (rows * 6 + columns * 4).sin() / 2 + 0.5]))
+    return whole, torch.stack([v2.resize(image, [size, size], antialias=True) for image in whole])
+
+
+def test_a_crop_of_a_squashed_image_is_the_crop_of_the_image_itself() -> None:
+    shapes = np.array([[90, 120], [120, 90], [100, 100], [75, 150]])
+    whole, stored = squashed(shapes, 96)
+    augment = Augment.model_validate({"transforms": ("crop",), "crop": {"area_min": 0.4, "antialias": True}})
+    (operation,) = module.draw_views(augment, shapes, 48, 0, 0)
+    made = module.apply_views((operation,), stored, shapes, augment, 48)[0]
+    for view in range(8):
+        top, left, height, width = operation.draws["boxes"][view].tolist()
+        assert top + height <= shapes[view % 4, 0]
+        assert left + width <= shapes[view % 4, 1]
+        expected = v2.resize(whole[view % 4][:, top : top + height, left : left + width], [48, 48], antialias=True)
+        expected = expected.flip(2) if operation.draws["flip"][view] else expected
+        torch.testing.assert_close(made[view], expected, rtol=0, atol=0.02)
+
+
+def test_fitting_a_squashed_image_gives_its_centre_square() -> None:
+    shapes = np.array([[90, 120], [120, 90], [100, 100]])
+    whole, stored = squashed(shapes, 96)
+    made = fit(stored, shapes, 56, share=0.875)
+    for image, ours in zip(whole, made, strict=True):
+        side = min(image.shape[1:])
+        kept = round(0.875 * side)
+        expected = v2.resize(v2.center_crop(image, [kept, kept]), [56, 56], antialias=True)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=0.02)
+
+
+def test_images_of_the_right_size_and_shape_are_not_touched_by_fitting() -> None:
+    images = IMAGES / 255
+    assert fit(images, square(12), 32) is images

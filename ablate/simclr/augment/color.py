@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.simclr.config.augment import Color
+
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, the weights of Pillow and torchvision
 
 
@@ -39,6 +41,25 @@ def adjust_contrast(images: Tensor, factor: Tensor) -> None:
     images.mul_(_per_image(factor)).add_(_per_image((1 - factor) * mean)).clamp_(0, 1)
 
 
+def adjust_contrast_of_channels(images: Tensor, factor: Tensor) -> None:
+    """Blends each channel with its mean; factor 1 changes nothing (tf.image.adjust_contrast)."""
+    means = images.mean(dim=(2, 3), keepdim=True)  # (B, 3, 1, 1)
+    images.mul_(_per_image(factor)).add_(means.mul_(1 - _per_image(factor))).clamp_(0, 1)
+
+
+def scale_saturation(images: Tensor, factor: Tensor) -> None:
+    """Multiplies the saturation of HSV, at most 1, hue and value unchanged (tf.image.adjust_saturation).
+
+    With the value v, the greatest channel, a channel c becomes v - f (v - c); f is so limited that the least
+    channel does not fall below 0.
+    """
+    red, green, blue = images.split(1, dim=1)  # each (B, 1, H, W)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = torch.minimum(torch.minimum(red, green), blue).neg_().add_(value)
+    limited = torch.minimum(_per_image(factor), value / chroma.clamp_(min=1e-12))
+    images.sub_(value).mul_(limited).add_(value).clamp_(0, 1)
+
+
 def adjust_saturation(images: Tensor, factor: Tensor) -> None:
     """Blends with the grayscale image; factor 1 changes nothing (torchvision's adjust_saturation)."""
     weight = _per_image(factor)
@@ -57,8 +78,8 @@ def adjust_hue(images: Tensor, shift: Tensor) -> None:
     least = torch.minimum(smaller, red)
     chroma = torch.maximum(larger, red).sub_(least)
     # The hue as a distance from the nearest even sextant: blue above green mirrors it, red below moves it on.
-    start = (green < blue).float().neg_().mul_(6)
-    moved = (red < larger).float()
+    start = (green < blue).to(images.dtype).neg_().mul_(6)
+    moved = (red < larger).to(images.dtype)
     start.add_(moved * (-2 - 2 * start))
     between = torch.minimum(red, larger).sub_(smaller)
     hue = start.add_(between.div_(chroma.clamp(min=1e-12))).abs_()
@@ -67,23 +88,24 @@ def adjust_hue(images: Tensor, shift: Tensor) -> None:
     torch.addcmul(least, chroma, turned.abs_().sub_(1).clamp_(0, 1), out=images)
 
 
-def jitter(images: Tensor, amounts: np.ndarray, order: np.ndarray, additive_brightness: bool) -> Tensor:
+def jitter(images: Tensor, amounts: np.ndarray, order: np.ndarray, settings: Color) -> Tensor:
     """Applies the four adjustments to each image in the image's own order; returns a new tensor.
 
     amounts (B, 4): brightness, contrast, saturation, hue. order (B, 4): which of the four comes first,
     second, ...; a row of -1 leaves its image alone. Before each of the four turns the batch is sorted by
     whose turn it is, so that every adjustment works on one slice of memory.
     """
+    tensorflow = settings.operations == "tensorflow"
     adjust: tuple[Callable[[Tensor, Tensor], None], ...] = (
-        add_brightness if additive_brightness else multiply_brightness,
-        adjust_contrast,
-        adjust_saturation,
+        add_brightness if settings.brightness == "additive" else multiply_brightness,
+        adjust_contrast_of_channels if tensorflow else adjust_contrast,
+        scale_saturation if tensorflow else adjust_saturation,
         adjust_hue,
     )
     turns = _sorted_turns(order)
     sortings = torch.from_numpy(np.stack([turn.sorting for turn in turns])).to(images.device)
     wanted = np.stack([amounts[turn.images, order[turn.images, number]] for number, turn in enumerate(turns)])
-    factors = torch.from_numpy(wanted).to(images.device)
+    factors = torch.from_numpy(wanted).to(images.device, images.dtype)
     for number, turn in enumerate(turns):
         images = _rows(images, sortings[number])
         for which, (start, end) in enumerate(pairwise(turn.ends)):

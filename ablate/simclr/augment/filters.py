@@ -33,7 +33,7 @@ def sobel(images: Tensor) -> Tensor:
 
 def gaussian_noise(images: Tensor, sigma: Tensor, seeds: Tensor) -> Tensor:
     """Adds normal noise of standard deviation sigma (B,), drawn from seeds (B,) int32, and clips."""
-    noise = standard_normal(seeds, tuple(images.shape[1:]))
+    noise = standard_normal(seeds, tuple(images.shape[1:]), images.dtype)
     return (images + sigma[:, None, None, None] * noise).clamp_(0, 1)
 
 

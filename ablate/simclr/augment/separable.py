@@ -6,6 +6,7 @@ out = R x C^T with matrices R and C of the image's own: two batched products for
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,26 +25,30 @@ def apply_separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def resize_matrix(
-    start: Tensor, length: Tensor, flip: Tensor, in_size: int, out_size: int, interpolation: str
+    start: Tensor, length: Tensor, flip: Tensor, in_size: int, out_size: int, interpolation: str, antialias: bool
 ) -> Tensor:
-    """The matrices that cut [start, start + length) out of a side and resize it, as Pillow does.
+    """The matrices that cut [start, start + length) out of a side and resize it.
 
-    start, length (B,) in pixels and flip (B,) bool -> (B, out_size, in_size). Like Pillow's, the filter is
-    widened when the side shrinks (antialiasing), and stops at the edge of the cut. Weights are computed for
-    the few pixels below each filter, and then set into the matrix.
+    start, length (B,) in pixels and flip (B,) bool -> (B, out_size, in_size), of the dtype of start. With
+    `antialias` as Pillow does: the filter is widened when the side shrinks, and stops at the edge of the cut.
+    Without, as torch's interpolate: four or two taps, which at the edge read the cut's last pixel. Weights
+    are computed for the few pixels below each filter, and then set into the matrix.
     """
-    radius, filter_weights = _FILTERS[interpolation]
+    radius, filter_weights = _FILTERS[interpolation, antialias]
     scale = (length / out_size)[:, None, None]  # (B, 1, 1)
-    target = torch.arange(out_size, device=start.device, dtype=torch.float32)
+    target = torch.arange(out_size, device=start.device, dtype=start.dtype)
     target = torch.where(flip[:, None], out_size - 1 - target, target)  # (B, out)
     start, end = start[:, None, None], (start + length)[:, None, None]
     centre = start + (target[:, :, None] + 0.5) * scale  # (B, out, 1)
-    widening = scale.clamp(min=1)
-    taps = 2 * math.ceil(radius * max(1, in_size / out_size)) + 1
+    widening = scale.clamp(min=1) if antialias else torch.ones_like(scale)
+    taps = 2 * (math.ceil(radius * max(1, in_size / out_size)) if antialias else radius) + 1
     pixel = (centre - radius * widening).floor() + torch.arange(taps, device=start.device)  # (B, out, taps)
     weights = filter_weights(((pixel + 0.5 - centre) / widening).abs_())
-    weights.mul_((pixel >= start) & (pixel < end))
-    weights.div_(weights.sum(dim=2, keepdim=True))
+    if antialias:
+        weights.mul_((pixel >= start) & (pixel < end))
+        weights.div_(weights.sum(dim=2, keepdim=True))
+    else:
+        pixel = pixel.clamp(start.floor(), end.ceil() - 1)
     matrix = weights.new_zeros(len(start), out_size, in_size)
     return matrix.scatter_add_(2, pixel.long().clamp_(0, in_size - 1), weights)  # beyond the sides they are 0
 
@@ -62,14 +67,17 @@ def _bilinear(distance: Tensor) -> Tensor:
     return (1 - distance).clamp_(min=0)
 
 
-def _bicubic(distance: Tensor) -> Tensor:
-    """Keys's cubic with a = -1/2; both pieces are 0 where they meet and at 2, so clamping joins them."""
+def _bicubic(distance: Tensor, a: float) -> Tensor:
+    """Keys's cubic; both pieces are 0 where they meet and at 2, so clamping joins them."""
     near, far = distance.clamp(max=1), distance.clamp(1, 2)
-    return ((1.5 * near).sub_(2.5).mul_(near).mul_(near).add_(1)).sub_((far - 2).square_().mul_(far.sub_(1)).mul_(0.5))
+    inner = ((a + 2) * near).sub_(a + 3).mul_(near).mul_(near).add_(1)
+    return inner.add_((far - 2).square_().mul_(far.sub_(1)).mul_(a))  # a (x - 1) (x - 2)^2
 
 
-_FILTERS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
-    # name: (radius in pixels, weight at a distance)
-    "bilinear": (1, _bilinear),
-    "bicubic": (2, _bicubic),
+_FILTERS: dict[tuple[str, bool], tuple[int, Callable[[Tensor], Tensor]]] = {
+    # (name, antialias): (radius in pixels, weight at a distance); the cubic's a is Pillow's, or torch's
+    ("bilinear", True): (1, _bilinear),
+    ("bilinear", False): (1, _bilinear),
+    ("bicubic", True): (2, partial(_bicubic, a=-0.5)),
+    ("bicubic", False): (2, partial(_bicubic, a=-0.75)),
 }

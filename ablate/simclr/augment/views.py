@@ -1,10 +1,11 @@
 """Two views of every image: what is drawn for a step, and how it is applied to a batch.
 
-Drawing is numpy on the CPU, for the whole global batch, from (seed, step). Applying is torch on the
-device of the images: each operation runs once, for both views of the whole batch where both have it.
+Drawing is numpy on the CPU, for the whole global batch, from (seed, step); each rank, and each part of a
+batch that is encoded alone, takes its slice. Applying is torch on the device of the images: each operation
+runs once, for both views of the whole batch where both have it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.simclr.augment import color, filters
-from ablate.simclr.augment.crop import draw_boxes, resized_crop
-from ablate.simclr.config import Augment, Transform
-from ablate.simclr.randomness import generator
-
-Draws = dict[str, np.ndarray]
-"""One operation's parameters: arrays whose first axis is the image."""
+from ablate.simclr.augment.crop import center_boxes
+from ablate.simclr.augment.separable import apply_separable, resize_matrix
+from ablate.simclr.augment.transforms import TRANSFORMS, Draws, Shapes, crop_to, on_device
+from ablate.simclr.config.augment import Augment, Crop, Transform
+from ablate.simclr.randomness import Purpose, generator
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,50 @@ class Operation:
     on: Literal["image", "first", "both"]
     draws: Draws
 
+    def slice(self, start: int, end: int) -> "Operation":
+        """The same for the images start .. end only, both views of them."""
+        if self.on != "both":
+            return Operation(self.name, self.on, {name: values[start:end] for name, values in self.draws.items()})
+        halves = {name: values.reshape(2, -1, *values.shape[1:]) for name, values in self.draws.items()}
+        draws = {name: values[:, start:end].reshape(-1, *values.shape[2:]) for name, values in halves.items()}
+        return Operation(self.name, self.on, draws)
 
-def draw_views(augment: Augment, count: int, size: int, seed: int, step: int) -> tuple[Operation, ...]:
-    """Draw everything that is random in the two views of one step's `count` images of side `size`."""
-    random = generator(seed, "augment", step)
+    def of_first_views(self) -> "Operation":
+        """The same for the first views only, where an image has just one."""
+        count = len(next(iter(self.draws.values())))
+        if self.on == "both":
+            return Operation(self.name, "first", {name: values[: count // 2] for name, values in self.draws.items()})
+        return self
+
+
+def draw_views(
+    augment: Augment, shapes: Shapes, size: int, seed: int, step: int, purpose: Purpose = "pretrain"
+) -> tuple[Operation, ...]:
+    """Draw everything that is random in the two views of one step.
+
+    shapes (N, 2): height and width of the step's images; size: side of the views.
+    """
+    random = generator(seed, purpose, step, part=1)  # part 0 is the order of the images
+    square = np.full_like(shapes, size)
     operations = []
     if augment.base_crop:
         unflipped = augment.crop.model_copy(update={"flip_probability": 0.0})
         base = augment.model_copy(update={"crop": unflipped})
-        operations.append(Operation("crop", "image", _DRAW["crop"](base, count, size, random)))
-    for name in augment.transforms:
-        if augment.views == "both":
-            operations.append(Operation(name, "both", _DRAW[name](augment, 2 * count, size, random)))
-        else:
-            operations.append(Operation(name, "first", _DRAW[name](augment, count, size, random)))
+        operations.append(Operation("crop", "image", TRANSFORMS["crop"].draw(base, shapes, random)))
+    for number, name in enumerate(augment.transforms):
+        seen = shapes if number == 0 and not augment.base_crop else square  # later ones see images brought to size
+        both = augment.views == "both"
+        draws = TRANSFORMS[name].draw(augment, np.concatenate([seen, seen]) if both else seen, random)
+        if name == "blur" and augment.blur.sigma_of == "batch":
+            draws["sigma"] = draws["sigma"].reshape(2 if both else 1, -1)[:, :1].repeat(len(shapes), 1).reshape(-1)
+        operations.append(Operation(name, "both" if both else "first", draws))
     return tuple(operations)
 
 
 def join_steps(steps: Sequence[tuple[Operation, ...]]) -> tuple[Operation, ...]:
     """The operations of several steps as those of one larger batch."""
+    if len(steps) == 1:
+        return steps[0]
     return tuple(
         Operation(
             same[0].name, same[0].on, {name: np.concatenate([o.draws[name] for o in same]) for name in same[0].draws}
@@ -60,30 +84,66 @@ def join_steps(steps: Sequence[tuple[Operation, ...]]) -> tuple[Operation, ...]:
     )
 
 
-def apply_views(operations: tuple[Operation, ...], images: Tensor, augment: Augment, steps: int = 1) -> Tensor:
-    """Both views of uint8 images (steps x N, 3, H, W): float32 in [0, 1], (steps, 2N, 3, H, W).
+def apply_views(
+    operations: tuple[Operation, ...], images: Tensor, shapes: Shapes, augment: Augment, size: int, steps: int = 1
+) -> Tensor:
+    """Both views of floating images (steps x N, 3, S, S) in [0, 1]: (steps, 2N, 3, size, size).
 
-    Within a step the first views come first.
+    The images may have been squashed to S x S from `shapes`. Within a step the first views come first.
     """
-    images = images.float().mul_(1 / 255)
-    for operation in operations:
-        if operation.on == "image":
-            images = _apply(operation, images, augment)
-    first = images
-    for operation in operations:
-        if operation.on == "first":
-            first = _apply(operation, first, augment)
-    pair = [views.unflatten(0, (steps, -1)) for views in (first, images)]
-    views = torch.cat(pair, dim=1).flatten(0, 1)
-    for operation in operations:
-        if operation.on == "both":
-            views = _apply(operation, views, augment)
-    by_step: Tensor = views.unflatten(0, (steps, -1))
-    return by_step
+    on_image = [operation for operation in operations if operation.on == "image"]
+    if on_image:
+        images = _apply_all(on_image, images, shapes, augment, size)
+        shapes = np.full_like(shapes, size)
+    on_first = [operation for operation in operations if operation.on == "first"]
+    if on_first:
+        first, second = _apply_all(on_first, images, shapes, augment, size), fit(images, shapes, size)
+        return torch.cat([view.unflatten(0, (steps, -1)) for view in (first, second)], dim=1)
+    twice = torch.cat([images.unflatten(0, (steps, -1))] * 2, dim=1).flatten(0, 1)
+    shapes = np.concatenate([shapes.reshape(steps, -1, 2)] * 2, axis=1).reshape(-1, 2)
+    on_both = [operation for operation in operations if operation.on == "both"]
+    views: Tensor = _apply_all(on_both, twice, shapes, augment, size).unflatten(0, (steps, -1))
+    return views
+
+
+def apply_first_views(
+    operations: tuple[Operation, ...], images: Tensor, shapes: Shapes, augment: Augment, size: int
+) -> Tensor:
+    """The first view only: (N, 3, S, S) -> (N, 3, size, size)."""
+    firsts = [operation.of_first_views() for operation in operations]
+    return _apply_all(firsts, images, shapes, augment, size)
+
+
+def _apply_all(operations: Sequence[Operation], images: Tensor, shapes: Shapes, augment: Augment, size: int) -> Tensor:
+    """One operation after another; the first brings the images to `size`, by itself when it is a crop."""
+    for number, operation in enumerate(operations):
+        if operation.name == "crop":
+            images = crop_to(images, operation.draws, augment, size)
+        else:
+            images = _apply(operation, images if number else fit(images, shapes, size), augment)
+    return images if operations else fit(images, shapes, size)
+
+
+def fit(images: Tensor, shapes: Shapes, size: int, share: float = 1.0) -> Tensor:
+    """The centre square of images (N, 3, S, S) that were squashed from `shapes`: (N, 3, size, size).
+
+    `share` of the shorter side is kept. Images that are square and of this size already stay as they are.
+    """
+    stored = images.shape[-1]
+    if stored == size and share == 1 and (shapes[:, 0] == shapes[:, 1]).all():
+        return images
+    boxes = center_boxes(shapes, share) * (stored / np.tile(shapes, 2))
+    top, left, height, width = on_device(boxes, images).unbind(1)
+    flip = torch.zeros_like(top, dtype=torch.bool)
+    rows, columns = (
+        resize_matrix(start, length, flip, stored, size, Crop().interpolation, antialias=True)
+        for start, length in ((top, height), (left, width))
+    )
+    return apply_separable(images, rows, columns).clamp_(0, 1)
 
 
 def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
-    apply, draws = _APPLY[operation.name], dict(operation.draws)
+    apply, draws = TRANSFORMS[operation.name].apply, dict(operation.draws)
     applied = draws.pop("applied", None)
     if applied is None or applied.all():
         return apply(images, draws, augment)
@@ -91,112 +151,5 @@ def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
         return images
     chosen = np.flatnonzero(applied)
     draws = {name: values[chosen] for name, values in draws.items()}
-    rows = torch.from_numpy(chosen).to(images.device)
+    rows = on_device(chosen, images)
     return images.index_copy(0, rows, apply(images.index_select(0, rows), draws, augment))
-
-
-def _on_device(values: np.ndarray, images: Tensor) -> Tensor:
-    return torch.from_numpy(values).to(images.device)
-
-
-def _draw_crop(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    boxes = draw_boxes(count, size, augment.crop, random)
-    return {"boxes": boxes, "flip": random.random(count) < augment.crop.flip_probability}
-
-
-def _apply_crop(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    boxes, flip = _on_device(draws["boxes"], images), _on_device(draws["flip"], images)
-    return resized_crop(images, boxes, flip, images.shape[-1], augment.crop.interpolation)
-
-
-def _draw_color(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    settings = augment.color
-    reach = 0.8 * settings.strength
-    one_at = 0.0 if settings.brightness == "additive" else 1.0
-    low = np.array([max(one_at - reach, -reach if one_at == 0 else 0), *[max(1 - reach, 0)] * 2, 0])
-    high = np.array([one_at + reach, 1 + reach, 1 + reach, 0])
-    amounts = random.uniform(low, high, (count, 4))
-    hue = min(0.2 * settings.strength, 0.5)
-    amounts[:, 3] = random.uniform(-hue, hue, count)
-    order = random.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
-    order[random.random(count) >= settings.jitter_probability] = -1
-    gray = random.random(count) < settings.gray_probability
-    return {"amounts": amounts.astype(np.float32), "order": order, "gray": gray}
-
-
-def _apply_color(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    additive = augment.color.brightness == "additive"
-    images = color.jitter(images, draws["amounts"], draws["order"], additive)
-    rows = _on_device(np.flatnonzero(draws["gray"]), images)
-    gray = color.grayscale(images.index_select(0, rows)).expand(-1, 3, -1, -1)
-    return images.index_copy_(0, rows, gray)
-
-
-def _draw_blur(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    settings = augment.blur
-    sigma = random.uniform(settings.sigma_min, settings.sigma_max, count).astype(np.float32)
-    return {"applied": random.random(count) < settings.probability, "sigma": sigma}
-
-
-def _apply_blur(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    return filters.gaussian_blur(images, _on_device(draws["sigma"], images))
-
-
-def _draw_cutout(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    applied = random.random(count) < augment.cutout.probability
-    return {"applied": applied, "centre": random.random((count, 2)).astype(np.float32)}
-
-
-def _apply_cutout(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    centre = _on_device(draws["centre"], images)
-    return filters.cutout(images, centre, augment.cutout.side, augment.cutout.fill)
-
-
-def _draw_sobel(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    return {"applied": random.random(count) < augment.sobel.probability}
-
-
-def _apply_sobel(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    return filters.sobel(images)
-
-
-def _draw_noise(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    return {
-        "applied": random.random(count) < augment.noise.probability,
-        "sigma": random.uniform(0, augment.noise.sigma_max, count).astype(np.float32),
-        "seeds": random.integers(0, 2**31, count, dtype=np.int32),
-    }
-
-
-def _apply_noise(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    sigma, seeds = _on_device(draws["sigma"], images), _on_device(draws["seeds"], images)
-    return filters.gaussian_noise(images, sigma, seeds)
-
-
-def _draw_rotate(augment: Augment, count: int, size: int, random: np.random.Generator) -> Draws:
-    applied = random.random(count) < augment.rotate.probability
-    return {"applied": applied, "quarter_turns": random.integers(0, 4, count)}
-
-
-def _apply_rotate(images: Tensor, draws: Draws, augment: Augment) -> Tensor:
-    return filters.rotate(images, draws["quarter_turns"])
-
-
-_DRAW: dict[Transform, Callable[[Augment, int, int, np.random.Generator], Draws]] = {
-    "crop": _draw_crop,
-    "cutout": _draw_cutout,
-    "color": _draw_color,
-    "sobel": _draw_sobel,
-    "noise": _draw_noise,
-    "blur": _draw_blur,
-    "rotate": _draw_rotate,
-}
-_APPLY: dict[Transform, Callable[[Tensor, Draws, Augment], Tensor]] = {
-    "crop": _apply_crop,
-    "cutout": _apply_cutout,
-    "color": _apply_color,
-    "sobel": _apply_sobel,
-    "noise": _apply_noise,
-    "blur": _apply_blur,
-    "rotate": _apply_rotate,
-}

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ablate.simclr import config
+from ablate.simclr.config.data import Data
 from ablate.simclr.data.listing import class_names, image_paths, look
+from ablate.simclr.data.shard import in_8_bits
 
 
-def check(data: config.Data) -> None:
+def check(data: Data) -> None:
     """Raise ValueError when the folder no longer holds the images that the trial was planned for."""
     if data.root is None:
         raise ValueError("data.name = 'folder' needs data.root")
@@ -20,7 +21,7 @@ def check(data: config.Data) -> None:
         raise ValueError(f"{data.root} has changed since the run was planned; start the run again")
 
 
-def read(data: config.Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read(data: Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode one split: uint8 (N, 3, size, size) and class indices int64 (N,).
 
     Images are brought to `image_size` by their shorter side (bicubic) and cut to the centre square. When
@@ -54,14 +55,7 @@ def _decode(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (size, size))
-            fitted = ImageOps.fit(_in_8_bits(image).convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+            fitted = ImageOps.fit(in_8_bits(image).convert("RGB"), (size, size), Image.Resampling.BICUBIC)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return np.asarray(fitted).transpose(2, 0, 1)
-
-
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Gray of 16 bits by its upper 8, where Pillow would clip it to white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, np.uint16) >> 8).astype(np.uint8))
-    return image

@@ -1,25 +1,30 @@
-"""What lies in an image folder, by names and sizes: no decoding, no torch."""
+"""What lies in an image folder, by names and sizes, or in a pack: no decoding, no torch."""
 
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.simclr.data.index import is_pack, read_index
+
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is known of an image folder without opening a file."""
+    """What is known of an image folder, or of a pack, without opening an image."""
 
     fingerprint: str
-    """SHA-256 over the names and sizes of all images: says which data a trial saw."""
+    """SHA-256 over the names and sizes of all images, or a pack's own: says which data a trial saw."""
     train_images: int
     test_images: int
 
 
 def look(root: Path) -> Listing:
-    """List an image folder. Raises ValueError or OSError, with the path, when it is not as it should be."""
+    """List an image folder or a pack. Raises ValueError or OSError, with the path, when it is not as it should be."""
+    if is_pack(root):
+        index = read_index(root)
+        return Listing(index.fingerprint, index.splits["train"].count, index.splits["test"].count)
     digest, counts = hashlib.sha256(), {}
     for split in ("train", "test"):
         counts[split] = 0
@@ -32,16 +37,16 @@ def look(root: Path) -> Listing:
 
 
 def class_names(root: Path, split: str) -> list[str]:
-    """The class folders of a split, sorted; those of the test split must be those of the training split."""
+    """The class folders of a split, sorted; those of another split must be those of the training split."""
     directory = root / split
     if not directory.is_dir():
         raise ValueError(f"{directory} is not a folder; expected {root}/train/<class>/* and {root}/test/<class>/*")
     names = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
     if len(names) < 2:
         raise ValueError(f"{directory} has {len(names)} class folders; linear evaluation needs at least 2")
-    if split == "test" and names != (expected := class_names(root, "train")):
+    if split != "train" and names != (expected := class_names(root, "train")):
         differing = sorted(set(names) ^ set(expected))
-        raise ValueError(f"{root}: train/ and test/ differ in the classes {', '.join(differing[:5])}")
+        raise ValueError(f"{root}: train/ and {split}/ differ in the classes {', '.join(differing[:5])}")
     return names
 
 

@@ -1,61 +1,72 @@
-"""Linear evaluation: a linear classifier on frozen representations h (App. B.6)."""
+"""Linear evaluation: a linear classifier on frozen representations (App. B.6), by the paper's protocol or fast."""
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from ablate.simclr.config import Config
-from ablate.simclr.context import Context, Interrupted
-from ablate.simclr.data.images import Dataset
-from ablate.simclr.precision import computes_bfloat16
-from ablate.simclr.pretrain import as_input
-from ablate.simclr.randomness import generator
-from ablate.simclr.schedule import learning_rate
+from ablate.simclr.evaluate.classifier import Recipe, fitting_batch, steps_of, train_classifier, zero_classifier
+from ablate.simclr.evaluate.frozen import Frozen, LayerEncoder
+from ablate.simclr.evaluate.knn import knn_predict
+from ablate.simclr.evaluate.logistic import fit_logistic
+from ablate.simclr.evaluate.metrics import top_k
 
 
-def evaluate_linear(config: Config, encoder: nn.Module, data: Dataset, context: Context) -> dict[str, float]:
-    """Top-1 accuracy in percent, on the test images, of a classifier trained on the training images."""
-    train, test = (features(config, encoder, split.images) for split in (data.train, data.test))
-    weight, bias = fit_linear(config, train, data.train.labels, data.classes, context)
-    metrics = {
-        "top1": _top1(F.linear(test, weight, bias), data.test.labels),
-        "train_top1": _top1(F.linear(train, weight, bias), data.train.labels),
+def linear(frozen: Frozen) -> dict[str, float]:
+    """Top-1 and top-5 in percent of a classifier trained by SGD on cropped and flipped images (App. B.6)."""
+    settings, train = frozen.config.evaluate.linear, frozen.data.train
+    batch_size = fitting_batch(settings.batch_size, len(train.images), frozen.context.world.size)
+    recipe = Recipe(
+        part="linear",
+        purpose="classifier",
+        steps=steps_of(settings.epochs, len(train.images), batch_size),
+        batch_size=batch_size,
+        learning_rate=settings.learning_rate * batch_size / 256,
+    )
+    encoder = LayerEncoder(frozen.model, frozen.config.evaluate.layer).eval()
+    test = frozen.features("test")
+    classifier = zero_classifier(test.shape[1], frozen.data.classes, test)
+    train_classifier(frozen.config, recipe, encoder, classifier, train.images, train.labels, frozen.context)
+    with torch.no_grad():
+        logits = classifier(test)
+    labels = frozen.data.test.labels
+    return {"linear_top1": top_k(logits, labels, 1), "linear_top5": top_k(logits, labels, 5)}
+
+
+def cached_linear(frozen: Frozen) -> dict[str, float]:
+    """Top-1 and top-5 in percent of multinomial logistic regression on features computed once, by L-BFGS."""
+    settings, data = frozen.config.evaluate.cached_linear, frozen.data
+    train, test = frozen.features("train"), frozen.features("test")
+    classifier = fit_logistic(
+        train,
+        data.train.labels,
+        data.classes,
+        settings.l2,
+        max_iterations=settings.max_iterations,
+        stopping=frozen.stopping,
+    )
+    logits, of_train = classifier.logits(test), classifier.logits(train)
+    return {
+        "cached_linear_top1": top_k(logits, data.test.labels, 1),
+        "cached_linear_top5": top_k(logits, data.test.labels, 5),
+        "cached_linear_train_top1": top_k(of_train, data.train.labels, 1),
     }
-    context.log({"phase": "linear", "epoch": config.evaluate.epochs, **metrics})
-    return metrics
 
 
-def _top1(logits: Tensor, labels: Tensor) -> float:
-    return 100 * int((logits.argmax(1) == labels).sum()) / len(labels)
+def knn(frozen: Frozen) -> dict[str, float]:
+    """Top-1 in percent of weighted nearest neighbours (Wu et al. 2018)."""
+    settings, data = frozen.config.evaluate.knn, frozen.data
+    scores = knn_predict(
+        frozen.features("train"),
+        data.train.labels,
+        frozen.features("test"),
+        data.classes,
+        settings.neighbours,
+        settings.temperature,
+    )
+    return {"knn_top1": top_k(scores, data.test.labels, 1)}
 
 
-@torch.no_grad()
-def features(config: Config, encoder: nn.Module, images: Tensor) -> Tensor:
-    """H of unaugmented uint8 images (N, 3, H, W) with batch norm's running statistics: float32 (N, d)."""
-    encoder.eval()
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=computes_bfloat16(config.precision, images.device)):
-        return torch.cat([encoder(as_input(chunk)).float() for chunk in images.split(500)])
-
-
-def fit_linear(config: Config, inputs: Tensor, labels: Tensor, classes: int, context: Context) -> tuple[Tensor, Tensor]:
-    """Weight (classes, d) and bias (classes,) of a multinomial logistic regression on inputs (N, d)."""
-    settings = config.evaluate
-    weight = torch.zeros(classes, inputs.shape[1], device=inputs.device, requires_grad=True)
-    bias = torch.zeros(classes, device=inputs.device, requires_grad=True)
-    optimizer = torch.optim.SGD([weight, bias], lr=0.0, momentum=0.9, nesterov=True)
-    steps_per_epoch = -(-len(inputs) // settings.batch_size)
-    steps, peak = settings.epochs * steps_per_epoch, settings.learning_rate * settings.batch_size / 256
-    step = 0
-    for epoch in range(settings.epochs):
-        if context.stopping():
-            raise Interrupted
-        order = generator(config.seed, "classifier", epoch).permutation(len(inputs))
-        for chosen in torch.from_numpy(order).to(inputs.device).split(settings.batch_size):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, 0, peak)
-            loss = F.cross_entropy(F.linear(inputs[chosen], weight, bias), labels[chosen])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            step += 1
-    return weight.detach(), bias.detach()
+def classifier(frozen: Frozen) -> dict[str, float]:
+    """Top-1 and top-5 in percent of the supervised baseline's own classifier."""
+    with torch.no_grad():
+        logits = frozen.model.head(frozen.features("test", "h").to(next(frozen.model.head.parameters()).dtype))
+    labels = frozen.data.test.labels
+    return {"classifier_top1": top_k(logits, labels, 1), "classifier_top5": top_k(logits, labels, 5)}

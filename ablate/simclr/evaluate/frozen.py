@@ -1,0 +1,105 @@
+"""The frozen end of a pretraining, and what it computes of images."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ablate.simclr.batches import plain
+from ablate.simclr.config import Config
+from ablate.simclr.context import Context, Interrupted
+from ablate.simclr.data.images import Dataset, Split
+from ablate.simclr.head import ProjectionHead
+from ablate.simclr.model import Model
+from ablate.simclr.precision import autocast, model_dtype
+
+Layer = Literal["h", "hidden", "z"]
+LAYERS: tuple[Layer, ...] = ("h", "hidden", "z")
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A pretrained model, the images it was trained on, and what was computed of them so far."""
+
+    config: Config
+    model: Model
+    data: Dataset
+    context: Context
+    _known: dict[tuple[str, Layer], Tensor] = field(default_factory=dict)
+
+    def features(self, split: Literal["train", "test"], layer: Layer | None = None) -> Tensor:
+        """Features (N, d) of the unaugmented images of a split, of the layer that the config evaluates unless said."""
+        layer = layer or self.config.evaluate.layer
+        if (split, layer) not in self._known:
+            wanted = (layer,) if layer == "h" else LAYERS[: LAYERS.index(layer) + 1]
+            for name, values in self.encode(getattr(self.data, split), wanted).items():
+                self._known[split, name] = values
+        return self._known[split, layer]
+
+    def encode(self, split: Split, layers: Iterable[Layer] = ("h",)) -> dict[Layer, Tensor]:
+        """Features of any unaugmented images, each rank a share of them, all of them on every rank."""
+        world, count = self.context.world, len(split.images)
+        share = -(-count // world.size)
+        rows = (np.arange(share) + world.rank * share) % count  # the last rank's may begin again
+        found = self.through(self.plain(split, rows), layers)
+        return {layer: world.gather(values)[:count] for layer, values in found.items()}
+
+    def plain(self, split: Split, rows: NDArray[np.int64]) -> Iterator[Tensor]:
+        """Unaugmented images in parts, as the encoder takes them. Raises Interrupted between two."""
+        settings = self.config.data
+        for images in plain(split.images, settings.image_size, settings.center_crop, self.context.device, rows):
+            self.go_on()
+            yield images
+
+    @torch.no_grad()
+    def through(self, batches: Iterable[Tensor], layers: Iterable[Layer]) -> dict[Layer, Tensor]:
+        """Features of batches of images in [0, 1], with batch norm's running statistics: float32 (N, d)."""
+        self.model.eval()
+        layers = tuple(layers)
+        parts: dict[Layer, list[Tensor]] = {layer: [] for layer in layers}
+        for images in batches:
+            for layer, values in self._layers(images, layers[-1]).items():
+                if layer in parts:
+                    parts[layer].append(values.float())
+        return {layer: torch.cat(values) for layer, values in parts.items()}
+
+    def _layers(self, images: Tensor, last: Layer) -> dict[Layer, Tensor]:
+        images = images.to(model_dtype(self.config.precision)).contiguous(memory_format=torch.channels_last)
+        with autocast(self.config.precision, images.device):
+            found: dict[Layer, Tensor] = {"h": self.model.encoder(images)}
+            head = self.model.head
+            if last != "h" and isinstance(head, ProjectionHead):
+                found["hidden"] = head.hidden(found["h"])
+                found["z"] = head.last(found["hidden"])
+        return found
+
+    def go_on(self) -> None:
+        """Raise Interrupted when the context says stop."""
+        if self.context.stopping():
+            raise Interrupted
+
+    @property
+    def stopping(self) -> Callable[[], bool]:
+        """The context's, for functions that know no context."""
+        return self.context.stopping
+
+
+class LayerEncoder(nn.Module):
+    """A model cut off behind one layer, without gradient: what a linear classifier is trained on."""
+
+    def __init__(self, model: Model, layer: Layer) -> None:
+        super().__init__()
+        self.model, self._layer = model, layer
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the layer's output (B, d)."""
+        h: Tensor = self.model.encoder(images)
+        head = self.model.head
+        if self._layer == "h" or not isinstance(head, ProjectionHead):
+            return h
+        hidden: Tensor = head.hidden(h)
+        return hidden if self._layer == "hidden" else head.last(hidden)
