@@ -25,15 +25,15 @@ def execute(
 
     On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
     """
-    keys = [trial.key for trial in plan.to_run]
+    pretrainings = {trial.key: trial.pretrain_key for trial in plan.to_run}
     if inline:
-        return _inline(keys, plan, results, console, device)
-    size = min(workers or default_workers(device), len(keys))
+        return _inline(list(pretrainings), plan, results, console, device)
+    size = min(workers or default_workers(device), len(set(pretrainings.values())))
     threads = max(1, available_cores() // size)
     outcomes: dict[str, Outcome] = {}
     labels = {trial.key: trial.label for trial in plan.to_run}
     with Pool(results, size, threads, device) as pool, Progress(console, labels, size) as progress:
-        for key, outcome in pool.run(keys, tick=lambda: progress.tick(pool.workers)):
+        for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
             outcomes[key] = outcome
             progress.ended(key, outcome, read_result(results, key))
     return outcomes

@@ -77,14 +77,16 @@ def _spec(trial: Trial) -> dict[str, Any]:
         "pretrain_key": trial.pretrain_key,
         "trainer": TRAINER,
         "recipe_version": RECIPE_VERSION,
-        "config": _with_absolute_root(trial.config.model_dump(mode="json")),
+        "config": _with_absolute_paths(trial.config.model_dump(mode="json")),
     }
 
 
-def _with_absolute_root(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with its data folder as any process finds it."""
-    root = config["data"]["root"]
-    return config | {"data": config["data"] | {"root": root and str(Path(root).absolute())}}
+def _with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with its folders and files as any process finds them."""
+    evaluate = config["evaluate"]
+    for settings, name in ((config["data"], "root"), (evaluate["transfer"], "root"), (evaluate["finetune"], "subset")):
+        settings[name] = settings[name] and str(Path(settings[name]).absolute())
+    return config
 
 
 def _as_json(plan: Plan, command: list[str]) -> dict[str, Any]:

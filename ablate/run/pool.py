@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from ablate.records.attempt import end_attempt_of_dead_process
 from ablate.records.files import Results
 
 _TICK_SECONDS = 0.25
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 60.0
+"""What a worker has to finish its step and save its state before it is killed."""
 
 Outcome = dict[str, Any]
 
@@ -50,16 +50,21 @@ class Pool:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def run(self, keys: list[str], tick: Callable[[], None]) -> Iterator[tuple[str, Outcome]]:
+    def run(self, pretrainings: Mapping[str, str], tick: Callable[[], None]) -> Iterator[tuple[str, Outcome]]:
         """Yield each key with its outcome as trials end; `tick` is called a few times a second.
 
-        A worker that dies is replaced, and its trial has failed with the cause `killed`.
+        pretrainings: trial key -> pretrain key, in the order in which to start. Of trials that share a
+        pretraining one is run at a time: the others find its end. A worker that dies is replaced, and its
+        trial has failed with the cause `killed`.
         """
-        waiting = deque(keys)
+        waiting = list(pretrainings)
         while waiting or any(worker.key for worker in self.workers):
             for worker in self.workers:
-                if worker.key is None and waiting:
-                    self._give(worker, waiting.popleft())
+                busy = {pretrainings[worker.key] for worker in self.workers if worker.key is not None}
+                free = next((key for key in waiting if pretrainings[key] not in busy), None)
+                if worker.key is None and free is not None:
+                    waiting.remove(free)
+                    self._give(worker, free)
             handles: dict[Any, Worker] = {
                 handle: worker for worker in self.workers for handle in (worker.connection, worker.process.sentinel)
             }
@@ -145,7 +150,8 @@ def _serve(connection: Connection, index: int, results: Path, threads: int, devi
             raise SystemExit(0)
 
     busy = False
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, on_terminate)
     import torch
 
     from ablate.run.worker import run_trial

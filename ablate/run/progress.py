@@ -48,7 +48,8 @@ class Progress:
         count = f"{self._done:>{len(str(len(self._labels)))}}/{len(self._labels)}"
         label = f"{self._labels[key]:<{self._width}}"
         if result is not None:
-            told = f"top-1 {result['top1']:5.1f} %  {result['seconds']:4.0f} s"
+            top1 = f"top-1 {result['top1']:5.1f} %" if "top1" in result else "done"
+            told = f"{top1}  {result['seconds']:4.0f} s"
         else:
             told = f"{outcome['state']}: {outcome.get('message') or outcome.get('cause')}"
         left = self._remaining()

@@ -31,22 +31,34 @@ class LARS(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, weight.grad, group)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            for which in (True, False):
+                self._update([weight for weight in weights if (weight.ndim > 1) == which], group, adapts=which)
 
-    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        rate = torch.as_tensor(group["lr"], device=weight.device, dtype=weight.dtype)
-        if weight.ndim > 1:
-            gradient = gradient + group["weight_decay"] * weight
-            weight_norm, gradient_norm = weight.norm(), gradient.norm()
-            adapted = (weight_norm > 0) & (gradient_norm > 0)
-            rate = rate * torch.where(adapted, group["eta"] * weight_norm / gradient_norm, 1.0)
+    def _update(self, weights: list[Tensor], group: dict[str, Any], adapts: bool) -> None:
+        """One step of some weights, in a few kernels for all of them."""
+        if not weights:
+            return
+        steps = [weight.grad for weight in weights if weight.grad is not None]
+        if adapts:
+            steps = list(torch._foreach_add(steps, weights, alpha=group["weight_decay"]))
+            weight_norms, gradient_norms = (torch.stack(torch._foreach_norm(each)) for each in (weights, steps))
+            adapted = (weight_norms > 0) & (gradient_norms > 0)
+            trust = torch.where(adapted, group["eta"] * weight_norms / gradient_norms, 1.0)
+            torch._foreach_mul_(steps, (group["lr"] * trust).unbind())
+        else:
+            steps = list(torch._foreach_mul(steps, group["lr"]))
+        velocities = [self._velocity(weight) for weight in weights]
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, steps)
+        torch._foreach_sub_(weights, velocities)
+
+    def _velocity(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(weight)
-        state["velocity"].mul_(group["momentum"]).add_(rate * gradient)
-        weight.sub_(state["velocity"])
+        velocity: Tensor = state["velocity"]
+        return velocity
 
 
 def make_optimizer(settings: config.Optimizer, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:

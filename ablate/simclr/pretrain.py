@@ -12,6 +12,7 @@ from ablate.simclr.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.context import Context, Diverged, Interrupted
 from ablate.simclr.data.images import Dataset
+from ablate.simclr.device import to_device
 from ablate.simclr.encoder import set_batch_norm_statistics
 from ablate.simclr.model import Model, make_model
 from ablate.simclr.objective import Measures, contrastive_step, supervised_step
@@ -127,7 +128,7 @@ class _Training:
             group["lr"] = learning_rate(batch.step, self.steps, 0, self.probe_peak)
         self.model.zero_grad(set_to_none=True)
         world, config = self.context.world, self.config
-        labels = self.labels[torch.from_numpy(batch.rows).to(self.labels.device)]
+        labels = self.labels[to_device(batch.rows, self.labels.device)]
         step = contrastive_step if config.method == "simclr" else supervised_step
         measures = step(config, self.model, batch.views, labels, world, batch.step)
         world.mean_gradients(self.model.parameters())
@@ -165,7 +166,7 @@ class _Training:
         """Log a row, and begin the next epoch's."""
         self._check()
         self.metrics = self._means()
-        self.context.log({"phase": "pretrain", "epoch": self._epoch(), **self._now(), "memory": self._memory()})
+        self.context.log({**self._now(), "memory": self._memory()})
         self.sums, self.counts = {}, {}
         self.epoch_start, self.epoch_began = self.done, time.monotonic()
 
@@ -174,9 +175,11 @@ class _Training:
         means = {name: float(value) / self.counts[name] for name, value in self.sums.items()}
         return {**means, "learning_rate": learning_rate(self.done - 1, self.steps, self.warmup, self.peak)}
 
-    def _now(self) -> dict[str, float]:
+    def _now(self) -> dict[str, float | int | str]:
+        """A row of metrics of the epoch so far."""
         images = (self.done - self.epoch_start) * self.config.batch_size
-        return {**self._means(), "pairs_per_second": images / max(time.monotonic() - self.epoch_began, 1e-9)}
+        speed = images / max(time.monotonic() - self.epoch_began, 1e-9)
+        return {"phase": "pretrain", "epoch": self._epoch(), **self._means(), "pairs_per_second": speed}
 
     def _memory(self) -> float:
         """The most that was in use so far, on the GPU or by the process, in MiB."""

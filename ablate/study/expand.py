@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -18,6 +18,13 @@ from ablate.study.load import LoadedProfile, LoadedStudy, Source, problem
 from ablate.study.schema import Axis, Scalar, Study
 
 TRAINER = "ablate.simclr.trainer:train"
+
+
+_HELP = {
+    ("folder", "packed"): "pack it with `ablate data pack SRC DST`, or set data.name = 'folder'",
+    ("packed", "folder"): "set data.name = 'packed'",
+}
+_Settings = TypeVar("_Settings", bound=pydantic.BaseModel)
 
 
 @dataclass(frozen=True)
@@ -151,24 +158,50 @@ class _Resolver:
             config = Config.model_validate(_numbered_lists({**settings, "seed": seed}))
         except pydantic.ValidationError as error:
             raise UserError(*(_problem(detail, layers) for detail in error.errors())) from error
-        if config.data.name != "folder" or self._look is None:
-            return config
-        listing = self._list(config.data.root, layers)
-        if config.batch_size > listing.train_images:
-            told = f"batch_size = {config.batch_size} is more than the {listing.train_images} training images"
-            raise UserError(f"{told} in {config.data.root}", place=_place(("batch_size",), layers))
-        data = config.data.model_copy(update={"fingerprint": listing.fingerprint})
-        return config.model_copy(update={"data": data})
+        return config if self._look is None else self._with_fingerprints(config, layers)
 
-    def _list(self, root: Path | None, layers: list[_Layer]) -> Listing:
+    def _with_fingerprints(self, config: Config, layers: list[_Layer]) -> Config:
+        """The config with what its folders and files hold, which is part of a trial's identity."""
+        evaluate = config.evaluate
+        if config.data.name != "textures":
+            listing = self._list("data.root", config.data.root, ("data", "name"), layers, config.data.name)
+            if config.batch_size > listing.train_images:
+                told = f"batch_size = {config.batch_size} is more than the {listing.train_images} training images"
+                raise UserError(f"{told} in {config.data.root}", place=_place(("batch_size",), layers))
+            config = _changed(config, "data", fingerprint=listing.fingerprint)
+        if "transfer" in evaluate.parts:
+            root = evaluate.transfer.root
+            listing = self._list("evaluate.transfer.root", root, ("evaluate", "parts"), layers, "packed")
+            evaluate = _changed(evaluate, "transfer", fingerprint=listing.fingerprint)
+        if "finetune" in evaluate.parts and evaluate.finetune.subset is not None:
+            subset = evaluate.finetune.subset
+            listing = self._list("evaluate.finetune.subset", subset, ("evaluate",), layers, "list")
+            evaluate = _changed(evaluate, "finetune", subset_fingerprint=listing.fingerprint)
+        return config.model_copy(update={"evaluate": evaluate})
+
+    def _list(
+        self, setting: str, path: Path | None, needed_by: tuple[str, ...], layers: list[_Layer], kind: str
+    ) -> Listing:
+        """What lies at a path. Raises UserError where nothing does, or something else than the setting needs."""
         assert self._look is not None
-        if root is None:
-            place = _place(("data", "name"), layers)
-            raise UserError("data.root is not set: which folder?", place=place, help="add --set data.root=DIR")
+        if path is None:
+            place = _place(needed_by, layers)
+            raise UserError(f"{setting} is not set: which folder?", place=place, help=f"add --set {setting}=DIR")
+        place = _place(tuple(setting.split(".")), layers)
         try:
-            return self._look(root)
+            listing = self._look(path)
         except (OSError, ValueError) as error:
-            raise UserError(f"data.root: {error}", place=_place(("data", "root"), layers)) from error
+            raise UserError(f"{setting}: {error}", place=place) from error
+        if listing.kind != kind:
+            what = {"packed": "a pack", "folder": "an image folder", "list": "a list of images"}
+            told = f"{setting}: {path} is {what[listing.kind]}, and {what[kind]} is needed"
+            raise UserError(told, place=place, help=_HELP.get((listing.kind, kind)))
+        return listing
+
+
+def _changed(settings: _Settings, part: str, **values: Any) -> _Settings:
+    """Settings with some values of one part changed."""
+    return settings.model_copy(update={part: getattr(settings, part).model_copy(update=values)})
 
 
 def _problem(detail: Any, layers: list[_Layer]) -> Problem:

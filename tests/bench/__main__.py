@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, loader, step, throughput
+from tests.bench import augmentation, commands, gpu, loader, loss, step, throughput
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -11,16 +11,20 @@ BENCHMARKS = {
     "throughput": throughput.measure,
     "step": step.measure,
     "commands": commands.measure,
+    "loss": loss.measure,
+    "gpu": gpu.measure,
     "loader": loader.measure,
 }
+NEED_DATA = {"gpu", "loader"}
+"""Run by name only: they need images, and a GPU, that their first lines tell of."""
 
 
 def main(names: list[str]) -> int:
-    """Run the named benchmarks, or all."""
+    """Run the named benchmarks, or all that need nothing but this machine."""
     if unknown := [name for name in names if name not in BENCHMARKS]:
         print(f"error: unknown benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    for name in names or BENCHMARKS:
+    for name in names or sorted(set(BENCHMARKS) - NEED_DATA):
         figures = BENCHMARKS[name]()
         print(f"{name}: {json.dumps(figures, indent=1)}\n-> {save(name, figures)}", flush=True)
     return 0

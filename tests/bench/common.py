@@ -16,16 +16,18 @@ LIGHTLY_LIKE = {
     # lightly's SimCLRTransform(input_size=32), by its source: area 0.08 to 1, bilinear, flip 0.5, jitter 0.8 of
     # brightness, contrast, saturation 0.8 and hue 0.2 (brightness multiplies), gray 0.2, blur 0.5 of sigma 0.1 to 2
     "transforms": ("crop", "color", "blur"),
-    "crop": {"interpolation": "bilinear"},
-    "color": {"strength": 1.0, "brightness": "multiplicative"},
-    "blur": {"probability": 0.5},
+    "crop": {"interpolation": "bilinear", "sampler": "torchvision", "antialias": True},
+    "color": {"strength": 1.0, "brightness": "multiplicative", "operations": "torchvision"},
+    "blur": {"probability": 0.5, "sigma_of": "image"},
 }
 
 
 def facts() -> dict[str, Any]:
     """Processor, cores, versions and commit; no name of a machine, and no path."""
     surroundings = provenance()
-    packages = {name: _version(name) for name in ("torch", "torchvision", "lightly", "numpy", "pillow", "duckdb")}
+    packages = {
+        name: _version(name) for name in ("torch", "torchvision", "lightly", "kornia", "numpy", "pillow", "duckdb")
+    }
     kept = {name: surroundings[name] for name in ("processor", "cores", "python", "commit", "modified")}
     return {**kept, "system": platform.system(), "packages": packages, "date": time.strftime("%Y-%m-%d")}
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
+from ablate.simclr.batches import IMAGES_AT_ONCE, Stream
 from ablate.simclr.config import Config
 from ablate.simclr.data.images import load
-from ablate.simclr.loss import nt_xent
+from ablate.simclr.distributed import ALONE
+from ablate.simclr.loss import contrastive_loss
+from ablate.simclr.model import make_model
 from ablate.simclr.optimizer import make_optimizer
 from ablate.simclr.precision import keep_freed_memory
-from ablate.simclr.pretrain import IMAGES_AT_ONCE, as_input, batches, make_model, project
 from ablate.study.expand import expand
 from ablate.study.load import load_profile, load_study
 
@@ -30,19 +32,21 @@ def measure(steps: int = 120) -> dict[str, Any]:
 def _parts(config: Config, batch_size: int, steps: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     keep_freed_memory()
-    config = config.model_copy(update={"batch_size": batch_size, "epochs": 50})
-    data = load(config.data, torch.device("cpu"))
-    encoder, head = make_model(config, torch.device("cpu"))
-    optimizer = make_optimizer(config.optimizer, (encoder, head))
-    views_of_steps = batches(config, data.train.images)
-    times: dict[str, list[float]] = {name: [] for name in ("views", *_MODEL)}
+    cpu = torch.device("cpu")
+    data = load(config.data, cpu)
+    model = make_model(config, data.classes, cpu).train()
+    optimizer = make_optimizer(config.optimizer, model.parts())
     block = max(1, IMAGES_AT_ONCE // batch_size)  # steps whose views are made at once; the first block warms up
     measured = block * -(-steps // block)
+    stream = Stream(data.train.images, config.augment, 32, batch_size, block + measured, 0, "pretrain", views=2)
+    batches = stream.batches(0, ALONE, cpu)
+    times: dict[str, list[float]] = {name: [] for name in ("views", *_MODEL)}
     for _ in range(block + measured):
         marks = [perf_counter()]
-        views = as_input(next(views_of_steps))
+        views = next(batches).views
         marks.append(perf_counter())
-        loss, _ = nt_xent(*project(config, encoder, head, views), config.loss.temperature)
+        first, second = model(views).z.chunk(2)
+        loss = contrastive_loss(first, second, config.loss).loss
         marks.append(perf_counter())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

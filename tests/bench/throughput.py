@@ -12,15 +12,18 @@ _START_UP, _SECONDS = 20, 20
 
 def measure(rounds: int = 3) -> dict[str, Any]:
     """Both in turn; each process warms up before its window."""
-    figures = in_turn(rounds, {"ours": lambda: _run("ours", 2, 1), "lightly": lambda: _run("lightly", 1, 2)})
+    runs = {"ours": ("ours", 2, 1), "lightly": ("lightly", 1, 2), "lightly_twice": ("lightly", 2, 1)}
+    figures = in_turn(rounds, {name: lambda run=run: _run(*run) for name, run in runs.items()})
     return {
         "unit": "pairs a second, whole training steps on two cores, ResNet-8 (strided stem), 32 px, batch 256",
         "aim": "at least 4 times lightly",
         "ours_is": "two trials at once, one process and one thread each, as `ablate run` trains on two cores",
         "lightly_is": "its SimCLRTransform, a DataLoader with 2 processes, NTXentLoss and SimCLRProjectionHead, "
         "two torch threads, our encoder",
+        "lightly_twice_is": "the same as two trainings at once, one loader process and one torch thread each",
         **{name: spread(values) for name, values in figures.items()},
         "ratio": ratio(figures["ours"], figures["lightly"]),
+        "ratio_twice": ratio(figures["ours"], figures["lightly_twice"]),
     }
 
 

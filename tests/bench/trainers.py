@@ -16,8 +16,9 @@ from ablate.simclr import config
 from ablate.simclr.config import Config
 from ablate.simclr.context import Interrupted
 from ablate.simclr.data.textures import draw
+from ablate.simclr.distributed import ALONE
 from ablate.simclr.encoder import ResNet
-from ablate.simclr.precision import computes_bfloat16, keep_freed_memory
+from ablate.simclr.precision import autocast, keep_freed_memory
 from ablate.simclr.vision import torchvision
 from tests.bench.common import LIGHTLY_LIKE
 
@@ -29,12 +30,17 @@ class Window:
     """Counts steps within a window of time; the context of our trainer."""
 
     device = torch.device("cpu")
+    world = ALONE
+    checkpoints = None
 
     def __init__(self, start: float, seconds: float) -> None:
         self._start, self._end = start, start + seconds
         self._ends: list[float] = []
 
     def log(self, metrics: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
         """Nothing."""
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
@@ -69,7 +75,7 @@ def train_ours(window: Window) -> None:
         }
     )
     try:
-        pretrain(settings, load(settings.data, window.device).train, window)
+        pretrain(settings, load(settings.data, window.device), window)
     except Interrupted:
         return
 
@@ -90,7 +96,7 @@ class Pictures(torch.utils.data.Dataset[Any]):
 
 
 def train_lightly(window: Window) -> None:
-    """The loop of lightly's SimCLR example, with our encoder and a loader of two processes."""
+    """The loop of lightly's SimCLR example, with our encoder and a loader of as many processes as threads."""
     assert torchvision  # makes lightly importable
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
@@ -101,16 +107,15 @@ def train_lightly(window: Window) -> None:
         batch_size=_BATCH,
         shuffle=True,
         drop_last=True,
-        num_workers=2,
+        num_workers=torch.get_num_threads(),
         persistent_workers=True,
     )
     model = torch.nn.Sequential(ResNet(_ENCODER), SimCLRProjectionHead(64, 64, 64))
     criterion = NTXentLoss(temperature=0.1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE)
-    bfloat16 = computes_bfloat16("auto", window.device)  # the number format that ours has here
     while not window.stopping():
         for first, second in loader:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            with autocast("auto", window.device):  # the number format that ours has here
                 z = model(first), model(second)
             loss = criterion(z[0].float(), z[1].float())
             loss.backward()

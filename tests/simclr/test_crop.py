@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from scipy.stats import ks_2samp
 
+from ablate.simclr.augment import crop as module
 from ablate.simclr.augment.crop import draw_boxes, resized_crop
 from ablate.simclr.config import Crop
 from ablate.simclr.vision import torchvision
@@ -166,7 +167,7 @@ def test_boxes_are_distributed_as_tensorflows_written_as_a_loop(shape: tuple[int
         assert ks_2samp(measure(ours), measure(theirs)).pvalue > 0.001
 
 
-def test_tensorflows_boxes_cover_a_tenth_at_least_and_are_larger_than_torchvisions() -> None:
+def test_tensorflows_boxes_cover_a_tenth_at_least_and_are_smaller_than_torchvisions() -> None:
     shapes = square(4000, 224)
     areas = {}
     for sampler in ("tensorflow", "torchvision"):
@@ -174,7 +175,7 @@ def test_tensorflows_boxes_cover_a_tenth_at_least_and_are_larger_than_torchvisio
         areas[sampler] = boxes[:, 2] * boxes[:, 3] / 224**2
     assert areas["tensorflow"].min() >= 0.1
     assert areas["torchvision"].min() < 0.1
-    assert ks_2samp(areas["tensorflow"], areas["torchvision"]).pvalue < 1e-6
+    assert areas["tensorflow"].mean() < areas["torchvision"].mean() - 0.05
 
 
 def test_boxes_of_torchvisions_sampler_are_its_own_also_in_images_that_are_not_square() -> None:
@@ -185,3 +186,16 @@ def test_boxes_of_torchvisions_sampler_are_its_own_also_in_images_that_are_not_s
     ours = draw_boxes(np.tile([48, 64], (3000, 1)), Crop(sampler="torchvision"), np.random.default_rng(2))
     for column in range(4):
         assert ks_2samp(ours[:, column], theirs[:, column]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_large_images_are_cropped_in_windows_as_they_are_whole(antialias: bool) -> None:
+    random = np.random.default_rng(0)
+    shapes = np.tile([150, 200], (30, 1))
+    boxes = torch.from_numpy(draw_boxes(shapes, Crop(), random) + random.random((30, 4)) * [0, 0, -0.5, -0.5])
+    images = torch.rand(30, 3, 150, 200, generator=torch.Generator().manual_seed(0))
+    flip = torch.arange(30) % 2 == 0
+    for size in (64, 224):
+        whole = module._crop(images, boxes.float(), flip, size, "bicubic", antialias)
+        windows = resized_crop(images, boxes, flip, size, "bicubic", antialias)
+        torch.testing.assert_close(windows, whole, rtol=0, atol=2e-5)

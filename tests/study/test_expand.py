@@ -94,7 +94,7 @@ def test_only_can_name_a_case() -> None:
 )
 def test_a_mistake_is_told_in_words_before_anything_runs(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as caught:
-        expansion(look=lambda path: Listing(str(path), 100, 100), **options)
+        expansion(look=lambda path: Listing(str(path), 100, 100, "folder"), **options)
     assert told in str(caught.value)
 
 
@@ -127,7 +127,7 @@ def test_a_profile_can_replace_the_values_of_an_axis(project: Path) -> None:
 
 def test_the_data_folder_is_no_part_of_a_key_but_what_lies_in_it_is() -> None:
     def key(root: str, content: str) -> str:
-        listing = Listing(content, 50000, 10000)
+        listing = Listing(content, 50000, 10000, "folder")
         trials = expansion(profile="small", overrides={"data.root": root}, look=lambda path: listing).trials
         return trials[0].key
 

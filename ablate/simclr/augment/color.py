@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ablate.simclr.config.augment import Color
+from ablate.simclr.device import to_device
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, the weights of Pillow and torchvision
 
@@ -103,15 +104,15 @@ def jitter(images: Tensor, amounts: np.ndarray, order: np.ndarray, settings: Col
         adjust_hue,
     )
     turns = _sorted_turns(order)
-    sortings = torch.from_numpy(np.stack([turn.sorting for turn in turns])).to(images.device)
+    sortings = to_device(np.stack([turn.sorting for turn in turns]), images.device)
     wanted = np.stack([amounts[turn.images, order[turn.images, number]] for number, turn in enumerate(turns)])
-    factors = torch.from_numpy(wanted).to(images.device, images.dtype)
+    factors = to_device(wanted, images.device).to(images.dtype)
     for number, turn in enumerate(turns):
         images = _rows(images, sortings[number])
         for which, (start, end) in enumerate(pairwise(turn.ends)):
             if start < end:
                 adjust[which](images[start:end], factors[number, start:end])
-    return _rows(images, torch.from_numpy(turns[-1].images.argsort()).to(images.device))
+    return _rows(images, to_device(turns[-1].images.argsort(), images.device))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ablate.simclr.augment.separable import apply_separable, blur_matrix
+from ablate.simclr.device import to_device
 from ablate.simclr.randomness import standard_normal
 
 
@@ -55,6 +56,6 @@ def rotate(images: Tensor, quarter_turns: np.ndarray) -> Tensor:
     """Turns each square image counter-clockwise by quarter_turns (B,), 0 to 3."""
     turned = images.clone()
     for turns in (1, 2, 3):
-        chosen = torch.from_numpy(np.flatnonzero(quarter_turns == turns)).to(images.device)
+        chosen = to_device(np.flatnonzero(quarter_turns == turns), images.device)
         turned[chosen] = images[chosen].rot90(turns, (2, 3))
     return turned

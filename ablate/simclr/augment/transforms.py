@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from ablate.simclr.augment import color, filters, motion, tone
 from ablate.simclr.augment.autoaugment import auto_augment, draw_auto_augment
 from ablate.simclr.augment.crop import draw_boxes, resized_crop
 from ablate.simclr.config.augment import Augment, Transform
+from ablate.simclr.device import to_device
 
 Draws = dict[str, np.ndarray]
 Shapes = NDArray[np.int64]
@@ -31,12 +31,8 @@ class Transformation:
 
 def on_device(values: np.ndarray, images: Tensor) -> Tensor:
     """Drawn values beside the images; floating ones in their format."""
-    tensor = torch.from_numpy(values)
-    if tensor.is_floating_point():
-        tensor = tensor.to(images.dtype)
-    if images.device.type == "cuda":
-        return tensor.pin_memory().to(images.device, non_blocking=True)
-    return tensor.to(images.device)
+    tensor = to_device(values, images.device)
+    return tensor.to(images.dtype) if tensor.is_floating_point() else tensor
 
 
 def _draw_crop(augment: Augment, shapes: Shapes, random: np.random.Generator) -> Draws:

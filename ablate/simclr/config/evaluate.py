@@ -57,8 +57,10 @@ class Finetune(Settings):
 
     label_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Of every class the same share."""
-    subset: Path | None = None
-    """A file with one image name a line, instead of a share drawn from `subset_seed`."""
+    subset: Path | None = Field(None, json_schema_extra={"identity": False})
+    """A file with one image name a line, instead of a share drawn from `subset_seed`; for packs."""
+    subset_fingerprint: str | None = None
+    """SHA-256 of that file; filled in when a study is planned."""
     subset_seed: Annotated[int, Field(ge=0)] = 0
     epochs: Count = 30
     """The paper's: 60 at 1 % of the labels, 30 at 10 %."""

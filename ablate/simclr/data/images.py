@@ -15,6 +15,7 @@ from ablate.simclr.data import folder, textures
 from ablate.simclr.data.listing import look
 from ablate.simclr.data.packed import Packed, feed
 from ablate.simclr.data.subset import balanced
+from ablate.simclr.device import to_device
 
 Rows = NDArray[np.int64]
 _RESIDENT_BYTES = 2**29
@@ -47,7 +48,7 @@ class Resident:
     def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """The images of each array of indices."""
         for order in orders:
-            yield self.pixels.index_select(0, torch.from_numpy(order).to(self.pixels.device))
+            yield self.pixels.index_select(0, to_device(order, self.pixels.device))
 
 
 class Paged:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ablate.simclr.data.index import is_pack, read_index
 
@@ -18,13 +19,21 @@ class Listing:
     """SHA-256 over the names and sizes of all images, or a pack's own: says which data a trial saw."""
     train_images: int
     test_images: int
+    kind: Literal["folder", "packed", "list"]
+    """What it is; data.name says which of the first two a trial reads."""
 
 
 def look(root: Path) -> Listing:
-    """List an image folder or a pack. Raises ValueError or OSError, with the path, when it is not as it should be."""
+    """List an image folder, a pack, or a file that lists images.
+
+    Raises ValueError or OSError, with the path, when it is not as it should be.
+    """
     if is_pack(root):
         index = read_index(root)
-        return Listing(index.fingerprint, index.splits["train"].count, index.splits["test"].count)
+        return Listing(index.fingerprint, index.splits["train"].count, index.splits["test"].count, "packed")
+    if root.is_file():
+        content = root.read_bytes()
+        return Listing(hashlib.sha256(content).hexdigest(), len(content.split()), 0, "list")
     digest, counts = hashlib.sha256(), {}
     for split in ("train", "test"):
         counts[split] = 0
@@ -33,7 +42,7 @@ def look(root: Path) -> Listing:
             for path in image_paths(root, split, name):
                 digest.update(f"{path.name} {path.stat().st_size}\n".encode())
                 counts[split] += 1
-    return Listing(digest.hexdigest(), counts["train"], counts["test"])
+    return Listing(digest.hexdigest(), counts["train"], counts["test"], "folder")
 
 
 def class_names(root: Path, split: str) -> list[str]:

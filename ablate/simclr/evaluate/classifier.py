@@ -15,6 +15,7 @@ from ablate.simclr.config import Augment, Config
 from ablate.simclr.config.base import Settings
 from ablate.simclr.context import Context, Interrupted
 from ablate.simclr.data.images import Images
+from ablate.simclr.device import to_device
 from ablate.simclr.precision import autocast, model_dtype
 from ablate.simclr.randomness import Purpose
 from ablate.simclr.schedule import learning_rate
@@ -68,7 +69,7 @@ def train_classifier(
             group["lr"] = learning_rate(batch.step, recipe.steps, 0, recipe.learning_rate)
         h = _encode(config, recipe, encoder, batch.views)
         optimizer.zero_grad(set_to_none=True)
-        cross_entropy(classifier(h), labels[torch.from_numpy(batch.rows).to(labels.device)]).backward()
+        cross_entropy(classifier(h), labels[to_device(batch.rows, labels.device)]).backward()
         world.mean_gradients(trained.parameters())
         optimizer.step()
         stop = world.agree(context.stopping(), context.device)
