@@ -179,3 +179,12 @@ def test_the_fingerprint_changes_with_a_file_more_in_either_split(root: Path) ->
     (root / "train" / "cat" / "notes.txt").write_text("no image, not counted")
     assert look(root).fingerprint == seen[-1]
     assert len(set(seen)) == 3
+
+
+def test_all_images_that_cannot_be_read_are_named_and_counted(root: Path) -> None:
+    broken = sorted((root / "train").rglob("*.png"))[3:5]
+    for path in broken:
+        path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="2 of 20 images: ") as caught:
+        read(data(root), "train")
+    assert all(str(path) in str(caught.value) for path in broken)

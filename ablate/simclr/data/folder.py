@@ -12,6 +12,9 @@ from ablate.simclr.config.data import Data
 from ablate.simclr.data.listing import class_names, image_paths, look
 from ablate.simclr.data.shard import in_8_bits
 
+_NAMED = 20
+"""Images that cannot be read and are named; more are counted only."""
+
 
 def check(data: Data) -> None:
     """Raise ValueError when the folder no longer holds the images that the trial was planned for."""
@@ -25,7 +28,8 @@ def read(data: Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode one split: uint8 (N, 3, size, size) and class indices int64 (N,).
 
     Images are brought to `image_size` by their shorter side (bicubic) and cut to the centre square. When
-    fewer than all are asked for, the same share of every class is drawn, always the same files.
+    fewer than all are asked for, the same share of every class is drawn, always the same files. Raises
+    ValueError naming and counting all images that cannot be read.
     """
     assert data.root is not None  # check() has seen to it
     count = data.train_images if split == "train" else data.test_images
@@ -39,11 +43,18 @@ def read(data: Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         labels += [label] * quota
     images = np.empty((len(paths), 3, data.image_size, data.image_size), np.uint8)
 
-    def decode(index: int) -> None:
-        images[index] = _decode(paths[index], data.image_size)
+    def decode(index: int) -> str | None:
+        try:
+            images[index] = _decode(paths[index], data.image_size)
+        except ValueError as error:
+            return str(error)
+        return None
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(decode, range(len(paths)), chunksize=64))
+        mistakes = [told for told in pool.map(decode, range(len(paths)), chunksize=64) if told]
+    if mistakes:
+        unnamed = f"; and {len(mistakes) - _NAMED} more" if len(mistakes) > _NAMED else ""
+        raise ValueError(f"{len(mistakes)} of {len(paths)} images: {'; '.join(mistakes[:_NAMED])}{unnamed}")
     return images, np.array(labels, np.int64)
 
 
