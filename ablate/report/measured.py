@@ -63,6 +63,8 @@ class Measured:
     config: dict[str, Any]
     """The settings of the first trial."""
     precisions: tuple[str, ...]
+    micro_batches: tuple[int, ...]
+    """The parts in which trials encoded their batches, where they did."""
     environments: tuple[dict[str, Any], ...]
     """Each surrounding that trials ran in."""
 
@@ -118,6 +120,11 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' GROUP BY ALL ORDER BY min(started)""",
             [keys],
         ).fetchall()
+        parts = store.execute(
+            """SELECT DISTINCT CAST(config ->> 'micro_batch' AS BIGINT) FROM trials
+            WHERE key IN (SELECT unnest(?::VARCHAR[])) AND config ->> 'micro_batch' IS NOT NULL ORDER BY 1""",
+            [keys],
+        ).fetchall()
     return Measured(
         plan=plan,
         profile=profile,
@@ -125,6 +132,7 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
         trials=trials,
         config=json.loads(config),
         precisions=tuple(sorted({precision for _, precision in environments if precision})),
+        micro_batches=tuple(part for (part,) in parts),
         environments=_distinct([json.loads(environment) for environment, _ in environments if environment]),
     )
 

@@ -16,7 +16,11 @@ HOSTILE = "</script><script>window.hacked = 1</script>\"' & <b>\u2028"
 
 
 def results_with(
-    folder: Path, top1: dict[tuple[str, str], float | None], seeds: int = 1, title: str = "Pairs"
+    folder: Path,
+    top1: dict[tuple[str, str], float | None],
+    seeds: int = 1,
+    title: str = "Pairs",
+    micro_batch: int | None = None,
 ) -> Results:
     """Records of a 3 x 3 study; a cell whose top-1 is None has failed."""
     results, trials = Results(folder / "results"), []
@@ -26,6 +30,7 @@ def results_with(
             trials.append({"key": key, "seed": seed, "axes": {"first": first, "second": second}, "case": None})
             config = {
                 "seed": seed,
+                "micro_batch": micro_batch,
                 "data": {"name": "textures", "train_images": 5, "image_size": 32},
                 "encoder": {"name": "r"},
             }
@@ -117,6 +122,13 @@ def test_numbers_from_drawn_images_are_called_synthetic(tmp_path: Path) -> None:
     page = write_report(results_with(tmp_path, like_the_paper()), "pairs", None, tmp_path / "reports").read_text()
     assert "Synthetic images" in page
     assert "synthetic textures: linear top-1" in page
+
+
+@pytest.mark.parametrize("micro_batch", [None, 256])
+def test_a_page_says_so_where_batches_were_encoded_in_parts(tmp_path: Path, micro_batch: int | None) -> None:
+    results = results_with(tmp_path, like_the_paper(), micro_batch=micro_batch)
+    page = write_report(results, "pairs", None, tmp_path / "reports").read_text()
+    assert ("encoded in parts</strong> of 256 images" in page) == (micro_batch is not None)
 
 
 def test_one_seed_is_called_no_verdict_and_two_are_not(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The frozen end of a pretraining, and what it computes of images."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,13 +79,12 @@ class Frozen:
 
     def go_on(self) -> None:
         """Raise Interrupted when the context says stop."""
-        if self.context.stopping():
+        if self.stopping():
             raise Interrupted
 
-    @property
-    def stopping(self) -> Callable[[], bool]:
-        """The context's, for functions that know no context."""
-        return self.context.stopping
+    def stopping(self) -> bool:
+        """Whether the context of any rank says stop; all ranks ask together."""
+        return self.context.world.agree(self.context.stopping(), self.context.device)
 
 
 class LayerEncoder(nn.Module):
