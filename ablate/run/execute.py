@@ -81,6 +81,10 @@ def check_device(device: str) -> None:
 
 
 def default_workers(device: str) -> int:
-    """One worker a GPU where the machine has some, one a core elsewhere."""
+    """One worker a GPU where the machine has some, or for the one that is named; one a core elsewhere."""
+    if device.startswith("cuda:"):
+        return 1
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        gpus = min(gpus, len([number for number in visible.split(",") if number.strip()]))
     return gpus or available_cores()

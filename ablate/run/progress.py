@@ -1,8 +1,8 @@
 """What a person sees while a study runs: a live display on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -10,7 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ablate.run.pool import Worker
+
+class Worker(Protocol):
+    """What is shown of a worker: the key of its trial, the share of it that is done, its last row of metrics."""
+
+    key: str | None
+    share: float
+    metrics: Mapping[str, Any]
 
 
 class Progress:
@@ -35,7 +41,7 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def tick(self, workers: list[Worker]) -> None:
+    def tick(self, workers: Sequence[Worker]) -> None:
         """Take note of how far the running trials are, and redraw."""
         self._under_way = sum(worker.share for worker in workers if worker.key is not None)
         if self._live:
@@ -63,7 +69,7 @@ class Progress:
             return None
         return (time.monotonic() - self._began) / finished * (len(self._labels) - finished)
 
-    def _render(self, workers: list[Worker]) -> RenderableType:
+    def _render(self, workers: Sequence[Worker]) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_column(min_width=self._width, no_wrap=True)
         table.add_column(min_width=8)

@@ -135,11 +135,12 @@ class GlobalBatchNorm(nn.Module):
         """Normalise (B, C) or (B, C, H, W) by channel."""
         shape = (1, -1, *[1] * (inputs.ndim - 2))
         if self.training:
-            mean, variance = self._statistics(inputs, shape)
+            mean, variance = self._statistics(inputs.to(self.weight.dtype), shape)
         else:
             mean, variance = self.running_mean, self.running_var
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (inputs - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        output: Tensor = (inputs - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
+        return output.to(inputs.dtype)
 
     def _statistics(self, inputs: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         axes = [0, *range(2, inputs.ndim)]
@@ -179,7 +180,11 @@ def started(device: str) -> Iterator[tuple[World, torch.device]]:
         return
     os.environ.update(variables)
     on_gpu = device.startswith("cuda")
-    place = torch.device("cuda", int(variables["LOCAL_RANK"])) if on_gpu else torch.device(device)
+    place = (
+        torch.device("cuda", int(variables["LOCAL_RANK"]) % torch.cuda.device_count())
+        if on_gpu
+        else torch.device(device)
+    )
     if on_gpu:
         torch.cuda.set_device(place)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(minutes=30))
@@ -195,14 +200,14 @@ def _rendezvous() -> dict[str, str] | None:
     if "RANK" in known and "WORLD_SIZE" in known:
         wanted = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
         return {"LOCAL_RANK": known.get("LOCAL_RANK", "0"), **{name: known[name] for name in wanted}}
-    if int(known.get("SLURM_NTASKS", 1)) < 2 or "SLURM_PROCID" not in known:
+    if int(known.get("SLURM_STEP_NUM_TASKS", 1)) < 2:  # also in a batch script itself, outside of srun
         return None
     command = ["scontrol", "show", "hostnames", known["SLURM_STEP_NODELIST"]]
     hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return {
         "RANK": known["SLURM_PROCID"],
         "LOCAL_RANK": known["SLURM_LOCALID"],
-        "WORLD_SIZE": known["SLURM_NTASKS"],
+        "WORLD_SIZE": known["SLURM_STEP_NUM_TASKS"],
         "MASTER_ADDR": hosts[0],
         "MASTER_PORT": str(20000 + int(known["SLURM_JOB_ID"]) % 20000),  # the same for all, another for each job
     }

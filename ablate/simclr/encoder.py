@@ -2,7 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -113,6 +114,8 @@ class Backbone(Encoder):
             )
         self.network = torchvision.models.get_model(name, weights=None)
         layers = [name for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
+        if not layers:
+            raise ValueError(f"encoder.torchvision: {name!r} has no linear layer to leave out")
         parent, _, last = layers[-1].rpartition(".")
         self.dimension = cast(nn.Linear, self.network.get_submodule(layers[-1])).in_features
         setattr(self.network.get_submodule(parent), last, nn.Identity())
@@ -121,6 +124,17 @@ class Backbone(Encoder):
         """Compute h."""
         h = self.network(images)
         return cast(Tensor, getattr(h, "logits", h))  # GoogLeNet and Inception name their outputs while they train
+
+
+@contextmanager
+def dropout_of_step(encoder: nn.Module, device: torch.device, seed: tuple[int, ...]) -> Iterator[None]:
+    """What a torchvision network drops out meanwhile belongs to the seed, not to the process."""
+    if not isinstance(encoder, Backbone):
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(hash(seed) % 2**63)
+        yield
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ def contrastive_loss(first: Tensor, second: Tensor, settings: config.Loss, world
     if settings.normalize:
         first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
     pairs = _pairs(first, second, settings.negatives, world)
-    temperature = 1.0 if settings.name == "margin" else settings.temperature
+    temperature = temperature_of(settings)
     accuracy, entropy = match(
         first.detach(), pairs[0].candidates.detach()[-len(first) * world.size :], temperature, world
     )
@@ -50,6 +50,11 @@ def contrastive_loss(first: Tensor, second: Tensor, settings: config.Loss, world
     else:
         losses = [_triplets(each, settings) for each in pairs]
     return Contrastive(torch.stack(losses).mean(), accuracy, entropy)
+
+
+def temperature_of(settings: config.Loss) -> float:
+    """What similarities are divided by; the margin loss divides by nothing."""
+    return 1.0 if settings.name == "margin" else settings.temperature
 
 
 def _pairs(first: Tensor, second: Tensor, negatives: str, world: World) -> list[_Pairs]:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ablate.simclr.config import Config
-from ablate.simclr.distributed import ALONE, World, make_batch_norm_global
 from ablate.simclr.encoder import Encoder, make_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.precision import autocast, model_dtype
@@ -59,9 +58,8 @@ def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def make_model(config: Config, classes: int, device: torch.device, world: World = ALONE) -> Model:
-    """The model on its device, in its number format, batch norm over all ranks."""
+def make_model(config: Config, classes: int, device: torch.device) -> Model:
+    """The model on its device, in its number format."""
     model = Model(config, classes).to(device, model_dtype(config.precision))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    make_batch_norm_global(model, world)
     return model

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ablate.simclr.config import Config
 from ablate.simclr.distributed import ALONE, World
-from ablate.simclr.encoder import Backbone
+from ablate.simclr.encoder import dropout_of_step
 from ablate.simclr.loss import contrastive_loss
 from ablate.simclr.model import Model, Outputs
 
@@ -31,12 +31,12 @@ def contrastive_step(
 
     labels (n,) are for the online probe alone, whose gradient does not reach the encoder.
     """
-    first, second = views.chunk(2)
-    parts = [torch.cat(pair) for pair in zip(*(_split(half, config) for half in (first, second)), strict=True)]
+    halves = [_split(half, config) for half in views.chunk(2)]
+    parts = [views] if len(halves[0]) == 1 else [torch.cat(pair) for pair in zip(*halves, strict=True)]
     labels_of = [torch.cat([part, part]) for part in _split(labels, config)]
     seeds = [(config.seed, step, world.rank, number) for number in range(len(parts))]
     if len(parts) == 1:
-        outputs = _forward(model, parts[0], seeds[0])
+        outputs = _forward(model, views, seeds[0])
         z_first, z_second = outputs.z.chunk(2)
         contrast = contrastive_loss(z_first, z_second, config.loss, world)
         probe_loss, probed = _probe(config, model, outputs, labels_of[0])
@@ -53,7 +53,8 @@ def contrastive_step(
             outputs = _forward(model, part, seed)
             probe_loss, seen = _probe(config, model, outputs, of_part)
             share = len(part) / len(views)
-            torch.autograd.backward([outputs.z, share * probe_loss], [torch.cat(cache), None])
+            outputs_of = [outputs.z, share * probe_loss] if config.online_probe else [outputs.z]
+            torch.autograd.backward(outputs_of, [torch.cat(cache), None][: len(outputs_of)])
             probed = {name: probed.get(name, 0) + share * value for name, value in seen.items()}
     return {
         "loss": contrast.loss.detach(),
@@ -82,12 +83,9 @@ def _split(values: Tensor, config: Config) -> list[Tensor]:
 
 
 def _forward(model: Model, images: Tensor, seed: tuple[int, ...]) -> Outputs:
-    """The model's outputs; what a torchvision network drops out belongs to the step too, not to the process."""
-    if not isinstance(model.encoder, Backbone):
-        return model(images)  # type: ignore[no-any-return]
-    with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
-        torch.manual_seed(hash(seed) % 2**63)
-        return model(images)  # type: ignore[no-any-return]
+    with dropout_of_step(model.encoder, images.device, seed):
+        outputs: Outputs = model(images)
+    return outputs
 
 
 def _probe(config: Config, model: Model, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Measures]:

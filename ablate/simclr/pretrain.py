@@ -1,25 +1,31 @@
 """The pretraining loop: views, loss, step, and again; interruptible after every step."""
 
+import hashlib
+import json
 import resource
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ablate.simclr.batches import Batch, Stream, plain
-from ablate.simclr.checkpoint import Checkpoints
-from ablate.simclr.config import Config
+from ablate.simclr.checkpoint import Checkpoints, finite
+from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.context import Context, Diverged, Interrupted
 from ablate.simclr.data.images import Dataset
 from ablate.simclr.device import to_device
+from ablate.simclr.distributed import make_batch_norm_global
 from ablate.simclr.encoder import set_batch_norm_statistics
 from ablate.simclr.model import Model, make_model
 from ablate.simclr.objective import Measures, contrastive_step, supervised_step
 from ablate.simclr.optimizer import make_optimizer
-from ablate.simclr.precision import model_dtype
+from ablate.simclr.precision import model_dtype, number_format
 from ablate.simclr.schedule import learning_rate, peak_learning_rate, warmup_steps
 
+Metrics = dict[str, float | str]
 _ROUND = 8
 """Ranks agree every so many steps on whether to stop, and a GPU is asked whether the loss is a number."""
 _NORM_EVERY = 10
@@ -28,27 +34,46 @@ _STATISTICS_IMAGES = 256
 """Images at once from which the statistics of an untrained encoder are made."""
 
 
-def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, dict[str, float]]:
+def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Metrics]:
     """Train the model on `data.train`; returns it with the last epoch's metrics.
 
     Goes on from the newest checkpoint of the context's folder, and trains nothing where the folder has the end.
     Logs one row an epoch. Raises Interrupted, its state saved, when the context stops it; Diverged when the
     loss is no longer a number.
     """
-    model = make_model(config, data.classes, context.device, context.world)
-    store = Checkpoints(context.checkpoints, context.say) if context.checkpoints else None
-    if store and (final := context.world.tell(store.final() if context.world.first else None)):
+    if context.checkpoints is None:
+        return _pretrain(config, data, context, None)
+    store = Checkpoints(context.checkpoints, _owner(config), context.say)
+    with store.alone(context.stopping) if context.world.first else nullcontext(True) as alone:
+        if not context.world.tell(alone):
+            raise Interrupted
+        return _pretrain(config, data, context, store)
+
+
+def _pretrain(config: Config, data: Dataset, context: Context, store: Checkpoints | None) -> tuple[Model, Metrics]:
+    world = context.world
+    model = make_model(config, data.classes, context.device)
+    if store and (final := world.tell(store.final() if world.first else None)):
         model.load_state_dict(final["model"])
+        make_batch_norm_global(model, world)
         context.say("the pretraining was done before; its end is read from its checkpoint")
         return model, final["metrics"]
+    metrics: Metrics = {"precision": number_format(config.precision, context.device)}
     if config.epochs == 0:
         _set_statistics(config, model, data, context)
-        metrics: dict[str, float] = {}
+        make_batch_norm_global(model, world)
     else:
-        metrics = _Training(config, data, context, model, store).run()
-    if store and context.world.first:
+        make_batch_norm_global(model, world)
+        metrics |= _Training(config, data, context, model, store).run()
+    if store and world.first:
         store.finish({"model": model.state_dict(), "metrics": metrics})
     return model, metrics
+
+
+def _owner(config: Config) -> str:
+    """Digest of the settings that make a pretraining: where its images lie and how often it is saved do not."""
+    settings = config.model_dump(mode="json", exclude={"evaluate": True, "checkpoint_minutes": True, "data": {"root"}})
+    return hashlib.sha256(json.dumps([RECIPE_VERSION, settings], sort_keys=True).encode()).hexdigest()
 
 
 def _set_statistics(config: Config, model: Model, data: Dataset, context: Context) -> None:
@@ -58,7 +83,14 @@ def _set_statistics(config: Config, model: Model, data: Dataset, context: Contex
     parts = max(1, len(rows) // _STATISTICS_IMAGES)  # nearly equal, and none a single image
     at_once = -(-len(rows) // parts)
     batches = plain(images, settings.image_size, settings.center_crop, context.device, rows, at_once)
-    set_batch_norm_statistics(model, (batch.to(model_dtype(config.precision)) for batch in batches))
+    set_batch_norm_statistics(model, _until_stopped(batches, model_dtype(config.precision), context))
+
+
+def _until_stopped(batches: Iterable[Tensor], dtype: torch.dtype, context: Context) -> Iterator[Tensor]:
+    for batch in batches:
+        if context.world.agree(context.stopping(), context.device):
+            raise Interrupted
+        yield batch.to(dtype)
 
 
 class _Training:
@@ -104,6 +136,8 @@ class _Training:
         if self.store and (state := world.tell(self.store.newest() if world.first else None)):
             self._load(state)
             context.say(f"going on from step {self.done} of {self.steps}")
+        if context.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(context.device)
         self.model.train()
         began = saved = self.epoch_began = time.monotonic()
         before, self.epoch_start = self.seconds, self.done
@@ -114,6 +148,7 @@ class _Training:
             if self._epoch_ended():
                 self._end_epoch()
             self._stop_if_asked()
+            del batch  # its views are not kept while the next are made
             if self.store and world.first and time.monotonic() - saved >= 60 * self.config.checkpoint_minutes:
                 self._save()
                 saved = time.monotonic()
@@ -190,13 +225,16 @@ class _Training:
     def _stop_if_asked(self) -> None:
         """Raise Interrupted, the state saved, when the context of any rank says so; look after the loss on the way."""
         context, world = self.context, self.context.world
-        waits = context.device.type == "cuda" or world.size > 1
-        if waits and self.done % _ROUND:
+        round_ends = self.done % _ROUND == 0
+        if round_ends or (context.device.type != "cuda" and world.size == 1):
+            self._check()
+        if self.done == self.steps or (world.size > 1 and not round_ends):
             return
-        self._check()
-        if self.done < self.steps and world.agree(context.stopping(), context.device):
+        if world.agree(context.stopping(), context.device):
+            self._check()
             if self.store and world.first:
                 self._save()
+            world.tell(None)  # the others stay until it is saved
             raise Interrupted
 
     def _check(self) -> None:
@@ -208,12 +246,13 @@ class _Training:
 
     def _save(self) -> None:
         assert self.store is not None
-        self._check()  # weights that are no numbers stay out of checkpoints
-        self.store.save(self._state(), self.done)
+        if finite(self.model):  # the step after this one will tell of others
+            self.store.save(self._state(), self.done)
 
     def _state(self) -> dict[str, Any]:
         return {
             "done": self.done,
+            "precision": number_format(self.config.precision, self.context.device),
             "seconds": self.seconds,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -224,6 +263,8 @@ class _Training:
         }
 
     def _load(self, state: dict[str, Any]) -> None:
+        if state["precision"] != (now := number_format(self.config.precision, self.context.device)):
+            self.context.say(f"began in {state['precision']}, goes on in {now}: another processor")
         self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -14,7 +14,7 @@ from ablate.simclr.evaluate.linear import cached_linear, classifier, knn, linear
 from ablate.simclr.evaluate.metrics import top_k
 from ablate.simclr.evaluate.structure import contrastive, geometry, spectrum, transformation
 from ablate.simclr.evaluate.transfer import transfer
-from ablate.simclr.precision import keep_freed_memory, number_format
+from ablate.simclr.precision import keep_freed_memory
 from ablate.simclr.pretrain import pretrain
 
 PARTS: dict[Part, Callable[[Frozen], dict[str, float]]] = {
@@ -48,7 +48,6 @@ def train(config: Config, context: Context) -> dict[str, float | str]:
         **evaluation,
         "evaluate_seconds": time.monotonic() - began,
         "images": config.data.images,
-        "precision": number_format(config.precision, context.device),
     }
 
 
@@ -64,11 +63,11 @@ def evaluate(frozen: Frozen) -> dict[str, float]:
         metrics = PARTS[name](frozen)
         frozen.context.log({"phase": name, **metrics, "seconds": time.monotonic() - began})
         found |= metrics
+    first = next((value for name, value in found.items() if name.endswith("_top1")), None)
     if frozen.config.online_probe and frozen.config.method == "simclr" and frozen.config.epochs:
         found["online_test_top1"] = _online(frozen)
     if {"linear_top1", "cached_linear_top1"} <= set(found):
         found["linear_minus_cached"] = found["linear_top1"] - found["cached_linear_top1"]
-    first = next((value for name, value in found.items() if name.endswith("_top1")), None)
     return found if first is None else {"top1": first, **found}
 
 

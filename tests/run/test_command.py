@@ -186,3 +186,38 @@ def test_a_killed_worker_fails_its_trial_alone_and_is_replaced(project: Path) ->
     assert run.returncode == 1
     assert "1 x killed: its process died (signal SIGKILL)" in err
     assert len(results_of(project)) == 4
+
+
+def test_a_trial_stopped_by_ctrl_c_goes_on_from_its_checkpoint_to_the_numbers_of_one_never_stopped(
+    project: Path,
+) -> None:
+    cell = ("--only", "first=crop", "--only", "temperature=0.1", "--workers", "1")
+    run = started(project, *cell, "--set", "epochs=150")
+    os.killpg(run.pid, signal.SIGINT)
+    run.communicate(timeout=60)
+    assert len(list(project.glob("results/pretrained/*/step-*.pt"))) == 1
+    again = ablate_in(project, "run", "tiny", "--set", "epochs=150", *cell)
+    assert "1 interrupted; training 1" in again.stdout
+    events = [path.read_text() for path in project.glob("results/trials/*/attempts/002-local/events.jsonl")]
+    assert "going on from step" in events[0]
+    never = ablate_in(project, "run", "tiny", "--set", "epochs=150", *cell, "--results", "other")
+    assert never.returncode == 0
+    numbers = []
+    for folder in ("results", "other"):
+        (result,) = project.glob(f"{folder}/trials/*/result.json")
+        found = json.loads(result.read_text())
+        numbers.append({name: value for name, value in found.items() if "seconds" not in name and name != "attempt"})
+    assert numbers[0] == numbers[1]
+
+
+def test_trials_that_differ_in_their_evaluation_only_share_one_pretraining(project: Path) -> None:
+    study = project / "studies/tiny.toml"
+    axis = 'layer = { setting = "evaluate.layer", values = ["h", "z"] }'
+    text = study.read_text()
+    study.write_text(text[: text.index("[axes]")] + f"[axes]\n{axis}\n")
+    assert ablate_in(project, "run", "tiny").returncode == 0
+    assert len(list(project.glob("results/pretrained/*/final-*.pt"))) == 1
+    results = [json.loads(path.read_text()) for path in project.glob("results/trials/*/result.json")]
+    assert len(results) == 2
+    assert results[0]["loss"] == results[1]["loss"]
+    assert results[0]["top1"] != results[1]["top1"]

@@ -140,6 +140,15 @@ def test_a_run_on_two_ranks_that_is_told_to_stop_goes_on_on_four_and_ends_with_n
     assert result["top1"] == result["linear_top1"]
 
 
+def test_batch_norm_of_its_own_takes_bfloat16_and_keeps_statistics_in_float32() -> None:
+    ours = GlobalBatchNorm(nn.BatchNorm2d(5), World())
+    inputs = torch.randn(12, 5, 4, 4)
+    output = ours(inputs.bfloat16())
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), nn.BatchNorm2d(5)(inputs), rtol=0.02, atol=0.02)
+    assert ours.running_mean.dtype == torch.float32
+
+
 @pytest.mark.parametrize("shape", [(12, 5), (12, 5, 4, 4)])
 def test_batch_norm_of_its_own_is_torchs_on_one_rank(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
@@ -165,7 +174,8 @@ def test_batch_norm_of_its_own_is_torchs_on_one_rank(shape: tuple[int, ...]) -> 
 
 
 def test_a_process_started_alone_is_a_world_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_PROCID"):
+    monkeypatch.setenv("SLURM_NTASKS", "4")  # as in a batch script, outside of srun
+    for name in ("RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     assert _rendezvous() is None
     world, values = World(), torch.rand(3, requires_grad=True)
@@ -182,7 +192,7 @@ def test_ranks_that_srun_starts_find_each_other_by_slurms_variables(
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("RANK", raising=False)
-    slurm = {"NTASKS": "8", "PROCID": "5", "LOCALID": "1", "STEP_NODELIST": "node[3-4]", "JOB_ID": "123456"}
+    slurm = {"STEP_NUM_TASKS": "8", "PROCID": "5", "LOCALID": "1", "STEP_NODELIST": "node[3-4]", "JOB_ID": "123456"}
     for name, value in slurm.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     assert _rendezvous() == {

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ablate.simclr.batches import as_floats
-from ablate.simclr.context import Interrupted
+from ablate.simclr.context import Diverged, Interrupted
 from ablate.simclr.data.images import Dataset, Resident
-from ablate.simclr.evaluate.classifier import Recipe, train_classifier, zero_classifier
+from ablate.simclr.evaluate.classifier import Recipe, cross_entropy, fitting_batch, train_classifier, zero_classifier
 from ablate.simclr.evaluate.frozen import Frozen, LayerEncoder
 from ablate.simclr.evaluate.linear import cached_linear, classifier, knn, linear
 from ablate.simclr.model import make_model
@@ -128,7 +128,7 @@ def test_the_classifier_takes_the_steps_of_nesterov_and_cosine_written_out_in_nu
     inputs = images.pixels[:, 0, 0, :4].double().numpy() / 255
     whole = {"area_min": 1.0, "aspect_max": 1.0, "flip_probability": 0.0}  # the crop is the image
     config = small_config(
-        augment={"crop": whole},
+        evaluate={"crop": whole},
         data={"name": "textures", "image_size": 8, "train_images": 48, "test_images": 40},
     )
     layer = zero_classifier(4, 3, torch.zeros(1))
@@ -182,6 +182,32 @@ def test_a_classifier_stopped_at_any_step_goes_on_to_the_same_weights_bit_for_bi
         made = end(tmp_path / str(number), stops)
         assert all(torch.equal(*pair) for pair in zip(made, expected, strict=True))
     assert torch.equal(expected[1], start["encoder.conv1.weight"]) != whole
+
+
+def test_a_rate_too_high_ends_a_classifier_with_its_name_and_no_number(data: Dataset) -> None:
+    case = frozen(data)
+    recipe = Recipe("finetune", "finetune", steps=20, batch_size=16, learning_rate=1e30, whole=True)
+    layer = zero_classifier(64, 10, torch.zeros(1))
+    with pytest.raises(Diverged, match=r"finetune: the weights are no longer numbers after 20 steps"):
+        train_classifier(
+            case.config, recipe, case.model.encoder, layer, data.train.images, data.train.labels, Listener()
+        )
+
+
+def test_the_loss_of_several_labels_is_the_mean_over_those_that_are_known() -> None:
+    logits, labels = torch.randn(6, 4), torch.randint(-1, 2, (6, 4))
+    known = [(i, j) for i in range(6) for j in range(4) if labels[i, j] >= 0]
+    expected = sum(
+        -float(torch.nn.functional.logsigmoid(logits[i, j] * (1 if labels[i, j] == 1 else -1))) for i, j in known
+    )
+    assert cross_entropy(logits, labels).item() == pytest.approx(expected / len(known), rel=1e-5)
+
+
+def test_fewer_labelled_images_than_ranks_are_told_of() -> None:
+    assert fitting_batch(256, 2001, 4) == 256
+    assert fitting_batch(4096, 2001, 4) == 2000
+    with pytest.raises(ValueError, match="3 labelled images are fewer than the 4 ranks"):
+        fitting_batch(4096, 3, 4)
 
 
 def test_a_context_that_stops_interrupts_features_and_classifiers(data: Dataset) -> None:

@@ -45,6 +45,13 @@ def test_with_batch_norm_frozen_the_gradient_in_parts_is_the_plain_one(micro_bat
         torch.testing.assert_close(again[name], value)
 
 
+def test_parts_need_no_online_probe() -> None:
+    config, model, views, labels = case(online_probe=False)
+    plain, _ = steps(config, model.eval(), views, labels, None)
+    parts, _ = steps(config, model.eval(), views, labels, 4)
+    assert (parts - plain).norm() / plain.norm() < 1e-6
+
+
 def test_a_part_as_large_as_the_batch_is_the_plain_step_also_with_batch_norm() -> None:
     config, model, views, labels = case()
     plain, _ = steps(config, model.train(), views, labels, None)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ablate.simclr.config import Config
-from ablate.simclr.data.images import Dataset, load
+from ablate.simclr.data.images import Dataset, Resident, Split, joined, load
 from ablate.simclr.data.pack import pack
 from ablate.simclr.data.subset import balanced, named, share_of_each
 from ablate.simclr.evaluate.finetune import labelled
@@ -28,6 +28,13 @@ def pretrained(data: Dataset, listener: Listener | None = None, **changes: Any) 
     config = small_config(**changes)
     model, _ = pretrain(config, data, Listener())
     return Frozen(config, model, data, listener or Listener())
+
+
+@pytest.mark.parametrize("part", ["contrastive", "geometry"])
+def test_the_online_probes_top1_is_never_the_trials(data: Dataset, part: str) -> None:
+    found = evaluate(pretrained(data, evaluate={"parts": [part]}))
+    assert "online_test_top1" in found
+    assert "top1" not in found
 
 
 def test_every_part_that_the_settings_may_name_gives_finite_numbers_and_a_row(data: Dataset, pack_root: Path) -> None:
@@ -150,6 +157,12 @@ def test_a_list_file_names_the_images_whose_labels_are_used(tmp_path: Path) -> N
     names = [f"train/a/{number}.png" for number in range(10)]
     (tmp_path / "list.txt").write_text("7.png\n2.png\n\n")
     assert named(names, tmp_path / "list.txt").tolist() == [2, 7]
+    both = ["train/cat/0.png", "train/dog/0.png"]
+    (tmp_path / "list.txt").write_text("dog/0.png\n")
+    assert named(both, tmp_path / "list.txt").tolist() == [1]
+    (tmp_path / "list.txt").write_text("0.png\n")
+    with pytest.raises(ValueError, match=r"several images are called '0\.png'; write <class>/<name>"):
+        named(both, tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("7.png\nother.png\n")
     with pytest.raises(ValueError, match=r"1 of 2 images are not in the data set, first 'other\.png'"):
         named(names, tmp_path / "list.txt")
@@ -190,12 +203,12 @@ def test_a_trial_on_a_pack_is_the_same_whether_its_images_are_kept_in_memory(
 
 
 def test_labels_named_by_a_file_are_found_in_a_pack(pack_root: Path, tmp_path: Path) -> None:
-    (tmp_path / "subset.txt").write_text("3.png\n")
+    (tmp_path / "subset.txt").write_text("red/3.png\n")
     config = packed_config(pack_root, evaluate={"finetune": {"subset": tmp_path / "subset.txt"}})
     data = load(config.data, CPU)
     rows = labelled(data.train, config.evaluate.finetune)
     assert data.train.names is not None
-    assert data.train.names()[rows[0]].endswith("3.png")
+    assert data.train.names()[rows[0]].endswith("red/3.png")
 
 
 @pytest.mark.parametrize("layer", ["h", "hidden", "z"])
@@ -223,3 +236,16 @@ def test_alignment_and_uniformity_are_those_of_the_normalized_z_of_the_test_imag
     assert found["uniformity"] == pytest.approx(math.log(distances.mul(-2).exp().mean()), rel=1e-4)
     assert found["alignment"] == pytest.approx(0, abs=1e-9)  # views without transformation are alike
     assert 1 <= found["effective_rank_z"] <= 8
+
+
+def test_two_sets_joined_stream_the_images_of_both() -> None:
+    def numbered(first: int, count: int) -> Split:
+        levels = torch.arange(first, first + count, dtype=torch.uint8)
+        pixels = levels[:, None, None, None].expand(-1, 3, 4, 4).contiguous()
+        return Split(Resident(pixels), torch.arange(count))
+
+    both = joined(numbered(0, 10), numbered(10, 5))
+    assert len(both.images) == len(both.labels) == 15
+    orders = [np.array([14, 3, 10, 0]), np.array([1, 2]), np.array([12])]
+    streamed = [batch[:, 0, 0, 0].tolist() for batch in both.images.stream(orders, CPU)]
+    assert streamed == [[14, 3, 10, 0], [1, 2], [12]]

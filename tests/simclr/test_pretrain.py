@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from ablate.simclr import pretrain as module
 from ablate.simclr.config import Config
 from ablate.simclr.context import Diverged, Interrupted
 from ablate.simclr.data.images import Dataset, Resident, Split
 from ablate.simclr.model import Model, make_model
+from ablate.simclr.precision import number_format
 from ablate.simclr.pretrain import pretrain
 from tests.simclr.conftest import Listener, only, small_config
 
@@ -100,7 +102,7 @@ def test_an_encoder_of_zero_epochs_has_its_first_weights_and_the_statistics_of_a
     config = small_config(epochs=0, batch_size=batch_size)
     model, metrics = pretrain(config, data, Listener())
     fresh = make_model(config, data.classes, CPU)
-    assert metrics == {}
+    assert metrics == {"precision": number_format("auto", CPU)}
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), fresh.parameters(), strict=True))
     means = np.zeros(16)
     for image in data.train.images.pixels:  # type: ignore[attr-defined]
@@ -139,7 +141,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_step_and_rate_named(dat
     step, rate = re.findall(r"step (\d+) of 9, learning rate ([\d.e+]+);", str(caught.value))[0]
     assert 2 <= int(step) < 9
     assert float(rate) == pytest.approx(5e29 * (1 + math.cos(math.pi * (int(step) - 2) / 7)), rel=1e-3)
-    for path in tmp_path.iterdir():  # what is saved is from before
+    for path in tmp_path.glob("*.pt"):  # what is saved is from before
         saved = torch.load(path, weights_only=True)
         assert saved["done"] <= int(step)
         assert all(torch.isfinite(value).all() for value in saved["model"].values())
@@ -188,7 +190,7 @@ def test_a_pretraining_that_is_done_is_read_and_not_trained_again(data: Dataset,
     assert listener.steps == 0
     assert metrics == again
     assert torch.equal(flat(first), flat(second))
-    assert [path.name[:6] for path in tmp_path.iterdir()] == ["final-"]
+    assert [path.name[:6] for path in tmp_path.glob("*.pt")] == ["final-"]
 
 
 def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before_it_and_nothing_else(
@@ -214,6 +216,7 @@ import sys, torch
 from pathlib import Path
 from ablate.simclr.context import Console
 from ablate.simclr.data.images import load
+from ablate.simclr.precision import number_format
 from ablate.simclr.pretrain import pretrain
 from tests.simclr.conftest import small_config
 torch.set_num_threads(1)
@@ -248,3 +251,42 @@ def test_a_process_that_is_killed_without_warning_goes_on_to_the_same_weights(tm
     assert re.search(r"going on from step (\d+) of 54", told)
     one, other = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_checkpoints_of_other_settings_are_refused_and_those_of_another_place_are_not(
+    data: Dataset, tmp_path: Path
+) -> None:
+    pretrain(small_config(), data, Listener(checkpoints=tmp_path))
+    with pytest.raises(ValueError, match="belongs to other settings"):
+        pretrain(small_config(loss={"temperature": 0.2}), data, Listener(checkpoints=tmp_path))
+    elsewhere = small_config(checkpoint_minutes=3, evaluate={"parts": ["knn"]})
+    listener = Listener(checkpoints=tmp_path)
+    pretrain(elsewhere, data, listener)
+    assert listener.steps == 0
+
+
+def test_weights_that_are_no_numbers_are_not_saved(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(checkpoint_minutes=0)
+    with pytest.raises(Interrupted):
+        pretrain(config, data, Listener(stop_after=2, checkpoints=tmp_path))
+    before = sorted(path.name for path in tmp_path.glob("*.pt"))
+
+    class Breaking(Listener):
+        def progress(self, done: int, total: int, now: Any) -> None:
+            super().progress(done, total, now)
+            for parameter in models[0].parameters():
+                parameter.data.fill_(math.nan)
+
+    models: list[Model] = []
+    make = module.make_model
+
+    def keeping(*arguments: Any) -> Model:
+        models.append(made := make(*arguments))
+        return made
+
+    monkeypatch.setattr(module, "make_model", keeping)
+    with pytest.raises(Diverged):
+        pretrain(config, data, Breaking(checkpoints=tmp_path))
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == before

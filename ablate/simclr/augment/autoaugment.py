@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ablate.simclr.augment.tone import equalize_levels, from_levels, to_levels
+from ablate.simclr.device import to_device
 from ablate.simclr.vision import torchvision
 
 _F = torchvision.transforms.functional
@@ -45,7 +46,7 @@ def auto_augment(images: Tensor, policy: np.ndarray, applied: np.ndarray, negati
         chosen = np.where(applied[:, place], _WHICH[policy, place, negative[:, place].astype(np.int64)], -1)
         for which in np.unique(chosen[chosen >= 0]):
             name, amount = _DISTINCT[which]
-            rows = torch.from_numpy(np.flatnonzero(chosen == which)).to(images.device)
+            rows = to_device(np.flatnonzero(chosen == which), images.device)
             levels.index_copy_(0, rows, _OPERATIONS[name].apply(levels.index_select(0, rows), amount))
     return from_levels(levels, images.dtype)
 

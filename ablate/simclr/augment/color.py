@@ -84,7 +84,9 @@ def adjust_hue(images: Tensor, shift: Tensor) -> None:
     start.add_(moved * (-2 - 2 * start))
     between = torch.minimum(red, larger).sub_(smaller)
     hue = start.add_(between.div_(chroma.clamp(min=1e-12))).abs_()
-    turned = hue + (6 * _per_image(shift) + images.new_tensor([3.0, 1.0, -1.0]).view(3, 1, 1))  # (B, 3, H, W)
+    turned = hue + (
+        6 * _per_image(shift) + (3 - 2 * torch.arange(3, device=images.device)).view(3, 1, 1)
+    )  # (B, 3, H, W)
     turned.sub_((turned * (1 / 6)).round_(), alpha=6)
     torch.addcmul(least, chroma, turned.abs_().sub_(1).clamp_(0, 1), out=images)
 

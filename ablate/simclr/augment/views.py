@@ -1,8 +1,8 @@
 """Two views of every image: what is drawn for a step, and how it is applied to a batch.
 
-Drawing is numpy on the CPU, for the whole global batch, from (seed, step); each rank, and each part of a
-batch that is encoded alone, takes its slice. Applying is torch on the device of the images: each operation
-runs once, for both views of the whole batch where both have it.
+Drawing is numpy on the CPU, for the whole global batch, from (seed, step); each rank takes its slice. Applying
+is torch on the device of the images: each operation runs once, for both views of the whole batch where both
+have it.
 """
 
 from collections.abc import Sequence

@@ -110,7 +110,9 @@ class Config(Settings):
         parts = self.evaluate.parts
         if "classifier" in parts and self.method != "supervised":
             raise ValueError("evaluate.parts has 'classifier', which needs method = 'supervised'")
-        if self.method == "supervised" and (odd := {"contrastive", "spectrum"} & set(parts)):
+        if self.method == "supervised" and (
+            odd := {"contrastive", "spectrum", "geometry", "transformation"} & set(parts)
+        ):
             raise ValueError(f"evaluate.parts has '{min(odd)}', which needs method = 'simclr'")
         if "spectrum" in parts and self.head.name != "linear":
             raise ValueError("evaluate.parts has 'spectrum', which needs head.name = 'linear' (App. B.4)")

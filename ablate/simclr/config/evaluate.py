@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ablate.simclr.config.augment import Crop
 from ablate.simclr.config.base import Count, NotNegative, Positive, Probability, Settings
 
 Part = Literal[
@@ -37,7 +38,7 @@ class Linear(Settings):
 class CachedLinear(Settings):
     """A linear classifier on representations computed once, without augmentation, found by L-BFGS."""
 
-    l2: NotNegative = 1e-5
+    l2: Positive = 1e-5
     """Half of this times the squared weights is added to the mean cross entropy."""
     max_iterations: Count = 300
 
@@ -109,6 +110,8 @@ class Evaluate(Settings):
     """One after another; the first that has a top-1 gives the trial's."""
     layer: Literal["h", "hidden", "z"] = "h"
     """What linear, cached_linear and knn read: the encoder's output, the head's hidden layer, or the head's output."""
+    crop: Crop = Crop()
+    """How linear, finetune and transfer crop and flip, whatever the pretraining does."""
     linear: Linear = Linear()
     cached_linear: CachedLinear = CachedLinear()
     knn: KNN = KNN()

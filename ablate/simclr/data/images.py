@@ -1,5 +1,6 @@
 """A data set as the trainer sees it, in memory or in a pack, and the ways to get one."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +82,27 @@ class Chosen:
         return self._images.stream((self._rows[order] for order in orders), device)
 
 
+class Joined:
+    """Images of two sets, those of the first before those of the second; both of one stored size."""
+
+    def __init__(self, first: Images, second: Images) -> None:
+        self._first, self._second = first, second
+        self.size, self.shapes = first.size, np.concatenate([first.shapes, second.shapes])
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
+        """The images of each array of indices."""
+        count = len(self._first)
+        asked, of_first, of_second = itertools.tee(orders, 3)
+        firsts = self._first.stream((order[order < count] for order in of_first), device)
+        seconds = self._second.stream((order[order >= count] - count for order in of_second), device)
+        for order, first, second in zip(asked, firsts, seconds, strict=True):
+            places = np.concatenate([np.flatnonzero(order < count), np.flatnonzero(order >= count)])
+            yield torch.cat([first, second]).index_select(0, to_device(places.argsort(), first.device))
+
+
 @dataclass(frozen=True)
 class Split:
     """Images and their class indices as int64 (N,) on the device; (N, classes) where an image has several."""
@@ -101,6 +123,11 @@ class Dataset:
     validation: Split | None = None
     metric: str = "top1"
     """What its users report: top1, mean_per_class or map11 (App. B.8)."""
+
+
+def joined(first: Split, second: Split) -> Split:
+    """Two splits as one."""
+    return Split(Joined(first.images, second.images), torch.cat([first.labels, second.labels]))
 
 
 @lru_cache(maxsize=1)

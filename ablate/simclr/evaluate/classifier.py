@@ -3,22 +3,25 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ablate.simclr.batches import Stream
-from ablate.simclr.checkpoint import Checkpoints
+from ablate.simclr.batches import Batch, Stream
+from ablate.simclr.checkpoint import Checkpoints, finite
 from ablate.simclr.config import Augment, Config
-from ablate.simclr.config.base import Settings
-from ablate.simclr.context import Context, Interrupted
+from ablate.simclr.context import Context, Diverged, Interrupted
 from ablate.simclr.data.images import Images
 from ablate.simclr.device import to_device
+from ablate.simclr.distributed import ALONE, World
+from ablate.simclr.encoder import dropout_of_step
 from ablate.simclr.precision import autocast, model_dtype
 from ablate.simclr.randomness import Purpose
 from ablate.simclr.schedule import learning_rate
+
+_ROUND = 8
+"""Steps after which several ranks agree on whether to stop."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,15 @@ def train_classifier(
     """Train `classifier`, and `encoder` where the recipe says so, in place.
 
     labels (N,) are class indices; (N, classes) are 1, 0 or -1, which is left out, each class for itself. Its state
-    is kept with the pretraining's checkpoints. Raises Interrupted, the state saved, when the context stops it.
+    is kept with the pretraining's checkpoints. Raises Interrupted, the state saved, when the context stops it;
+    Diverged when the weights are no longer numbers.
     """
     trained = nn.ModuleList([encoder, classifier]) if recipe.whole else nn.ModuleList([classifier])
     optimizer = torch.optim.SGD(
         trained.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
     stream = _stream(config, recipe, images)
-    store = _store(config.evaluate, recipe, context)
+    store = _store(config, recipe, context)
     world, start = context.world, 0
     if store and (state := world.tell(store.newest() if world.first else None)):
         start = state["done"]
@@ -67,33 +71,42 @@ def train_classifier(
     for batch in stream.batches(start, world, context.device):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(batch.step, recipe.steps, 0, recipe.learning_rate)
-        h = _encode(config, recipe, encoder, batch.views)
+        h = _encode(config, recipe, encoder, batch).to(classifier.weight.dtype)
         optimizer.zero_grad(set_to_none=True)
-        cross_entropy(classifier(h), labels[to_device(batch.rows, labels.device)]).backward()
+        cross_entropy(classifier(h), labels[to_device(batch.rows, labels.device)], world).backward()
         world.mean_gradients(trained.parameters())
         optimizer.step()
-        stop = world.agree(context.stopping(), context.device)
+        stop = (world.size == 1 or batch.step % _ROUND == 0) and world.agree(context.stopping(), context.device)
         due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
-        if store and world.first and (stop or due):
-            store.save(
-                {"done": batch.step + 1, "model": trained.state_dict(), "optimizer": optimizer.state_dict()},
-                batch.step + 1,
-            )
+        if store and world.first and (stop or due) and finite(trained):
+            state = {"done": batch.step + 1, "model": trained.state_dict(), "optimizer": optimizer.state_dict()}
+            store.save(state, batch.step + 1)
             saved = time.monotonic()
         if stop:
+            world.tell(None)  # the others stay until it is saved
             raise Interrupted
+    if store and world.first:
+        store.clear()
+    if not finite(trained):
+        told = f"{recipe.part}: the weights are no longer numbers after {recipe.steps} steps"
+        raise Diverged(f"{told}, learning rate {recipe.learning_rate:.4g}")
 
 
-def _encode(config: Config, recipe: Recipe, encoder: nn.Module, views: Tensor) -> Tensor:
-    with torch.set_grad_enabled(recipe.whole), autocast(config.precision, views.device):
-        h: Tensor = encoder(views.contiguous(memory_format=torch.channels_last))
-    return h if h.dtype == torch.float64 else h.float()
+def _encode(config: Config, recipe: Recipe, encoder: nn.Module, batch: Batch) -> Tensor:
+    views = batch.views.contiguous(memory_format=torch.channels_last)
+    with (
+        torch.set_grad_enabled(recipe.whole),
+        dropout_of_step(encoder, views.device, (config.seed, batch.step)),
+        autocast(config.precision, views.device),
+    ):
+        h: Tensor = encoder(views)
+    return h
 
 
 def _stream(config: Config, recipe: Recipe, images: Images) -> Stream:
     return Stream(
         images=images,
-        augment=Augment(transforms=("crop",), crop=config.augment.crop),
+        augment=Augment(transforms=("crop",), crop=config.evaluate.crop),
         size=config.data.image_size,
         batch_size=recipe.batch_size,
         steps=recipe.steps,
@@ -104,25 +117,30 @@ def _stream(config: Config, recipe: Recipe, images: Images) -> Stream:
     )
 
 
-def _store(settings: Settings, recipe: Recipe, context: Context) -> Checkpoints | None:
+def _store(config: Config, recipe: Recipe, context: Context) -> Checkpoints | None:
     """A folder for this evaluation beside the pretraining's checkpoints, which other evaluations share."""
     if context.checkpoints is None:
         return None
-    digits = hashlib.sha256(f"{settings.model_dump_json()}{recipe}".encode()).hexdigest()[:16]
-    folder: Path = context.checkpoints / f"{recipe.part}-{digits}"
-    return Checkpoints(folder, context.say)
+    owner = hashlib.sha256(f"{config.evaluate.model_dump_json()}{recipe}".encode()).hexdigest()
+    return Checkpoints(context.checkpoints / f"{recipe.part}-{owner[:16]}", owner, context.say)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross entropy; with labels (N, classes) the mean binary one over those that are not -1."""
+def cross_entropy(logits: Tensor, labels: Tensor, world: World = ALONE) -> Tensor:
+    """The mean cross entropy; with labels (N, classes) the mean binary one over those of all ranks that are not -1."""
     if labels.ndim == 1:
         return F.cross_entropy(logits, labels)
-    losses = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), reduction="none")
-    return losses[labels >= 0].mean()
+    known = (labels >= 0).to(logits.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), weight=known, reduction="sum")
+    return losses * (world.size / world.sum(known.sum()).clamp(min=1))
 
 
 def fitting_batch(wanted: int, images: int, ranks: int) -> int:
-    """The batch size asked for, or the largest that so few images give."""
+    """The batch size asked for, or the largest that so few images give on so many ranks.
+
+    Raises ValueError when there are fewer images than ranks.
+    """
+    if images < ranks:
+        raise ValueError(f"{images} labelled images are fewer than the {ranks} ranks")
     return min(wanted, images) // ranks * ranks
 
 

@@ -12,6 +12,7 @@ from ablate.simclr.data.subset import named, share_of_each
 from ablate.simclr.evaluate.classifier import Recipe, fitting_batch, steps_of, train_classifier, zero_classifier
 from ablate.simclr.evaluate.frozen import Frozen
 from ablate.simclr.evaluate.metrics import top_k
+from ablate.simclr.files import file_sha256
 
 
 def finetune(frozen: Frozen) -> dict[str, float]:
@@ -46,5 +47,7 @@ def labelled(train: Split, settings: Finetune) -> NDArray[np.int64]:
     if settings.subset is not None:
         if train.names is None:
             raise ValueError(f"evaluate.finetune.subset = {settings.subset} needs data.name = 'packed'")
+        if settings.subset_fingerprint not in (None, file_sha256(settings.subset)):
+            raise ValueError(f"{settings.subset} has changed since the run was planned; start the run again")
         return named(train.names(), settings.subset)
     return share_of_each(train.labels.cpu().numpy(), settings.label_share, settings.subset_seed)

@@ -29,15 +29,15 @@ class Frozen:
     model: Model
     data: Dataset
     context: Context
+    center_crop: float | None = None
+    """Share of the shorter side that is seen of packed images, where it is not the config's."""
     _known: dict[tuple[str, Layer], Tensor] = field(default_factory=dict)
 
     def features(self, split: Literal["train", "test"], layer: Layer | None = None) -> Tensor:
         """Features (N, d) of the unaugmented images of a split, of the layer that the config evaluates unless said."""
         layer = layer or self.config.evaluate.layer
         if (split, layer) not in self._known:
-            wanted = (layer,) if layer == "h" else LAYERS[: LAYERS.index(layer) + 1]
-            for name, values in self.encode(getattr(self.data, split), wanted).items():
-                self._known[split, name] = values
+            self._known[split, layer] = self.encode(getattr(self.data, split), (layer,))[layer]
         return self._known[split, layer]
 
     def encode(self, split: Split, layers: Iterable[Layer] = ("h",)) -> dict[Layer, Tensor]:
@@ -51,7 +51,8 @@ class Frozen:
     def plain(self, split: Split, rows: NDArray[np.int64]) -> Iterator[Tensor]:
         """Unaugmented images in parts, as the encoder takes them. Raises Interrupted between two."""
         settings = self.config.data
-        for images in plain(split.images, settings.image_size, settings.center_crop, self.context.device, rows):
+        share = settings.center_crop if self.center_crop is None else self.center_crop
+        for images in plain(split.images, settings.image_size, share, self.context.device, rows):
             self.go_on()
             yield images
 
@@ -78,13 +79,13 @@ class Frozen:
         return found
 
     def go_on(self) -> None:
-        """Raise Interrupted when the context says stop."""
-        if self.stopping():
+        """Raise Interrupted when the context of any rank says stop; all ranks ask together."""
+        if self.context.world.agree(self.context.stopping(), self.context.device):
             raise Interrupted
 
     def stopping(self) -> bool:
-        """Whether the context of any rank says stop; all ranks ask together."""
-        return self.context.world.agree(self.context.stopping(), self.context.device)
+        """Whether to stop within work that each rank does for itself: never on several, which must stop together."""
+        return self.context.world.size == 1 and self.context.stopping()
 
 
 class LayerEncoder(nn.Module):

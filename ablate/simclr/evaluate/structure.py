@@ -13,12 +13,12 @@ from ablate.simclr.batches import Stream
 from ablate.simclr.config import Transformation
 from ablate.simclr.data.images import Split
 from ablate.simclr.distributed import ALONE
-from ablate.simclr.evaluate.frozen import LAYERS, Frozen, Layer
+from ablate.simclr.evaluate.frozen import Frozen, Layer
 from ablate.simclr.evaluate.geometry import alignment, effective_rank, squared_eigenvalues, uniformity
 from ablate.simclr.evaluate.metrics import top_k
 from ablate.simclr.evaluate.transformation import fit_mlp
 from ablate.simclr.head import ProjectionHead
-from ablate.simclr.loss import match
+from ablate.simclr.loss import match, temperature_of
 from ablate.simclr.precision import model_dtype
 from ablate.simclr.randomness import generator
 
@@ -33,7 +33,7 @@ def contrastive(frozen: Frozen) -> dict[str, float]:
     for first, second in _pairs(frozen):
         if settings.normalize:
             first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
-        found.append(torch.stack(match(first, second, settings.temperature)))
+        found.append(torch.stack(match(first, second, temperature_of(settings))))
     accuracy, entropy = torch.stack(found).mean(0).tolist()
     return {"contrastive_test_accuracy": 100 * accuracy, "contrastive_test_entropy": entropy}
 
@@ -114,7 +114,7 @@ def _transformed(frozen: Frozen, split: Split, part: int) -> tuple[dict[Layer, T
     if settings.target == "color":
         labels = (random.random(count) < _GRAY_SHARE).astype(np.int64)
     seeds = random.integers(0, 2**31, count, dtype=np.int32)
-    features = frozen.through(_transform_all(frozen, split, labels, seeds), LAYERS)
+    features = frozen.through(_transform_all(frozen, split, labels, seeds), ("h", "z"))
     return features, torch.from_numpy(labels).to(frozen.context.device)
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ablate.simclr.config import Data
-from ablate.simclr.data.images import Dataset, load_pack
+from ablate.simclr.data.images import Dataset, joined, load_pack
+from ablate.simclr.distributed import make_batch_norm_global
 from ablate.simclr.evaluate.classifier import Recipe, fitting_batch, train_classifier, zero_classifier
 from ablate.simclr.evaluate.frozen import Frozen
 from ablate.simclr.evaluate.logistic import hold_out, sweep_l2
@@ -30,11 +31,11 @@ def transfer(frozen: Frozen) -> dict[str, float]:
         root=settings.root,
         fingerprint=settings.fingerprint,
         image_size=own.image_size,
-        center_crop=own.center_crop,
     )
     other = load_pack(source, frozen.context.device)
-    run = _linear if settings.mode == "linear" else _finetune
-    return run(Frozen(frozen.config, frozen.model, other, frozen.context))
+    if settings.mode == "linear":  # short side to the size, centre square (App. B.8)
+        return _linear(Frozen(frozen.config, frozen.model, other, frozen.context, center_crop=1.0))
+    return _finetune(Frozen(frozen.config, frozen.model, other, frozen.context))
 
 
 def metric_of(data: Dataset) -> Callable[[Tensor, Tensor], float]:
@@ -63,14 +64,19 @@ def _linear(frozen: Frozen) -> dict[str, float]:
 
 
 def _finetune(frozen: Frozen) -> dict[str, float]:
-    """Encoder and classifier trained for a number of steps; batch norm remembers about ten steps of an epoch."""
+    """Encoder and classifier trained for a number of steps, on the validation images too where there are some.
+
+    Batch norm remembers about ten steps of an epoch.
+    """
     config, context, data = frozen.config, frozen.context, frozen.data
+    train = data.train if data.validation is None else joined(data.train, data.validation)
     settings = config.evaluate.transfer
     model = copy.deepcopy(frozen.model)
     if settings.mode == "random_init":
-        model = make_model(config, model.probe.out_features, context.device, context.world)
-    batch_size = fitting_batch(settings.batch_size, len(data.train.images), context.world.size)
-    _remember(model, steps_per_epoch=len(data.train.images) / batch_size)
+        model = make_model(config, model.probe.out_features, context.device)
+        make_batch_norm_global(model, context.world)
+    batch_size = fitting_batch(settings.batch_size, len(train.images), context.world.size)
+    _remember(model, steps_per_epoch=len(train.images) / batch_size)
     recipe = Recipe(
         part="transfer",
         purpose="transfer",
@@ -81,7 +87,7 @@ def _finetune(frozen: Frozen) -> dict[str, float]:
         whole=True,
     )
     classifier = zero_classifier(model.encoder.dimension, data.classes, next(model.parameters()))
-    train_classifier(config, recipe, model.encoder, classifier, data.train.images, data.train.labels, context)
+    train_classifier(config, recipe, model.encoder, classifier, train.images, train.labels, context)
     with torch.no_grad():
         logits = classifier.float()(Frozen(config, model, data, context).features("test", "h"))
     return {f"transfer_{data.metric}": metric_of(data)(logits, data.test.labels)}

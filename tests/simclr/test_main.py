@@ -1,0 +1,53 @@
+"""`python -m ablate.simclr`, which needs nothing else of ablate."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOML = """
+batch_size = 16
+epochs = 2
+warmup_epochs = 1
+data = { name = "textures", image_size = 16, train_images = 64, test_images = 40 }
+encoder = { name = "resnet8", stem = "strided" }
+optimizer = { name = "adamw", learning_rate = 0.01, scaling = "none" }
+evaluate.parts = ["cached_linear"]
+"""
+
+
+def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "config.toml").write_text(text)
+    command = [sys.executable, "-m", "ablate.simclr", "config.toml", "--output", "out"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_it_trains_a_config_and_reads_its_end_the_second_time(tmp_path: Path) -> None:
+    first = run(tmp_path, TOML)
+    assert first.returncode == 0, first.stderr
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    assert 0 <= result["top1"] <= 100
+    assert first.stdout.count("phase=pretrain") == 2
+    second = run(tmp_path, TOML)
+    assert "the pretraining was done before" in second.stdout
+    assert json.loads((tmp_path / "out/result.json").read_text())["top1"] == result["top1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(TOML.replace("epochs = 2", "epoch = 2", 1), "epoch"), ("epochs = [", "Invalid"), ("epochs = 2\n", "warmup")],
+)
+def test_a_mistake_in_the_config_is_told_with_exit_code_2(tmp_path: Path, text: str, told: str) -> None:
+    made = run(tmp_path, text)
+    assert made.returncode == 2
+    assert made.stderr.startswith("error: config.toml: ")
+    assert told in made.stderr
+    assert "Traceback" not in made.stderr
+
+
+def test_without_its_folder_it_says_what_is_missing() -> None:
+    made = subprocess.run([sys.executable, "-m", "ablate.simclr", "x.toml"], capture_output=True, text=True)
+    assert made.returncode == 2
+    assert "--output" in made.stderr
