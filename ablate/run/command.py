@@ -41,7 +41,7 @@ def run_study(
     outcomes: dict[str, Outcome] = {}
     if plan.to_run:
         try:
-            outcomes = execute(plan, results, console, workers, device, inline)
+            outcomes = execute(plan.to_run, results, console, workers, device, inline)
         except KeyboardInterrupt:
             console.print("Interrupted. What is done stays done; the same command goes on from here.", soft_wrap=True)
             sys.exit(INTERRUPTED)

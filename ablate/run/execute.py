@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,27 @@ from rich.console import Console
 
 from ablate.errors import UserError, nearest
 from ablate.records.files import Results
-from ablate.run.plan import Plan
 from ablate.run.pool import Outcome, Pool, pick_device
 from ablate.run.progress import Progress
+from ablate.study.expand import Trial
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 
 
 def execute(
-    plan: Plan, results: Results, console: Console, workers: int | None, device: str, inline: bool
+    trials: Sequence[Trial], results: Results, console: Console, workers: int | None, device: str, inline: bool
 ) -> dict[str, Outcome]:
-    """Run the plan's trials that are to run; returns how each ended, by key.
+    """Run trials; returns how each ended, by key.
 
     On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
     """
-    pretrainings = {trial.key: trial.pretrain_key for trial in plan.to_run}
+    pretrainings = {trial.key: trial.pretrain_key for trial in trials}
+    labels = {trial.key: trial.label for trial in trials}
     if inline:
-        return _inline(list(pretrainings), plan, results, console, device)
+        return _inline(labels, results, console, device)
     size = min(workers or default_workers(device), len(set(pretrainings.values())))
     threads = max(1, available_cores() // size)
     outcomes: dict[str, Outcome] = {}
-    labels = {trial.key: trial.label for trial in plan.to_run}
     with Pool(results, size, threads, device) as pool, Progress(console, labels, size) as progress:
         for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
             outcomes[key] = outcome
@@ -39,14 +39,13 @@ def execute(
     return outcomes
 
 
-def _inline(keys: list[str], plan: Plan, results: Results, console: Console, device: str) -> dict[str, Outcome]:
+def _inline(labels: Mapping[str, str], results: Results, console: Console, device: str) -> dict[str, Outcome]:
     """One trial after another in this process, with all cores, so that a debugger can step in."""
     from ablate.run.worker import run_trial
 
     outcomes = {}
-    labels = {trial.key: trial.label for trial in plan.to_run}
     with Progress(console, labels, 1) as progress:
-        for key in keys:
+        for key in labels:
             outcomes[key] = run_trial(results, key, "inline", pick_device(device), capture_output=False)
             progress.ended(key, outcomes[key], read_result(results, key))
     return outcomes
