@@ -3,7 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +43,55 @@ def execute(
 
 
 def _inline(labels: Mapping[str, str], results: Results, console: Console, device: str) -> dict[str, Outcome]:
-    """One trial after another in this process, with all cores, so that a debugger can step in."""
+    """One trial after another in this process, with all cores, so that a debugger can step in.
+
+    Ctrl-C lets the trial save its state; a second one does not wait.
+    """
     from ablate.run.worker import run_trial
 
     outcomes = {}
-    with Progress(console, labels, 1) as progress:
+    shown = _Shown(None)
+    with Progress(console, labels, 1) as progress, _ctrl_c_noted() as asked:
+
+        def report(share: float, metrics: Mapping[str, Any]) -> None:
+            shown.share, shown.metrics = share, metrics
+            progress.tick([shown])
+
         for key in labels:
-            outcomes[key] = run_trial(results, key, "inline", pick_device(device), capture_output=False)
+            shown.key, shown.share, shown.metrics = key, 0.0, {}
+            outcomes[key] = run_trial(
+                results, key, "inline", pick_device(device), lambda: bool(asked), report, capture_output=False
+            )
             progress.ended(key, outcomes[key], read_result(results, key))
+            if asked:
+                raise KeyboardInterrupt
     return outcomes
+
+
+@dataclass
+class _Shown:
+    """What the display shows of the trial in this process."""
+
+    key: str | None
+    share: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def _ctrl_c_noted() -> Iterator[list[int]]:
+    """A list that Ctrl-C adds to; the second time it interrupts as ever."""
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def read_result(results: Results, key: str) -> Mapping[str, Any] | None:

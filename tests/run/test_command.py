@@ -188,17 +188,18 @@ def test_a_killed_worker_fails_its_trial_alone_and_is_replaced(project: Path) ->
     assert len(results_of(project)) == 4
 
 
+@pytest.mark.parametrize("how", [("--workers", "1"), ("--inline",)])
 def test_a_trial_stopped_by_ctrl_c_goes_on_from_its_checkpoint_to_the_numbers_of_one_never_stopped(
-    project: Path,
+    project: Path, how: tuple[str, ...]
 ) -> None:
-    cell = ("--only", "first=crop", "--only", "temperature=0.1", "--workers", "1")
+    cell = ("--only", "first=crop", "--only", "temperature=0.1", *how)
     run = started(project, *cell, "--set", "epochs=150")
     os.killpg(run.pid, signal.SIGINT)
     run.communicate(timeout=60)
     assert len(list(project.glob("results/pretrained/*/step-*.pt"))) == 1
     again = ablate_in(project, "run", "tiny", "--set", "epochs=150", *cell)
     assert "1 interrupted; training 1" in again.stdout
-    events = [path.read_text() for path in project.glob("results/trials/*/attempts/002-local/events.jsonl")]
+    events = [path.read_text() for path in project.glob("results/trials/*/attempts/002-*/events.jsonl")]
     assert "going on from step" in events[0]
     never = ablate_in(project, "run", "tiny", "--set", "epochs=150", *cell, "--results", "other")
     assert never.returncode == 0
