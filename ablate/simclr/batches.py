@@ -10,7 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ablate.simclr.augment.views import Operation, apply_first_views, apply_views, draw_views, fit, join_steps
+from ablate.simclr.augment.views import (
+    Operation,
+    apply_first_views,
+    apply_views,
+    draw_views,
+    fit,
+    images_at_once,
+    join_steps,
+)
 from ablate.simclr.config.augment import Augment
 from ablate.simclr.data.images import Images
 from ablate.simclr.distributed import World
@@ -68,7 +76,7 @@ class Stream:
 
         Blocks of steps begin at the same steps wherever one starts, so that an image's arithmetic is the same.
         """
-        together = max(1, IMAGES_AT_ONCE // self.batch_size)
+        together = max(1, min(IMAGES_AT_ONCE, images_at_once(device, self.size)) // self.batch_size)
         firsts = range(start - start % together, self.steps, together)
         blocks = [range(first, min(first + together, self.steps)) for first in firsts]
         mine = world.slice(self.batch_size)

@@ -296,3 +296,15 @@ def test_fitting_a_squashed_image_gives_its_centre_square() -> None:
 def test_images_of_the_right_size_and_shape_are_not_touched_by_fitting() -> None:
     images = IMAGES / 255
     assert fit(images, square(12), 32) is images
+
+
+@pytest.mark.parametrize("sides", ["both", "one"])
+def test_large_images_have_the_same_views_in_parts_as_at_once(sides: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    augment = SOMETIMES.model_copy(update={"views": sides})
+    images = torch.rand(7, 3, 72, 72, generator=torch.Generator().manual_seed(0))
+    drawn = module.draw_views(augment, square(7, 72), 72, 0, 0)
+    made = []
+    for size in (2**30, 3 * 2 * 3 * 4 * 72**2):  # all seven, and three at once
+        monkeypatch.setattr(module, "_CACHED_BYTES", size)
+        made.append(module.apply_views(drawn, images, square(7, 72), augment, 72))
+    torch.testing.assert_close(made[0], made[1], rtol=0, atol=1e-5)

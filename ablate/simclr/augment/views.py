@@ -5,6 +5,7 @@ is torch on the device of the images: each operation runs once, for both views o
 have it.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,9 @@ from ablate.simclr.augment.separable import apply_separable, resize_matrix
 from ablate.simclr.augment.transforms import TRANSFORMS, Draws, Shapes, crop_to, on_device
 from ablate.simclr.config.augment import Augment, Crop, Transform
 from ablate.simclr.randomness import Purpose, generator
+
+_SMALL = 64
+_CACHED_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,27 @@ def apply_views(
 
     The images may have been squashed to S x S from `shapes`. Within a step the first views come first.
     """
+    at_once = images_at_once(images.device, size)
+    if steps > 1 or len(images) <= at_once:
+        return _both_views(operations, images, shapes, augment, size, steps)
+    views = images.new_empty(2, len(images), images.shape[1], size, size)
+    for start in range(0, len(images), at_once):
+        part = slice(start, start + at_once)
+        chosen = tuple(operation.slice(start, start + at_once) for operation in operations)
+        views[:, part] = _both_views(chosen, images[part], shapes[part], augment, size, 1)[0].unflatten(0, (2, -1))
+    return views.flatten(0, 1)[None]
+
+
+def images_at_once(device: torch.device, size: int) -> int:
+    """So many that a CPU's cache holds the views of large images from one operation to the next; a GPU takes all."""
+    if device.type != "cpu" or size <= _SMALL:
+        return sys.maxsize
+    return max(1, _CACHED_BYTES // (2 * 3 * 4 * size**2))
+
+
+def _both_views(
+    operations: tuple[Operation, ...], images: Tensor, shapes: Shapes, augment: Augment, size: int, steps: int
+) -> Tensor:
     on_image = [operation for operation in operations if operation.on == "image"]
     if on_image:
         images = _apply_all(on_image, images, shapes, augment, size)
