@@ -98,12 +98,13 @@ def resized_crop(
 ) -> Tensor:
     """Cuts boxes (B, 4), in pixels of images (B, C, H, W), resizes them to size x size, flips where flip (B,).
 
+    There may be several rounds of boxes, each one box an image: k B boxes give k B results.
     Equal to torchvision's resized_crop; bicubic results are clipped to [0, 1].
     """
     boxes = boxes.to(images.dtype)
     if images.device.type == "cpu" and max(images.shape[-2:]) > _WINDOW:
         return _crop_windows(images, boxes, flip, size, interpolation, antialias)
-    return _crop(images, boxes, flip, size, interpolation, antialias)
+    return _crop(images.repeat(len(boxes) // len(images), 1, 1, 1), boxes, flip, size, interpolation, antialias)
 
 
 def _crop(images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: str, antialias: bool) -> Tensor:
@@ -126,14 +127,14 @@ def _crop_windows(
     windows = (-(-needed // _WINDOW) * _WINDOW).minimum(limits)  # (B, 2)
     first = first.minimum(limits - windows)
     sides, group_of = windows.unique(dim=0, return_inverse=True)
-    out = images.new_empty(len(images), images.shape[1], size, size)
+    out = images.new_empty(len(boxes), images.shape[1], size, size)
     for number, (rows, columns) in enumerate(sides.tolist()):
         members = (group_of == number).nonzero()[:, 0]
         corners = first[members]
         cut = torch.stack(
             [
-                images[image, :, top : top + rows, left : left + columns]
-                for image, (top, left) in zip(members.tolist(), corners.tolist(), strict=True)
+                images[box % len(images), :, top : top + rows, left : left + columns]
+                for box, (top, left) in zip(members.tolist(), corners.tolist(), strict=True)
             ]
         )
         inside = boxes[members] - torch.nn.functional.pad(corners, (0, 2))

@@ -124,11 +124,15 @@ def _both_views(
     if on_first:
         first, second = _apply_all(on_first, images, shapes, augment, size), fit(images, shapes, size)
         return torch.cat([view.unflatten(0, (steps, -1)) for view in (first, second)], dim=1)
+    on_both = [operation for operation in operations if operation.on == "both"]
+    if steps == 1 and on_both and on_both[0].name == "crop":  # two boxes of each image, which is not copied for them
+        cropped = crop_to(images, on_both[0].draws, augment, size)
+        views = _apply_all(on_both[1:], cropped, np.full((len(cropped), 2), size), augment, size)
+        return views[None]
     twice = torch.cat([images.unflatten(0, (steps, -1))] * 2, dim=1).flatten(0, 1)
     shapes = np.concatenate([shapes.reshape(steps, -1, 2)] * 2, axis=1).reshape(-1, 2)
-    on_both = [operation for operation in operations if operation.on == "both"]
-    views: Tensor = _apply_all(on_both, twice, shapes, augment, size).unflatten(0, (steps, -1))
-    return views
+    by_step: Tensor = _apply_all(on_both, twice, shapes, augment, size).unflatten(0, (steps, -1))
+    return by_step
 
 
 def apply_first_views(
@@ -141,11 +145,13 @@ def apply_first_views(
 
 def _apply_all(operations: Sequence[Operation], images: Tensor, shapes: Shapes, augment: Augment, size: int) -> Tensor:
     """One operation after another; the first brings the images to `size`, by itself when it is a crop."""
+    given = images
     for number, operation in enumerate(operations):
         if operation.name == "crop":
             images = crop_to(images, operation.draws, augment, size)
         else:
-            images = _apply(operation, images if number else fit(images, shapes, size), augment)
+            images = images if number else fit(images, shapes, size)
+            images = _apply(operation, images, augment, in_place=images is not given)
     return images if operations else fit(images, shapes, size)
 
 
@@ -167,7 +173,7 @@ def fit(images: Tensor, shapes: Shapes, size: int, share: float = 1.0) -> Tensor
     return apply_separable(images, rows, columns).clamp_(0, 1)
 
 
-def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
+def _apply(operation: Operation, images: Tensor, augment: Augment, in_place: bool) -> Tensor:
     apply, draws = TRANSFORMS[operation.name].apply, dict(operation.draws)
     applied = draws.pop("applied", None)
     if applied is None or applied.all():
@@ -177,4 +183,5 @@ def _apply(operation: Operation, images: Tensor, augment: Augment) -> Tensor:
     chosen = np.flatnonzero(applied)
     draws = {name: values[chosen] for name, values in draws.items()}
     rows = on_device(chosen, images)
-    return images.index_copy(0, rows, apply(images.index_select(0, rows), draws, augment))
+    changed = apply(images.index_select(0, rows), draws, augment)
+    return images.index_copy_(0, rows, changed) if in_place else images.index_copy(0, rows, changed)
