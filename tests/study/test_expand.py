@@ -88,13 +88,13 @@ def test_only_can_name_a_case() -> None:
         ({"profile": "small"}, "data.root is not set: which folder?"),
         (
             {"profile": "small", "overrides": {"data.root": "x"}},
-            "batch_size = 256 is more than the 100 training images",
+            "batch_size = 32 is more than the 20 training images",
         ),
     ],
 )
 def test_a_mistake_is_told_in_words_before_anything_runs(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as caught:
-        expansion(look=lambda path: Listing(str(path), 100, 100, "folder"), **options)
+        expansion(look=lambda path: Listing(str(path), 20, 20, "folder"), **options)
     assert told in str(caught.value)
 
 
