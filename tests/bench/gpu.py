@@ -156,7 +156,7 @@ def _long(epochs: int, device: torch.device) -> dict[str, Any]:
     timed.stopping = lambda: False  # type: ignore[method-assign]
     timed.progress = lambda done, total, now: None  # type: ignore[method-assign]
     began = time.perf_counter()
-    found = train(_cifar10(epochs=epochs), timed)
+    found = train(_cifar10(epochs=epochs, warmup_epochs=min(10, epochs)), timed)
     kept = ("top1", "knn_top1", "online_test_top1", "loss", "pretrain_seconds", "evaluate_seconds", "precision")
     return {
         "epochs": epochs,
