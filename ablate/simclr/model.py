@@ -34,9 +34,9 @@ class Model(nn.Module):
             self.head: nn.Module = (
                 ProjectionHead(config.head, self.encoder.dimension)
                 if config.method == "simclr"
-                else _zero_linear(self.encoder.dimension, classes)
+                else zero_linear(self.encoder.dimension, classes)
             )
-            self.probe = _zero_linear(self.encoder.dimension, classes)
+            self.probe = zero_linear(self.encoder.dimension, classes)
 
     def forward(self, images: Tensor) -> Outputs:
         """Encode and project images (B, 3, H, W) in [0, 1]; no normalisation of the input, as in the paper."""
@@ -51,7 +51,8 @@ class Model(nn.Module):
         return self.encoder, self.head
 
 
-def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts at zero."""
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

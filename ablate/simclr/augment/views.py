@@ -21,7 +21,7 @@ from ablate.simclr.config.augment import Augment, Crop, Transform
 from ablate.simclr.randomness import Purpose, generator
 
 _SMALL = 64
-_CACHED_BYTES = 2**24
+_CACHED_BYTES, _GPU_BYTES = 2**24, 2**31
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def apply_views(
 
 
 def images_at_once(device: torch.device, size: int) -> int:
-    """So many that a CPU's cache holds the views of large images from one operation to the next; a GPU takes all."""
-    if device.type != "cpu" or size <= _SMALL:
+    """So many that a CPU's cache, or 2 GiB of a GPU, holds their views from one operation to the next."""
+    if device.type == "cpu" and size <= _SMALL:
         return sys.maxsize
-    return max(1, _CACHED_BYTES // (2 * 3 * 4 * size**2))
+    return max(1, (_CACHED_BYTES if device.type == "cpu" else _GPU_BYTES) // (2 * 3 * 4 * size**2))
 
 
 def _both_views(

@@ -16,6 +16,7 @@ from ablate.simclr.data.images import Images
 from ablate.simclr.device import to_device
 from ablate.simclr.distributed import ALONE, World
 from ablate.simclr.encoder import dropout_of_step
+from ablate.simclr.model import zero_linear
 from ablate.simclr.precision import autocast, model_dtype
 from ablate.simclr.randomness import Purpose
 from ablate.simclr.schedule import learning_rate
@@ -151,7 +152,4 @@ def steps_of(epochs: int, images: int, batch_size: int) -> int:
 
 def zero_classifier(inputs: int, classes: int, like: Tensor) -> nn.Linear:
     """A linear layer that starts at zero, on the device and in the format of `like`."""
-    layer = nn.Linear(inputs, classes).to(like.device, like.dtype)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return zero_linear(inputs, classes).to(like.device, like.dtype)

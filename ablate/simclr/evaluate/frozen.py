@@ -18,7 +18,6 @@ from ablate.simclr.model import Model
 from ablate.simclr.precision import autocast, model_dtype
 
 Layer = Literal["h", "hidden", "z"]
-LAYERS: tuple[Layer, ...] = ("h", "hidden", "z")
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,7 @@ class Frozen:
     def _layers(self, images: Tensor, last: Layer) -> dict[Layer, Tensor]:
         images = images.to(model_dtype(self.config.precision)).contiguous(memory_format=torch.channels_last)
         with autocast(self.config.precision, images.device):
-            found: dict[Layer, Tensor] = {"h": self.model.encoder(images)}
-            head = self.model.head
-            if last != "h" and isinstance(head, ProjectionHead):
-                found["hidden"] = head.hidden(found["h"])
-                found["z"] = head.last(found["hidden"])
-        return found
+            return layers_to(self.model, images, last)
 
     def go_on(self) -> None:
         """Raise Interrupted when the context of any rank says stop; all ranks ask together."""
@@ -88,6 +82,16 @@ class Frozen:
         return self.context.world.size == 1 and self.context.stopping()
 
 
+def layers_to(model: Model, images: Tensor, last: Layer) -> dict[Layer, Tensor]:
+    """The layers of a model up to `last`, for images as the encoder takes them."""
+    found: dict[Layer, Tensor] = {"h": model.encoder(images)}
+    if last != "h" and isinstance(model.head, ProjectionHead):
+        found["hidden"] = model.head.hidden(found["h"])
+        if last == "z":
+            found["z"] = model.head.last(found["hidden"])
+    return found
+
+
 class LayerEncoder(nn.Module):
     """A model cut off behind one layer, without gradient: what a linear classifier is trained on."""
 
@@ -97,9 +101,4 @@ class LayerEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the layer's output (B, d)."""
-        h: Tensor = self.model.encoder(images)
-        head = self.model.head
-        if self._layer == "h" or not isinstance(head, ProjectionHead):
-            return h
-        hidden: Tensor = head.hidden(h)
-        return hidden if self._layer == "hidden" else head.last(hidden)
+        return layers_to(self.model, images, self._layer)[self._layer]
