@@ -1,8 +1,10 @@
 """`python -m ablate.simclr`, which needs nothing else of ablate."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,20 @@ def test_without_its_folder_it_says_what_is_missing() -> None:
     made = subprocess.run([sys.executable, "-m", "ablate.simclr", "x.toml"], capture_output=True, text=True)
     assert made.returncode == 2
     assert "--output" in made.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_of_the_scheduler_saves_the_state_and_ends_with_75(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "config.toml").write_text(TOML.replace("epochs = 2", "epochs = 5000\ncheckpoint_minutes = 0", 1))
+    command = [sys.executable, "-m", "ablate.simclr", "config.toml", "--output", "out"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out/checkpoints/step-*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert errors == "stopped; the same command goes on from the last checkpoint\n"
+    assert list(tmp_path.glob("out/checkpoints/step-*.pt"))
