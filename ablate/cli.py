@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.commands_data import data_app
+from ablate.commands.data import data_app
 
 if TYPE_CHECKING:
     from ablate.records.files import Results

@@ -10,8 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ablate"
 ALLOWED = {
-    "cli": {"commands_data", "errors", "records", "report", "run"},
-    "commands_data": {"errors", "simclr"},
+    "cli": {"commands", "errors", "records", "report", "run"},
+    "commands": {"errors", "judge", "paper", "records", "report", "run", "simclr", "study"},
     "report": {"errors", "judge", "paper", "records"},
     "judge": {"errors", "records"},
     "run": {"errors", "records", "simclr", "study"},
