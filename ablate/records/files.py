@@ -3,6 +3,9 @@
 results/trials/<key>/trial.json                    the resolved config; written once
 results/trials/<key>/attempts/<n>-<where>/         what one attempt writes, and nobody else
 results/trials/<key>/result.json                   its presence means done
+results/trials/<key>/cancel                        someone asked that it end
+results/trials/<key>/.claim                        locked by the process that is at it
+results/code/<digest>/                             the code that workers ran
 results/pretrained/<pretrain key>/                 checkpoints, shared by trials that differ in their evaluation only
 results/studies/<study>/plan-<n>.json              which trials a run of a study asked for
 results/ablate.duckdb                              derived from the rest
@@ -40,6 +43,11 @@ class Results:
         """The folder of the checkpoints of one pretraining."""
         return self.root / "pretrained" / key
 
+    @property
+    def code(self) -> Path:
+        """One folder per state of the code that workers ran, named by its digest."""
+        return self.root / "code"
+
     def plans(self, study: str) -> Path:
         """The folder of a study's plans."""
         return self.root / "studies" / study
@@ -60,6 +68,16 @@ class TrialFolder:
     def result(self) -> Path:
         """The numbers; written last, by the attempt that finished."""
         return self.path / "result.json"
+
+    @property
+    def cancel(self) -> Path:
+        """Its presence asks that the trial end."""
+        return self.path / "cancel"
+
+    @property
+    def claim(self) -> Path:
+        """Locked by the process that is at the trial."""
+        return self.path / ".claim"
 
     @property
     def attempts(self) -> Path:
