@@ -6,6 +6,8 @@ AblateError            exit code 1
 """
 
 import difflib
+import itertools
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +37,36 @@ class Place:
         if self.line is None:
             return f"  --> {self.path}"
         margin = len(str(self.line))
+        begin = max(0, self.column - 1 - _BEFORE)
+        cut = "".join(map(_visible, self.text[begin : begin + _WIDEST]))
+        before = "".join("\t" if each == "\t" else " " * _width(each) for each in cut[: self.column - 1 - begin])
+        marked = cut[self.column - 1 - begin :][: self.length]
+        dots = "... " if begin else ""
+        line = f"{dots}{cut}{' ...' if len(self.text) > begin + _WIDEST else ''}"
         return "\n".join(
             (
                 f"  --> {self.path}:{self.line}:{self.column}",
                 f"{'':{margin}} |",
-                f"{self.line} | {self.text}",
-                f"{'':{margin}} | {'':{self.column - 1}}{'^' * self.length}",
+                f"{self.line} | {line}".rstrip(),
+                f"{'':{margin}} | {'':{len(dots)}}{before}{'^' * max(1, sum(map(_width, marked)))}",
             )
         )
+
+
+_BEFORE = 60
+_WIDEST = 140
+"""Of a line so much is shown, and so much of it before what is marked."""
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() or character == "\t" else "\ufffd"
+
+
+def _width(character: str) -> int:
+    """How many columns of a terminal it takes."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 @dataclass(frozen=True)
@@ -52,9 +76,11 @@ class Problem:
     message: str
     place: Place | None = None
     help: str | None = None
+    kind: str = "error"
+    """Or `warning`: something that is allowed, and likely not meant."""
 
     def __str__(self) -> str:
-        parts = [f"error: {self.message}", str(self.place or ""), f"  help: {self.help}" if self.help else ""]
+        parts = [f"{self.kind}: {self.message}", str(self.place or ""), f"  help: {self.help}" if self.help else ""]
         return "\n".join(part for part in parts if part)
 
 
@@ -70,7 +96,11 @@ class UserError(AblateError):
         super().__init__("\n\n".join(map(str, self.problems)))
 
 
+_LONGEST_NAME = 60
+_MOST_NAMES = 1000
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the valid name most like `name`, or nothing where none is like it."""
-    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:_LONGEST_NAME], list(itertools.islice(valid, _MOST_NAMES)), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -49,14 +49,22 @@ def current_design(plans: list[dict[str, Any]], profile: str) -> list[dict[str, 
 
 
 def planned_trials(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials of several plans of one design, each once, cell by cell in the order of the study's axes."""
-    trials = {trial["key"]: trial for plan in plans for trial in plan["trials"]}
-    values = {axis["name"]: axis["values"] for axis in plans[-1]["axes"]}
-    cases = [case["name"] for case in plans[-1]["cases"]]
+    """The trials of several plans of one design, cell by cell in the order of the study's axes.
+
+    Each cell and seed comes once; two cells that are one trial both come.
+    """
+    trials = {
+        (trial["case"], str(trial["axes"]), trial["seed"]): trial for plan in plans for trial in plan["trials"]
+    }
+    values = {
+        axis["name"]: {str(value): place for place, value in enumerate(axis["values"])} for axis in plans[-1]["axes"]
+    }
+    cases = {case["name"]: place for place, case in enumerate(plans[-1]["cases"])}
 
     def order(trial: dict[str, Any]) -> tuple[Any, ...]:
-        place = [values[name].index(value) for name, value in trial["axes"].items()]
-        return (trial["case"] is not None, place, cases.index(trial["case"]) if trial["case"] else 0, trial["seed"])
+        axes = trial["axes"]
+        place = [places[str(axes[name])] if name in axes else -1 for name, places in values.items()]
+        return (trial["case"] is not None, cases.get(trial["case"], 0), place, trial["seed"])
 
     return sorted(trials.values(), key=order)
 

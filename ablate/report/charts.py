@@ -12,15 +12,15 @@ _CELL = 46  # pixels
 
 def charts(measured: Measured) -> dict[str, alt.Chart | alt.LayerChart]:
     """Name -> chart: `measured`, and `published` where the paper has numbers for the study."""
-    title = "measured top-1 (%)" + (", synthetic textures" if measured.synthetic else "")
+    title = f"measured {measured.metric}" + (", synthetic textures" if measured.synthetic else "")
     drawn = {"measured": _draw(measured, [cell.mean for cell in measured.grid], title)}
     if any(cell.paper is not None for cell in measured.grid):
-        drawn["published"] = _draw(measured, [cell.paper for cell in measured.grid], "published top-1 (%)")
+        drawn["published"] = _draw(measured, [cell.paper for cell in measured.grid], f"published {measured.metric}")
     return drawn
 
 
 def _draw(measured: Measured, values: Sequence[float | None], title: str) -> alt.Chart | alt.LayerChart:
-    if len(measured.axes) == 2:
+    if len(measured.axes) == 2 and all(len(cell.axes) == 2 for cell in measured.grid):
         return heatmap(measured, values, title)
     return bars(measured.grid, values, title)
 

@@ -9,6 +9,7 @@ from typing import Any
 from ablate.errors import UserError, nearest
 from ablate.judge.correlation import spearman
 from ablate.paper.reader import published
+from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.plans import current_design, load_plans
 from ablate.records.store import open_store
@@ -25,7 +26,8 @@ class Trial:
     seed: int
     key: str
     state: str
-    top1: float | None
+    value: float | None
+    """The study's metric; top-1 is in percent."""
     loss: float | None
     seconds: float | None
     message: str | None
@@ -40,7 +42,7 @@ class Cell:
     case: str | None
     label: str
     values: tuple[float, ...]
-    """Top-1 in percent of each finished seed."""
+    """The study's metric of each finished seed."""
     trials: int
     paper: float | None
     paper_status: str | None
@@ -67,6 +69,8 @@ class Measured:
     """The parts in which trials encoded their batches, where they did."""
     environments: tuple[dict[str, Any], ...]
     """Each surrounding that trials ran in."""
+    cautions: tuple[str, ...]
+    """What makes the results hard to compare."""
 
     @property
     def axes(self) -> list[str]:
@@ -74,9 +78,21 @@ class Measured:
         return [axis["name"] for axis in self.plan["axes"]]
 
     @property
+    def metric(self) -> str:
+        """What is compared, as charts and tables call it."""
+        metric = str(self.plan.get("metric", "top1"))
+        return {"top1": "linear top-1 (%)"}.get(metric, metric)
+
+    def shown(self, value: float | None, decimals: int = 1) -> str:
+        """A value of the metric as tables write it: percent with so many decimals, other numbers with four digits."""
+        if value is None:
+            return "–"
+        return f"{value:.{decimals}f}" if "%" in self.metric else f"{value:.4g}"
+
+    @property
     def synthetic(self) -> bool:
         """Whether the images were drawn and not photographed."""
-        return bool(self.config["data"]["name"] == "textures")
+        return bool(self.config.get("data", {}).get("name") == "textures")
 
     @property
     def grid(self) -> tuple[Cell, ...]:
@@ -108,16 +124,21 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
     axes = [axis["name"] for axis in plan["axes"]]
     with open_store(results) as store:
         rows = store.execute(
-            """SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), top1, loss, seconds, message, attempt
+            """SELECT axes, "case", cells.seed, key, coalesce(state, 'new'),
+                TRY_CAST(numbers ->> ('$."' || ? || '"') AS DOUBLE), loss, seconds, message, attempt
             FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
-            [name, profile],
+            [plan.get("metric", "top1"), name, profile],
         ).fetchall()
         trials = tuple(Trial(json.loads(row[0]), *row[1:]) for row in rows)
         keys = [trial.key for trial in trials]
-        (config,) = store.execute("SELECT config FROM trials WHERE key = ?", keys[:1]).fetchone() or ("{}",)
+        (config,) = store.execute(
+            """SELECT any_value(config ORDER BY list_position($keys, key)) FROM trials
+            WHERE key IN (SELECT unnest($keys::VARCHAR[])) AND config IS NOT NULL""",
+            {"keys": keys},
+        ).fetchone() or (None,)
         environments = store.execute(
-            """SELECT environment, any_value(numbers ->> 'precision') FROM attempts JOIN trials USING (key, attempt)
-            WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' GROUP BY ALL ORDER BY min(started)""",
+            """SELECT environment, numbers ->> 'precision', key FROM attempts JOIN trials USING (key, attempt)
+            WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' ORDER BY started, key""",
             [keys],
         ).fetchall()
         parts = store.execute(
@@ -125,21 +146,35 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND config ->> 'micro_batch' IS NOT NULL ORDER BY 1""",
             [keys],
         ).fetchall()
+    surroundings = [
+        json.loads(environment) | {"precision": precision} for environment, precision, _ in environments if environment
+    ]
+    cells = _cells(plan, axes, trials)
     return Measured(
         plan=plan,
         profile=profile,
-        cells=_cells(plan, axes, trials),
+        cells=cells,
         trials=trials,
-        config=json.loads(config),
-        precisions=tuple(sorted({precision for _, precision in environments if precision})),
+        config=json.loads(config or "{}"),
+        precisions=tuple(sorted({precision for _, precision, _ in environments if precision})),
         micro_batches=tuple(part for (part,) in parts),
-        environments=_distinct([json.loads(environment) for environment, _ in environments if environment]),
+        environments=_distinct(surroundings),
+        cautions=(*differences(surroundings), *unpaired(_finished_seeds(trials))),
     )
 
 
+def _finished_seeds(trials: tuple[Trial, ...]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for trial in trials:
+        label = trial.case or ", ".join(f"{name}={value}" for name, value in trial.axes.items())
+        found.setdefault(label, set()).update({trial.seed} if trial.state == "done" else ())
+    return found
+
+
 def _distinct(environments: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Without the command line, which differs where nothing else does."""
-    shown = [{name: value for name, value in each.items() if name != "command"} for each in environments]
+    """Without what differs where nothing else does: the command line, the plan."""
+    left_out = ("command", "plan", "precision", "pid")
+    shown = [{name: value for name, value in each.items() if name not in left_out} for each in environments]
     return tuple({json.dumps(each, sort_keys=True): each for each in shown}.values())
 
 
@@ -148,13 +183,14 @@ def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> 
     paper = _paper_numbers(plan["reference"], axes)
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.case, *trial.axes.values()), []).append(trial)
+        groups.setdefault((trial.case, *(trial.axes.get(name) for name in axes)), []).append(trial)
     cells = []
     for (case, *values), group in groups.items():
-        label = labels[case] if case else ", ".join(map(str, values))
+        here = [str(value) for value in values if value is not None]
+        label = ", ".join([labels[case], *here] if case else here)
         number, status = paper.get(tuple(map(str, values)), (None, None)) if not case else (None, None)
-        top1 = tuple(trial.top1 for trial in group if trial.top1 is not None)
-        cells.append(Cell(group[0].axes, case, label, top1, len(group), number, status))
+        found = tuple(trial.value for trial in group if trial.value is not None)
+        cells.append(Cell(group[0].axes, case, label, found, len(group), number, status))
     return tuple(cells)
 
 

@@ -1,4 +1,4 @@
-"""`ablate run`: plan, train what is missing, say what happened."""
+"""`ablate run` and `ablate retry`: plan, train what is missing, say what happened."""
 
 import sys
 import tomllib
@@ -12,39 +12,46 @@ from rich.console import Console
 from ablate.errors import TrialsFailed, UserError
 from ablate.records.files import Results
 from ablate.run.execute import check_device, execute
-from ablate.run.plan import Plan, make_plan, record_plan
+from ablate.run.plan import Plan, headline, record_plan, unit
 from ablate.run.pool import Outcome
+from ablate.study.schema import hours
+from ablate.study.trainers import source_of
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 
 
-def run_study(
-    study: str,
-    profile: str,
-    only: Iterable[str],
-    settings: Iterable[str],
-    seeds: int | None,
-    workers: int | None,
-    device: str,
-    inline: bool,
-    results: Results,
-) -> "FinishedRun":
-    """Run a study as the command line asks; on Ctrl-C the process ends with exit code 130."""
-    check_device(device)
-    console = Console(highlight=False, markup=False)
-    chosen = parse_only(only)
-    overrides = parse_settings(settings)
-    plan = make_plan(study, profile, results, overrides, range(seeds) if seeds else None, chosen)
+@dataclass(frozen=True)
+class How:
+    """How trials are executed: nothing of it is part of their identity."""
+
+    workers: int | None = None
+    device: str = "auto"
+    inline: bool = False
+    stop_at_first_failure: bool = False
+
+
+def run_plan(plan: Plan, results: Results, how: How, console: Console | None = None) -> "FinishedRun":
+    """Train what a plan says; on Ctrl-C KeyboardInterrupt goes on, with everything resumable."""
+    console = console or Console(highlight=False, markup=False)
+    check_device(how.device)
     record_plan(plan, results, sys.argv)
-    console.print(_headline(plan), soft_wrap=True)
+    console.print(headline(plan), soft_wrap=True)
+    for warning in plan.warnings:
+        console.print(str(warning), soft_wrap=True)
     outcomes: dict[str, Outcome] = {}
     if plan.to_run:
-        try:
-            outcomes = execute(plan.to_run, results, console, workers, device, inline)
-        except KeyboardInterrupt:
-            console.print("Interrupted. What is done stays done; the same command goes on from here.", soft_wrap=True)
-            sys.exit(INTERRUPTED)
+        own = source_of(plan.expansion.trainer.name)
+        outcomes = execute(
+            plan.to_run,
+            results,
+            console,
+            how.workers,
+            how.device,
+            how.inline,
+            extra_code=[own] if own else [],
+            stop_at_first_failure=how.stop_at_first_failure,
+        )
     return FinishedRun(plan, outcomes, results)
 
 
@@ -67,9 +74,28 @@ class FinishedRun:
         reasons = {key: (outcome["cause"], outcome["message"]) for key, outcome in failed.items()}
         for reason, count in Counter(reasons.values()).most_common(5):
             first = next(key for key in failed if reasons[key] == reason)
-            log = self.results.trial(first).attempt_folders()[-1]
-            lines.append(f"  {count} x {reason[0]}: {reason[1]}\n      first: {labels[first]}\n      log: {log}/stderr")
+            lines.append(f"  {count} x {reason[0]}: {reason[1]}\n      first: {labels[first]}")
+            if attempts := self.results.trial(first).attempt_folders():
+                lines.append(f"      log: {attempts[-1]}/stderr; more: ablate why {first[:12]}")
         raise TrialsFailed("\n".join(lines))
+
+
+def check_budget(plan: Plan, budget: str) -> None:
+    """Raise UserError where a plan would cost more than so many hours, or nobody can say what it costs."""
+    try:
+        allowed = hours(budget)
+    except ValueError as error:
+        raise UserError(f"--budget {budget}: {error}", help="for example --budget 200h") from error
+    cost = plan.cost
+    if not plan.to_run:
+        return
+    if cost.unknown or cost.high is None:
+        told = f"--budget {budget}: the cost is not known of {cost.unknown} of {len(plan.to_run)} trials"
+        raise UserError(told, help="run one of them first, with --only, so that there is a measured one")
+    if cost.high * plan.units > allowed:
+        most, likely = cost.high * plan.units, (cost.hours or 0.0) * plan.units
+        told = f"--budget {budget}: the run may take {most:.3g} {unit(plan)} ({likely:.3g} at the median speed)"
+        raise UserError(told, help="give more, or run fewer cells (--only) or seeds (--seeds); nothing was started")
 
 
 def parse_only(options: Iterable[str]) -> dict[str, list[str]]:
@@ -88,27 +114,10 @@ def parse_settings(options: Iterable[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for option in options:
         path, equals, value = option.partition("=")
-        if not equals or not path:
+        if not equals or not all(path.strip().split(".")):
             raise UserError(f"--set {option}: expected KEY=VALUE", help="for example --set loss.temperature=0.5")
         try:
             settings[path.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError, ValueError):
             settings[path.strip()] = value
     return settings
-
-
-def _headline(plan: Plan) -> str:
-    counts = plan.counts
-    cells = len({(tuple(trial.axes.values()), trial.case) for trial in plan.expansion.trials})
-    seeds = len({trial.seed for trial in plan.expansion.trials})
-    total = f"{len(plan.expansion.trials)} trials ({_plural(cells, 'cell')}, {_plural(seeds, 'seed')})"
-    states = ", ".join(
-        f"{counts[state]} {state}" for state in ("done", "running", "failed", "interrupted", "new") if counts[state]
-    )
-    todo = f"training {len(plan.to_run)}" if plan.to_run else "nothing to train"
-    images = plan.expansion.trials[0].config.data.images
-    return f"{plan.loaded.study.title} [{plan.profile}, {images}]: {total}; {states}; {todo}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,21 +1,27 @@
-"""What a study would run now: which trials are new, running, failed or done."""
+"""What a study would run now: which trials are new, stale, running, failed or done, and what the rest costs."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import UserError
-from ablate.records.attempt import State, trial_status
+from ablate.errors import Problem, UserError
+from ablate.records.attempt import trial_status
+from ablate.records.cancel import clear_cancel
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
-from ablate.simclr.config import RECIPE_VERSION
-from ablate.simclr.data.listing import look
-from ablate.study.expand import TRAINER, Expansion, Trial, expand
+from ablate.records.plans import load_plans, save_plan
+from ablate.run.cost import Cost, disk_bytes, estimate, measured
+from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
+from ablate.study.expand import expand
+from ablate.study.lint import lint
 from ablate.study.load import LoadedStudy, load_profile, load_study
+from ablate.study.trial import Expansion, Trial
+
+TO_RUN = ("new", "stale", "failed", "interrupted")
+STATES = ("done", "running", "failed", "interrupted", "stale", "new")
 
 
 @dataclass(frozen=True)
@@ -25,20 +31,44 @@ class Plan:
     loaded: LoadedStudy
     profile: str
     expansion: Expansion
-    states: dict[str, State]
-    """By trial key."""
+    states: dict[str, str]
+    """By trial key: one of STATES."""
+    stale: dict[str, Stale]
+    """Why, for those that are."""
+    shared: dict[str, int]
+    """Other studies -> how many of these trials they ask for too."""
+    cost: Cost
+    warnings: tuple[Problem, ...]
+
+    @property
+    def distinct(self) -> dict[str, Trial]:
+        """The trials by key: two cells may be one trial."""
+        return {trial.key: trial for trial in self.expansion.trials}
 
     @property
     def to_run(self) -> tuple[Trial, ...]:
         """Trials that are neither done nor running elsewhere."""
-        wanted = ("new", "failed", "interrupted")
-        distinct = {trial.key: trial for trial in self.expansion.trials}  # two cells may be one trial
-        return tuple(trial for trial in distinct.values() if self.states[trial.key] in wanted)
+        return tuple(trial for trial in self.distinct.values() if self.states[trial.key] in TO_RUN)
 
     @property
-    def counts(self) -> Counter[State]:
+    def counts(self) -> Counter[str]:
         """How many trials are in each state."""
-        return Counter(self.states[trial.key] for trial in self.expansion.trials)
+        return Counter(self.states[key] for key in self.distinct)
+
+    @property
+    def units(self) -> int:
+        """GPUs that a trial takes, or 1 where it takes none: what its hours are multiplied by."""
+        resources = self.expansion.resources
+        return max(1, resources.nodes * resources.gpus_per_node)
+
+    def keep_states(self, states: Iterable[str]) -> "Plan":
+        """The same plan, to run those in these states only: others count as they are, and are left."""
+        kept = set(states)
+        left = {
+            key: state if state in kept or state not in TO_RUN else f"{state}, left"
+            for key, state in self.states.items()
+        }
+        return replace(self, states=left)
 
 
 def make_plan(
@@ -54,42 +84,90 @@ def make_plan(
     Raises UserError for any mistake in the study, the options or the data, before anything runs.
     """
     loaded = load_study(study)
-    expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only, look)
+    expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only)
     if not expansion.trials:
         raise UserError("no trial is left after --only", help="leave out an --only, or give more values")
     now = time.time()
-    states = {trial.key: trial_status(results.trial(trial.key), now).state for trial in expansion.trials}
-    return Plan(loaded, profile, expansion, states)
+    distinct = {trial.key: trial for trial in expansion.trials}
+    states: dict[str, str] = {key: trial_status(results.trial(key), now).state for key in distinct}
+    earlier = [plan for plan in load_plans(results, loaded.study.name) if plan["profile"] == profile]
+    missing = [trial for key, trial in distinct.items() if states[key] == "new"]
+    outdated = stale(expansion, missing, earlier, results)
+    states |= dict.fromkeys(outdated, "stale")
+    others = keys_of_other_studies(loaded.study.name, results)
+    shared = {name: len(distinct.keys() & set(keys)) for name, keys in others.items()}
+    cost = _cost(expansion, states, results, earlier, others)
+    shown = {name: count for name, count in shared.items() if count}
+    warnings = [
+        *lint(loaded, expansion),
+        *(Problem(told, kind="warning") for told in cautions(expansion.trials, states, results)),
+    ]
+    return Plan(loaded, profile, expansion, states, outdated, shown, cost, tuple(warnings))
+
+
+def _cost(
+    expansion: Expansion,
+    states: dict[str, str],
+    results: Results,
+    earlier: list[dict[str, Any]],
+    others: dict[str, list[str]],
+) -> Cost:
+    distinct = {trial.key: trial for trial in expansion.trials}
+    to_run = [trial for key, trial in distinct.items() if states[key] in TO_RUN]
+    done = [key for key in distinct if states[key] == "done"]
+    before = [trial["key"] for plan in reversed(earlier) for trial in plan["trials"]]
+    elsewhere = [key for keys in others.values() for key in keys]
+    candidates = list(dict.fromkeys([*done, *before, *elsewhere]))
+    samples = measured(expansion.trainer, results, candidates)
+    pretrained = {distinct[key].pretrain_key for key in done}
+    pretrained |= {trial.pretrain_key for trial in to_run if _ended(results.pretrained(trial.pretrain_key))}
+    new = len({trial.pretrain_key for trial in to_run} - pretrained)
+    weighed = done or [key for key in candidates if results.trial(key).result.exists()]
+    disk = disk_bytes(results, weighed, _entries(results.root / "pretrained"), len(to_run), new)
+    return estimate(to_run, expansion.trainer, samples, pretrained, disk)
+
+
+def _ended(pretraining: Path) -> bool:
+    """Whether the end of a pretraining lies in its folder, as simclr/checkpoint.py leaves it there."""
+    return any(pretraining.glob("final-*.pt"))
+
+
+def _entries(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def record_plan(plan: Plan, results: Results, command: list[str]) -> Path:
-    """Write what was planned: a trial.json for each trial that has none, and the plan file."""
-    for trial in plan.expansion.trials:
+    """Write what was planned: a trial.json for each trial that is to run, and the plan file; returns its path."""
+    path = save_plan(results, plan.loaded.study.name, _as_record(plan, command))
+    for trial in plan.to_run:
         folder = results.trial(trial.key)
-        if plan.states[trial.key] != "done":  # again where it did not end: its data may lie elsewhere now
-            write_json(folder.trial, _spec(trial))
-    return save_plan(results, plan.loaded.study.name, _as_json(plan, command))
+        clear_cancel(folder)
+        write_json(folder.trial, _spec(trial, plan, path.relative_to(results.root)))
+    return path
 
 
-def _spec(trial: Trial) -> dict[str, Any]:
+def _spec(trial: Trial, plan: Plan, path: Path) -> dict[str, Any]:
+    """What a worker needs to know of a trial; again where it did not end: its data may lie elsewhere now."""
     return {
         "key": trial.key,
         "pretrain_key": trial.pretrain_key,
-        "trainer": TRAINER,
-        "recipe_version": RECIPE_VERSION,
-        "config": _with_absolute_paths(trial.config.model_dump(mode="json")),
+        "trainer": plan.expansion.trainer.name,
+        "recipe_version": plan.expansion.trainer.recipe_version,
+        "plan": path.as_posix(),
+        "config": _with_absolute_paths(trial.config, trial.config.model_dump(mode="json")),
     }
 
 
-def _with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with its folders and files as any process finds them."""
-    evaluate = config["evaluate"]
-    for settings, name in ((config["data"], "root"), (evaluate["transfer"], "root"), (evaluate["finetune"], "subset")):
-        settings[name] = settings[name] and str(Path(settings[name]).absolute())
-    return config
+def _with_absolute_paths(config: Any, plain: Any) -> Any:
+    """The settings with their folders and files as any process finds them."""
+    if isinstance(config, Path):
+        return str(config.absolute())
+    if hasattr(type(config), "model_fields"):
+        return {name: _with_absolute_paths(getattr(config, name), value) for name, value in plain.items()}
+    return plain
 
 
-def _as_json(plan: Plan, command: list[str]) -> dict[str, Any]:
+def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
     study, source = plan.loaded.study, plan.loaded.source
     return {
         "study": study.name,
@@ -97,14 +175,42 @@ def _as_json(plan: Plan, command: list[str]) -> dict[str, Any]:
         "design": plan.expansion.design,
         "title": study.title,
         "question": study.question,
+        "metric": study.metric,
         "reference": study.reference.model_dump() if study.reference else None,
-        "axes": [{"name": name, **axis.model_dump()} for name, axis in plan.expansion.axes.items()],
+        "axes": [
+            {"name": name, "setting": axis.setting, "values": axis.names, "label": axis.label}
+            for name, axis in plan.expansion.axes.items()
+        ],
         "cases": [{"name": case.name, "label": case.label} for case in study.cases],
         "trials": [
             {"key": trial.key, "seed": trial.seed, "axes": trial.axes, "case": trial.case}
             for trial in plan.expansion.trials
         ],
-        "file": {"path": str(source.path), "text": source.text},
+        "file": {"path": str(source.path), "text": source.whole},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
     }
+
+
+def unit(plan: Plan) -> str:
+    """What the hours of a plan are hours of."""
+    on_gpu = plan.expansion.resources.gpus_per_node or any("NVIDIA" in device for device in plan.cost.devices)
+    return "GPU-hours" if on_gpu else "worker-hours"
+
+
+def headline(plan: Plan) -> str:
+    """One line: which study at which scale, how many trials in which state, how many will be trained."""
+    trials, counts = plan.expansion.trials, plan.counts
+    cells = len({(str(trial.axes), trial.case) for trial in trials})
+    seeds = len({trial.seed for trial in trials})
+    total = f"{_plural(len(plan.distinct), 'trial')} ({_plural(cells, 'cell')}, {_plural(seeds, 'seed')})"
+    known = [state for state in STATES if counts[state]] + sorted(set(counts) - set(STATES))
+    states = ", ".join(f"{counts[state]} {state}" for state in known)
+    todo = f"training {len(plan.to_run)}" if plan.to_run else "nothing to train"
+    images = getattr(getattr(trials[0].config, "data", None), "images", None)
+    where = f"{plan.profile}, {images}" if images else plan.profile
+    return f"{plan.loaded.study.title} [{where}]: {total}; {states}; {todo}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

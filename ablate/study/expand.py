@@ -1,50 +1,24 @@
-"""Axes to cells to trials, in a stable order: pure, and without torch."""
+"""A study at a profile to trials, in a stable order: pure, and without torch."""
 
-import itertools
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from ablate.errors import UserError, nearest
-from ablate.simclr.config import RECIPE_VERSION, Config
-from ablate.simclr.data.listing import Listing
-from ablate.study.identity import digest, identity, pretrain_key, trial_key
+from ablate.errors import Problem, UserError
+from ablate.study.cells import Design, cells, design, wanted
+from ablate.study.identity import Keys, digest, identity
+from ablate.study.layers import Cell, Layer, nested
 from ablate.study.load import LoadedProfile, LoadedStudy
-from ablate.study.resolve import Cell, Layer, Resolver, nested
-from ablate.study.schema import Axis, Scalar, Study
+from ablate.study.resolve import Resolver
+from ablate.study.schema import Axis, ProfileOverrides, Resources, Study
+from ablate.study.trainer import SIMCLR, Trainer
+from ablate.study.trainers import find_trainer
+from ablate.study.trial import Expansion, Trial
 
-TRAINER = "ablate.simclr.trainer:train"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One cell with one seed, every setting resolved."""
-
-    axes: dict[str, Scalar]
-    """The cell's value on each axis; empty for a case."""
-    case: str | None
-    seed: int
-    config: Config
-    key: str
-    pretrain_key: str
-
-    @property
-    def label(self) -> str:
-        """What people call it: `first=crop second=color seed=0`."""
-        cell = [f"{name}={value}" for name, value in self.axes.items()] or [str(self.case)]
-        return " ".join([*cell, f"seed={self.seed}"])
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """All trials of a study at a profile."""
-
-    axes: dict[str, Axis]
-    trials: tuple[Trial, ...]
-    design: str
-    """Digest of everything but seeds: trials of one design may stand in one table."""
+_MOST_PROBLEMS = 20
+MOST_TRIALS = 1_000_000
+"""Of one study at one profile: more would take minutes to list, and months to train."""
 
 
 def expand(
@@ -53,58 +27,119 @@ def expand(
     overrides: Mapping[str, Any] | None = None,
     seeds: Iterable[int] | None = None,
     only: Mapping[str, Iterable[str]] | None = None,
-    look: Callable[[Path], Listing] | None = None,
+    trainer: Trainer | None = None,
 ) -> Expansion:
-    """The trials of a study, seeds within cells, cells in the order of the axes, cases last.
+    """The trials of a study, seeds within cells, cells in the order of the file, cases last.
 
     overrides: dotted settings that win over both files (`--set`). only: axis name -> values to keep, as
-    text; cases are kept where `only` names them under `case`, or names nothing. look: lists a data folder;
-    without it, folders are not looked into and their trials have no true key.
+    text; cases are kept where `only` names them under `case`, or names nothing. trainer: instead of the one that
+    the study names, as a test would have it.
 
-    Raises UserError with every setting that is unknown or out of range.
+    Raises UserError with every mistake of the study, and every setting that is unknown or out of range.
     """
     study = loaded.study
-    changes = study.profile.get(profile.name)
-    axes = {
-        name: axis.model_copy(update={"values": changes.axes[name]}) if changes and name in changes.axes else axis
-        for name, axis in study.axes.items()
-    }
-    _check_overrides(overrides or {}, axes)
-    layers = [
-        Layer(profile.profile.base, profile.source, ("base",)),
-        Layer(study.base, loaded.source, ("base",)),
-        Layer(changes.base if changes else {}, loaded.source, ("profile", profile.name, "base")),
-        Layer(nested(overrides or {})),
+    problems = list(loaded.problems)
+    try:
+        trainer = trainer or _trainer(loaded)
+        changes = study.profile.get(profile.name, ProfileOverrides())
+        varied = design(study, changes, profile.name)
+        _check_overrides(overrides or {}, varied.axes)
+        resolve = Resolver(trainer, _layers(loaded, profile, changes, overrides or {}))
+        keeps = wanted(study, varied, only or {})
+        chosen = list(islice(seeds, MOST_TRIALS + 1)) if seeds is not None else _seeds(changes.seeds or study.seeds)
+        _check_size(varied, len(chosen), loaded)
+        problems += resolve.always_wrong()
+        trials = list(_trials(cells(study, varied, loaded.source), keeps, chosen, resolve, trainer))
+    except UserError as error:
+        raise UserError(*dict.fromkeys([*problems, *error.problems])) from error
+    if problems:
+        raise UserError(*problems)
+    if not trials and not only:
+        raise UserError("no cell is left: exclude takes all of them away", place=loaded.source.place(("exclude",)))
+    return Expansion(
+        varied.axes, tuple(trials), _digest(study, varied, resolve, trainer), trainer, _resources(study, profile)
+    )
+
+
+def _trainer(loaded: LoadedStudy) -> Trainer:
+    try:
+        return find_trainer(loaded.study.trainer)
+    except UserError as error:
+        place = loaded.source.place(("trainer",))
+        raise UserError(*(replace(problem, place=place) for problem in error.problems)) from error
+
+
+def _check_size(varied: Design, seeds: int, loaded: LoadedStudy) -> None:
+    if varied.size * seeds <= MOST_TRIALS:
+        return
+    counts = [*(f"{len(axis.values):,} {name}" for name, axis in varied.axes.items()), f"{seeds:,} seeds"]
+    told = f"{varied.size * seeds:,} trials: a study has at most {MOST_TRIALS:,}"
+    help = f"these are {' x '.join(counts)}: leave values out, or ask in several studies"
+    raise UserError(told, place=loaded.source.place(("axes",)), help=help)
+
+
+def _layers(
+    loaded: LoadedStudy, profile: LoadedProfile, changes: ProfileOverrides, overrides: Mapping[str, Any]
+) -> list[Layer]:
+    """The settings that all cells have: a profile's hold for the trainer that ships only."""
+    of_profile = profile.profile.base if loaded.study.trainer == SIMCLR else {}
+    return [
+        Layer(of_profile, profile.source, ("base",)),
+        Layer(loaded.study.base, loaded.source, ("base",)),
+        Layer(changes.base, loaded.source, ("profile", profile.name, "base")),
+        Layer(nested(overrides)),
     ]
-    wanted = _wanted(study, axes, only or {})
-    cells = [cell for cell in _cells(study, axes, loaded) if wanted(cell)]
-    seeds = list(seeds) if seeds is not None else _seeds(changes.seeds if changes and changes.seeds else study.seeds)
-    resolve = Resolver(layers, look)
-    trials = []
-    for cell in cells:
+
+
+def _trials(
+    points: Iterator[Cell], keeps: Any, seeds: list[int], resolve: Resolver, trainer: Trainer
+) -> Iterator[Trial]:
+    keys = Keys(trainer.name, trainer.recipe_version)
+    problems: dict[Problem, None] = {}
+    for cell in points:
+        try:
+            config = resolve(cell, seeds[0])  # cells that are not wanted too: a mistake is told whatever is asked for
+        except UserError as error:
+            problems |= dict.fromkeys(error.problems)
+            if len(problems) > _MOST_PROBLEMS:
+                break
+            continue
+        if problems or not keeps(cell):
+            continue
         for seed in seeds:
-            config = resolve(cell, seed)
-            keys = (function(config, TRAINER, RECIPE_VERSION) for function in (trial_key, pretrain_key))
-            trials.append(Trial(cell.axes, cell.case, seed, config, *keys))
-    varied = {name: axis.model_dump(mode="json", include={"setting", "values"}) for name, axis in axes.items()}
-    base = identity(resolve(Cell({}, None, []), 0))
-    cases = [case.model_dump(mode="json") for case in study.cases]
-    design = digest({"base": base, "axes": varied, "cases": cases, "recipe_version": RECIPE_VERSION})
-    return Expansion(axes, tuple(trials), design)
+            config = config if seed == seeds[0] else config.model_copy(update={"seed": seed})
+            yield Trial(cell.axes, cell.case, seed, config, *keys(config))
+    if problems:
+        more = [Problem("there are more mistakes in other cells; these come first")]
+        raise UserError(*islice(problems, _MOST_PROBLEMS), *(more if len(problems) > _MOST_PROBLEMS else []))
 
 
-def _cells(study: Study, axes: dict[str, Axis], loaded: LoadedStudy) -> list[Cell]:
-    cells = []
-    for values in itertools.product(*(axis.values for axis in axes.values())):
-        point = dict(zip(axes, values, strict=True))
-        layers = [
-            Layer(nested({axes[name].setting: value}), loaded.source, ("axes", name), exact=True)
-            for name, value in point.items()
-        ]
-        cells.append(Cell(point, None, layers))
-    for number, case in enumerate(study.cases):
-        cells.append(Cell({}, case.name, [Layer(case.set, loaded.source, ("cases", number, "set"))]))
-    return cells
+def _digest(study: Study, varied: Design, resolve: Resolver, trainer: Trainer) -> str:
+    """Everything that a table of results depends on, but not its seeds, nor which cells were asked for."""
+    try:
+        base: Any = identity(resolve(Cell({}, None, [])))
+    except UserError:  # cells may set what the base lacks
+        base = resolve.settings
+    axes = {
+        name: axis.model_dump(mode="json", include={"setting", "values", "when"}) for name, axis in varied.axes.items()
+    }
+    return digest(
+        {
+            "base": base,
+            "axes": axes,
+            "cases": [case.model_dump(mode="json") for case in study.cases],
+            "exclude": study.exclude,
+            "trainer": trainer.name,
+            "recipe_version": trainer.recipe_version,
+        }
+    )
+
+
+def _resources(study: Study, profile: LoadedProfile) -> Resources:
+    """The profile's, over them the study's, over them the study's at this profile."""
+    changes = study.profile.get(profile.name, ProfileOverrides()).resources
+    given = profile.profile.resources.model_dump(exclude_unset=True) | study.resources.model_dump(exclude_unset=True)
+    return Resources.model_validate(given | changes)
 
 
 def _seeds(seeds: int | list[int]) -> list[int]:
@@ -113,38 +148,9 @@ def _seeds(seeds: int | list[int]) -> list[int]:
 
 def _check_overrides(overrides: Mapping[str, Any], axes: dict[str, Axis]) -> None:
     for path in overrides:
+        if path == "seed":
+            raise UserError("--set seed=...: seeds of the study would replace it", help="use --seeds")
         for name, axis in axes.items():
-            if axis.setting == path or axis.setting.startswith(f"{path}.") or path == "seed":
-                what = "seeds" if path == "seed" else f"the axis '{name}'"
-                instead = "--seeds" if path == "seed" else f"--only {name}=VALUE"
-                raise UserError(f"--set {path}=...: {what} of the study would replace it", help=f"use {instead}")
-
-
-def _wanted(study: Study, axes: dict[str, Axis], only: Mapping[str, Iterable[str]]) -> Callable[[Cell], bool]:
-    choices = {name: [_text(value) for value in axis.values] for name, axis in axes.items()}
-    choices["case"] = [case.name for case in study.cases]
-    chosen = {name: set(values) for name, values in only.items()}
-    for name, values in chosen.items():
-        if name not in choices:
-            raise UserError(
-                f"--only {name}=...: unknown axis{nearest(name, choices)}", help=f"axes are: {', '.join(choices)}"
-            )
-        for value in sorted(values - set(choices[name])):
-            valid = choices[name]
-            raise UserError(
-                f"--only {name}={value}: unknown value{nearest(value, valid)}", help=f"values are: {', '.join(valid)}"
-            )
-
-    def wanted(cell: Cell) -> bool:
-        if cell.case is not None:
-            return cell.case in chosen["case"] if "case" in chosen else not chosen
-        on_axes = {name: values for name, values in chosen.items() if name != "case"}
-        if "case" in chosen and not on_axes:
-            return False
-        return all(_text(cell.axes[name]) in values for name, values in on_axes.items())
-
-    return wanted
-
-
-def _text(value: Scalar) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+            if axis.setting == path or axis.setting.startswith(f"{path}.") or path.startswith(f"{axis.setting}."):
+                told = f"--set {path}=...: the axis '{name}' of the study would replace it"
+                raise UserError(told, help=f"use --only {name}=VALUE")

@@ -6,10 +6,12 @@ from typing import Any
 
 import pydantic
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; floats as Python's shortest repr. NaN is an error."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any) -> str:
@@ -25,20 +27,74 @@ def identity(config: pydantic.BaseModel) -> dict[str, Any]:
     counted: dict[str, Any] = {}
     plain = config.model_dump(mode="json")
     for name, field in type(config).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("identity") is False:
+        if _left_out(field.json_schema_extra):
             continue
         value = getattr(config, name)
         counted[name] = identity(value) if isinstance(value, pydantic.BaseModel) else plain[name]
     return counted
 
 
+class Keys:
+    """The keys of many configs of one trainer; what configs share is written out once.
+
+    The key of a trial is that of its config, the trainer, and the version of the trainer's arithmetic. The key of
+    its pretraining leaves `evaluate` out, so that trials which differ in that only share it; a trainer whose config
+    has no `evaluate` shares nothing.
+    """
+
+    def __init__(self, trainer: str, recipe_version: int) -> None:
+        self._end = f'}},"recipe_version":{recipe_version},"trainer":{canonical_json(trainer)}}}'
+        self._fields: dict[type[pydantic.BaseModel], list[tuple[str, str]]] = {}
+        self._models: dict[int, tuple[pydantic.BaseModel, str]] = {}
+        self._scalars: dict[tuple[type, Any], str] = {}
+
+    def __call__(self, config: pydantic.BaseModel) -> tuple[str, str]:
+        """The trial's key and its pretraining's, 64 hexadecimal digits each."""
+        names = self._fields.get(type(config)) or self._fields.setdefault(type(config), _counted(type(config)))
+        values = config.__dict__
+        parts = {name: start + self._json(values[name]) for name, start in names}
+        whole = f'{{"config":{{{",".join(parts.values())}{self._end}'
+        parts.pop("evaluate", None)
+        pretraining = f'{{"pretrain":{{{",".join(parts.values())}{self._end}'
+        return hashlib.sha256(whole.encode()).hexdigest(), hashlib.sha256(pretraining.encode()).hexdigest()
+
+    def _json(self, value: Any) -> str:
+        if isinstance(value, _PLAIN):
+            key = (type(value), value)
+            return self._scalars.get(key) or self._scalars.setdefault(key, canonical_json(value))
+        if (known := self._models.get(id(value))) is not None:
+            return known[1]
+        if not isinstance(value, pydantic.BaseModel):
+            return canonical_json(_plain(value))
+        written = canonical_json(identity(value))
+        self._models[id(value)] = (value, written)  # the model is kept, so that no other gets its id
+        return written
+
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def _plain(value: Any) -> Any:
+    return pydantic.TypeAdapter(Any).dump_python(value, mode="json")
+
+
+def _counted(config: type[pydantic.BaseModel]) -> list[tuple[str, str]]:
+    """The fields that are part of a trial's identity, in the order of canonical JSON, and what stands before each."""
+    fields = config.model_fields.items()
+    names = sorted(name for name, field in fields if not _left_out(field.json_schema_extra))
+    return [(name, f"{canonical_json(name)}:") for name in names]
+
+
+def _left_out(extra: Any) -> bool:
+    return isinstance(extra, dict) and extra.get("identity") is False
+
+
 def trial_key(config: pydantic.BaseModel, trainer: str, recipe_version: int) -> str:
-    """The key of a trial: its config, the trainer, and the version of the trainer's arithmetic."""
+    """The key of one trial, written out without the help of any other: what `Keys` gives."""
     return digest({"trainer": trainer, "recipe_version": recipe_version, "config": identity(config)})
 
 
 def pretrain_key(config: pydantic.BaseModel, trainer: str, recipe_version: int) -> str:
-    """The key of a trial's pretraining, which trials that differ only under `evaluate` share."""
+    """The key of one trial's pretraining, written out without the help of any other."""
     pretraining = {name: value for name, value in identity(config).items() if name != "evaluate"}
     return digest({"trainer": trainer, "recipe_version": recipe_version, "pretrain": pretraining})

@@ -1,30 +1,23 @@
-"""Reading study and profile files; every mistake is told with file, line and key."""
+"""Reading study and profile files: found by name, extended, and checked; mistakes are told with file, line and key."""
 
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 
-from ablate.errors import Place, Problem, UserError, nearest
-from ablate.study.locate import find_key
+from ablate.errors import Problem, UserError, nearest
+from ablate.simclr.config import Config
+from ablate.study.check import check_study
+from ablate.study.mistakes import problem
 from ablate.study.schema import Profile, Study
+from ablate.study.source import Source, read_toml
+from ablate.study.words import value_text
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
+_LONGEST_CHAIN = 10
+_MOST_MISTAKES = 50
 _CHECKOUT = Path(__file__).parents[2] / "studies"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A TOML file as it was read: to say where in it a mistake stands."""
-
-    path: Path
-    text: str
-
-    def place(self, key: tuple[str | int, ...]) -> Place:
-        """Where a key stands, or the nearest key above it."""
-        return find_key(self.path, self.text, key)
 
 
 @dataclass(frozen=True)
@@ -33,6 +26,8 @@ class LoadedStudy:
 
     study: Study
     source: Source
+    problems: tuple[Problem, ...] = ()
+    """Mistakes found so far; what was wrong is left out of `study`, so that the rest can be looked at too."""
 
 
 @dataclass(frozen=True)
@@ -45,44 +40,66 @@ class LoadedProfile:
 
 
 def load_study(name: str) -> LoadedStudy:
-    """Read a study by its path, or by its name under `studies/` here or in ablate's checkout."""
-    path = _find_study(name)
-    source, data = _read(path)
-    study = _validate(Study, _with_axes_in_full(data), source)
+    """Read a study by its path, or by its name under `studies/` here or in ablate's checkout.
+
+    Raises UserError where the file cannot be read; its other mistakes are in `problems`, and `expand` raises them.
+    """
+    path = find_study(name)
+    source, data = _read_extended(path, ())
+    study, problems = _validated(Study, _with_axes_in_full(data), source, {"name": path.stem})
     if study.name != path.stem:
-        problem = f"name = {study.name!r} differs from the name of the file, {path.stem!r}"
-        raise UserError(problem, place=source.place(("name",)), help="commands find a study by the name of its file")
-    return LoadedStudy(study, source)
+        told = f"name = {study.name!r} differs from the name of the file, {path.stem!r}"
+        problems.append(Problem(told, source.place(("name",)), "commands find a study by the name of its file"))
+    problems += check_study(study, source, known_profiles(path))
+    return LoadedStudy(study, source, tuple(dict.fromkeys(problems)))
 
 
 def load_profile(name: str, study: Path) -> LoadedProfile:
     """Read a profile from `profiles/` beside the study, or from ablate's checkout."""
-    folders = list(dict.fromkeys(folder.resolve() / "profiles" for folder in (study.parent, _CHECKOUT)))
-    for folder in folders:
+    for folder in _profile_folders(study):
         if (path := folder / f"{name}.toml").is_file():
-            source, data = _read(_relative(path))
-            return LoadedProfile(name, _validate(Profile, data, source), source)
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+            source, data = read_toml(_relative(path))
+            profile, problems = _validated(Profile, data, source, {})
+            if problems:
+                raise UserError(*problems)
+            return LoadedProfile(name, profile, source)
+    known = known_profiles(study)
     raise UserError(f"unknown profile '{name}'{nearest(name, known)}", help=f"profiles are: {', '.join(known)}")
 
 
-def _find_study(name: str) -> Path:
+def known_profiles(study: Path) -> list[str]:
+    """The profiles at which a study can run, by name."""
+    return sorted({path.stem for folder in _profile_folders(study) for path in folder.glob("*.toml")})
+
+
+def known_studies() -> dict[str, Path]:
+    """The study files under `studies/` here and in ablate's checkout, by name; those here win."""
+    found = {path.stem: path for folder in (_CHECKOUT, Path("studies")) for path in sorted(folder.glob("*.toml"))}
+    return {name: _relative(found[name]) for name in sorted(found)}
+
+
+def find_study(name: str) -> Path:
+    """The file of a study. Raises UserError with the nearest name."""
     path = Path(name)
     if path.suffix == ".toml" or "/" in name:
-        if path.is_file():
+        if _is_file(path):
             return path
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, not a study file", help=_studies())
         known = sorted(str(other) for other in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise UserError(f"there is no study file {path}{nearest(name, known)}", help=_known_studies())
-    for folder in (Path("studies"), _CHECKOUT):
-        if (path := folder / f"{name}.toml").is_file():
-            return _relative(path)
-    known = [path.stem for folder in (Path("studies"), _CHECKOUT) for path in folder.glob("*.toml")]
-    raise UserError(f"there is no study '{name}'{nearest(name, known)}", help=_known_studies())
+        raise UserError(f"there is no study file {path}{nearest(name, known)}", help=_studies())
+    if found := known_studies().get(name):
+        return found
+    raise UserError(f"there is no study '{name}'{nearest(name, known_studies())}", help=_studies())
 
 
-def _known_studies() -> str:
-    known = sorted({path.stem for folder in (Path("studies"), _CHECKOUT) for path in folder.glob("*.toml")})
+def _studies() -> str:
+    known = known_studies()
     return f"studies are: {', '.join(known)}" if known else "give the path of a study file, as in studies/x.toml"
+
+
+def _profile_folders(study: Path) -> list[Path]:
+    return list(dict.fromkeys(folder.resolve() / "profiles" for folder in (study.parent, _CHECKOUT)))
 
 
 def _relative(path: Path) -> Path:
@@ -90,87 +107,117 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _read(path: Path) -> tuple[Source, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    try:
-        return Source(path, text), tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message, line, column = _decode_error(str(error), text)
-        lines = text.splitlines()
-        shown = lines[line - 1] if line <= len(lines) else ""
-        raise UserError(f"not TOML: {message}", place=Place(path, line, column, shown)) from error
+def _read_extended(path: Path, above: tuple[Path, ...]) -> tuple[Source, dict[str, Any]]:
+    """A study file's source and values, over those of the files that it extends."""
+    source, data = read_toml(path)
+    extends = data.get("extends", [])
+    names = [extends] if isinstance(extends, str) else extends
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        return source, data  # told by the schema
+    chain = (*above, path.resolve())
+    below: list[Source] = []
+    merged: dict[str, Any] = {}
+    for number, name in enumerate(names):
+        other = _extended(name, path)
+        place = source.place(("extends", number))
+        if not _is_file(other):
+            beside = sorted(each.stem for each in path.parent.glob("*.toml") if each != path)
+            told = f"extends = {value_text(name)}: there is no file {other}{nearest(name, beside)}"
+            help = f"beside it are: {', '.join(beside[:20])}" if beside else None
+            raise UserError(told, place=place, help=help)
+        if other.resolve() in chain or len(chain) >= _LONGEST_CHAIN:
+            circle = " -> ".join(each.name for each in (*chain, other.resolve()))
+            kind = "goes in a circle" if other.resolve() in chain else f"goes over more than {_LONGEST_CHAIN} files"
+            raise UserError(f"extends {kind}: {circle}", place=place, help="one of them must stand by itself")
+        if names.index(name) < number:
+            raise UserError(f"extends names {value_text(name)} twice", place=place)
+        inner, values = _read_extended(other, chain)
+        below.insert(0, inner)  # the last one named wins
+        merged = _over(merged, {key: value for key, value in values.items() if key not in ("name", "extends")})
+    return Source(path, source.text, tuple(below)), _over(merged, data)
 
 
-def _decode_error(error: str, text: str) -> tuple[str, int, int]:
-    """Message, line and column of tomllib's "... (at line 3, column 7)" or "... (at end of document)"."""
-    message, _, where = error.rpartition(" (at ")
-    numbers = [int("".join(filter(str.isdigit, part))) for part in where.split(",") if any(map(str.isdigit, part))]
-    if len(numbers) == 2:
-        return message, numbers[0], numbers[1]
-    return message or error, max(1, len(text.splitlines())), 1
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _extended(name: str, path: Path) -> Path:
+    return path.parent / (name if name.endswith(".toml") else f"{name}.toml")
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Tables key by key; anything else replaces; false takes away a table or a list that is below.
+
+    A list over an axis that has been written in full replaces its values only.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        inner = result.get(key)
+        if value is False and isinstance(inner, (dict, list)):
+            del result[key]
+        elif isinstance(inner, dict) and isinstance(value, list) and "setting" in inner:
+            result[key] = inner | {"values": value}
+        else:
+            result[key] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
 
 
 def _with_axes_in_full(data: dict[str, Any]) -> dict[str, Any]:
     """`axes.NAME = [...]` is short for a setting of that name: `{ setting = NAME, values = [...] }`."""
-    axes = data.get("axes")
-    if not isinstance(axes, dict):
+    full = dict(data)
+    if isinstance(data.get("axes"), dict):
+        full["axes"] = _in_full(data["axes"])
+    if isinstance(data.get("zip"), list):
+        full["zip"] = [_in_full(block) if isinstance(block, dict) else block for block in data["zip"]]
+    return full
+
+
+def _in_full(axes: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"setting": name, "values": axis} if isinstance(axis, list) else axis for name, axis in axes.items()}
+
+
+def _validated(
+    model: type[_Model], data: dict[str, Any], source: Source, instead: dict[str, Any]
+) -> tuple[_Model, list[Problem]]:
+    """The model of a file's values and its mistakes; raises UserError where nothing is left without them.
+
+    instead: values for keys that are wrong or missing.
+    """
+    problems: list[Problem] = []
+    for _ in range(3):
+        try:
+            return model.model_validate(data), problems
+        except pydantic.ValidationError as error:
+            details = error.errors(include_url=False)[:_MOST_MISTAKES]
+            problems += [_told(detail, model, source) for detail in details]
+            for detail in details:
+                data = _without(data, tuple(detail["loc"]), instead)
+    raise UserError(*dict.fromkeys(problems))
+
+
+def _told(detail: Any, model: type[_Model], source: Source) -> Problem:
+    told = problem(detail, model, source.place(tuple(detail["loc"])))
+    if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1 and detail["loc"][0] in Config.model_fields:
+        return replace(told, help=f"it is a setting of the trainer, and stands in [base] or as base.{detail['loc'][0]}")
+    return told
+
+
+def _without(data: Any, key: tuple[str | int, ...], instead: dict[str, Any]) -> Any:
+    """Values without the one at a key, for the sake of those beside it."""
+    if not key:
         return data
-    full = {name: {"setting": name, "values": axis} if isinstance(axis, list) else axis for name, axis in axes.items()}
-    return data | {"axes": full}
-
-
-def _validate(model: type[_Model], data: dict[str, Any], source: Source) -> _Model:
-    try:
-        return model.model_validate(data)
-    except pydantic.ValidationError as error:
-        problems = [problem(detail, model, source.place(_key(detail))) for detail in error.errors()]
-        raise UserError(*dict.fromkeys(problems)) from error
-
-
-def _key(detail: Any) -> tuple[str | int, ...]:
-    return tuple(detail["loc"])
-
-
-def problem(detail: Any, model: type[pydantic.BaseModel], place: Place | None) -> Problem:
-    """One of pydantic's errors in words of ours: `detail` is an item of ValidationError.errors()."""
-    key = ".".join(map(str, detail["loc"]))
-    leaf = str(detail["loc"][-1]) if detail["loc"] else ""
-    if detail["type"] == "extra_forbidden":
-        valid = _fields(model, detail["loc"][:-1])
-        inside = ".".join(map(str, detail["loc"][:-1]))
-        where = f" in {inside}" if inside else ""
-        return Problem(f"unknown key '{leaf}'{where}{nearest(leaf, valid)}", place, f"keys are: {', '.join(valid)}")
-    if detail["type"] == "missing":
-        return Problem(f"the key '{key}' is missing", place)
-    if detail["type"] == "literal_error":
-        valid = [part.strip("'") for part in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        message = f"{key} = {detail['input']!r} is unknown{nearest(str(detail['input']), valid)}"
-        return Problem(message, place, f"values are: {', '.join(valid)}")
-    if detail["type"] == "value_error":
-        message = str(detail["ctx"]["error"])
-        return Problem(f"{key}: {message}" if key else message, place)
-    message = detail["msg"].removeprefix("Input ")
-    value = detail["input"]
-    shown = f" = {value!r}" if isinstance(value, (str, int, float, bool)) else ""
-    return Problem(f"{key}{shown}: {message}", place)
-
-
-def _fields(model: type[pydantic.BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    """The keys that a model has at a path, going into models that its fields hold."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        inner = _inner_model(field.annotation) if field else None
-        model = inner or model
-    return list(model.model_fields)
-
-
-def _inner_model(annotation: Any) -> type[pydantic.BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if inner := _inner_model(argument):
-            return inner
-    return None
+    first, rest = key[0], key[1:]
+    if isinstance(data, list) and isinstance(first, int) and first < len(data):
+        return [item for index, item in enumerate(data) if index != first]
+    if not isinstance(data, dict):
+        return data
+    inner = data.get(str(first))
+    if rest and isinstance(inner, (dict, list)) and _without(inner, rest, {}) != inner:
+        return {**data, str(first): _without(inner, rest, {})}
+    left = {name: value for name, value in data.items() if name != first}
+    if first in ("title", "question", "name", "description", "label"):
+        left[str(first)] = instead.get(str(first), str(first))
+    return left

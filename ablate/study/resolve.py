@@ -1,157 +1,183 @@
-"""One cell with one seed to one config: layers of settings merged, mistakes told where they stand."""
+"""One cell to one config: layers of settings merged, mistakes told where they stand."""
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+import re
+from typing import Any
 
 import pydantic
 
 from ablate.errors import Place, Problem, UserError
-from ablate.simclr.config import Config
-from ablate.simclr.data.listing import Listing
-from ablate.study.load import Source, problem
-from ablate.study.schema import Scalar
-
-_HELP = {
-    ("folder", "packed"): "pack it with `ablate data pack SRC DST`, or set data.name = 'folder'",
-    ("packed", "folder"): "set data.name = 'packed'",
-}
-_Settings = TypeVar("_Settings", bound=pydantic.BaseModel)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Settings from one source, below the key `prefix` of its file; later layers win."""
-
-    settings: dict[str, Any]
-    source: Source | None = None
-    prefix: tuple[str | int, ...] = ()
-    exact: bool = False
-    """Whether `prefix` itself is the place of every setting, as it is for an axis."""
-
-    def place(self, key: tuple[str | int, ...]) -> Place | None:
-        """Where a setting of this layer stands; nowhere when it came from the command line."""
-        return self.source.place(self.prefix if self.exact else (*self.prefix, *key)) if self.source else None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One combination of axis values, or a case, with the layers of its own."""
-
-    axes: dict[str, Scalar]
-    case: str | None
-    layers: list[Layer]
+from ablate.study.layers import Cell, Layer, is_number, merge, over
+from ablate.study.locate import Key
+from ablate.study.mistakes import inner_model, problem
+from ablate.study.trainer import Trainer
 
 
 class Resolver:
-    """Merges layers over the trainer's defaults, and tells which layer a mistake came from."""
+    """Merges layers over the trainer's defaults, and tells which layer a mistake came from.
 
-    def __init__(self, layers: list[Layer], look: Callable[[Path], Listing] | None) -> None:
+    Parts of a config (the models that its fields hold) are validated once for all cells that have them alike.
+    """
+
+    def __init__(self, trainer: Trainer, layers: list[Layer]) -> None:
+        self._trainer = trainer
         self._layers = layers
-        self._look = functools.cache(look) if look else None
+        self._base = merge(layers)
+        self._parts = _parts(trainer.config)
+        self._known: dict[tuple[str, str], _Validated] = {}
+        self._of_layers: dict[tuple[str, tuple[Layer, ...]], _Validated] = {}
+        fields = trainer.config.model_fields
+        self._values = {name: fields[name].get_default(call_default_factory=True) for name in self._parts}
+        self._wrong: dict[str, list[Any]] = {}
+        for name, value in self._base.items():
+            self._values[name], wrong = self._validated(name, value)
+            if wrong:
+                self._wrong[name] = wrong
 
-    def __call__(self, cell: Cell, seed: int) -> Config:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all cells have in common, as it was written."""
+        return self._base
+
+    def __call__(self, cell: Cell, seed: int = 0) -> pydantic.BaseModel:
         """The config of a cell. Raises UserError with every setting that is unknown or out of range."""
+        setting: dict[str, tuple[Layer, ...]] = {}
+        for layer in cell.layers:
+            for name in layer.settings:
+                setting[name] = (*setting.get(name, ()), layer)
+        values = self._values | {"seed": seed}
+        wrong = {name: details for name, details in self._wrong.items() if name not in setting}
+        for name, own in setting.items():
+            known = self._of_layers.get((name, own))
+            if known is None:
+                value = functools.reduce(over, (layer.settings[name] for layer in own), self._base.get(name))
+                known = self._of_layers[name, own] = self._validated(name, value)
+            values[name], details = known
+            if details:
+                wrong[name] = details
         layers = [*self._layers, *cell.layers]
-        settings: dict[str, Any] = {}
-        for layer in layers:
-            settings = _merged(settings, layer.settings)
+        if wrong:
+            raise UserError(*(self._problem(detail, layers) for details in wrong.values() for detail in details))
         try:
-            config = Config.model_validate(_numbered_lists({**settings, "seed": seed}))
+            config = self._trainer.config.model_validate(values)
         except pydantic.ValidationError as error:
-            raise UserError(*(_problem(detail, layers) for detail in error.errors())) from error
-        return config if self._look is None else self._with_fingerprints(config, layers)
-
-    def _with_fingerprints(self, config: Config, layers: list[Layer]) -> Config:
-        """The config with what its folders and files hold, which is part of a trial's identity."""
-        evaluate = config.evaluate
-        if config.data.name != "textures":
-            listing = self._list("data.root", config.data.root, ("data", "name"), layers, config.data.name)
-            if config.batch_size > listing.train_images:
-                told = f"batch_size = {config.batch_size} is more than the {listing.train_images} training images"
-                raise UserError(f"{told} in {config.data.root}", place=_place(("batch_size",), layers))
-            config = _changed(config, "data", fingerprint=listing.fingerprint)
-        if "transfer" in evaluate.parts:
-            root = evaluate.transfer.root
-            listing = self._list("evaluate.transfer.root", root, ("evaluate", "parts"), layers, "packed")
-            evaluate = _changed(evaluate, "transfer", fingerprint=listing.fingerprint)
-        if "finetune" in evaluate.parts and evaluate.finetune.subset is not None:
-            subset = evaluate.finetune.subset
-            listing = self._list("evaluate.finetune.subset", subset, ("evaluate",), layers, "list")
-            evaluate = _changed(evaluate, "finetune", subset_fingerprint=listing.fingerprint)
-        return config.model_copy(update={"evaluate": evaluate})
-
-    def _list(
-        self, setting: str, path: Path | None, needed_by: tuple[str, ...], layers: list[Layer], kind: str
-    ) -> Listing:
-        """What lies at a path. Raises UserError where nothing does, or something else than the setting needs."""
-        assert self._look is not None
-        if path is None:
-            place = _place(needed_by, layers)
-            raise UserError(f"{setting} is not set: which folder?", place=place, help=f"add --set {setting}=DIR")
-        place = _place(tuple(setting.split(".")), layers)
+            raise UserError(*(self._problem(detail, layers) for detail in error.errors())) from error
         try:
-            listing = self._look(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{setting}: {error}", place=place) from error
-        if listing.kind != kind:
-            what = {"packed": "a pack", "folder": "an image folder", "list": "a list of images"}
-            told = f"{setting}: {path} is {what[listing.kind]}, and {what[kind]} is needed"
-            raise UserError(told, place=place, help=_HELP.get((listing.kind, kind)))
-        return listing
+            return self._trainer.prepare(config)  # type: ignore[no-any-return]
+        except ValueError as error:
+            key = tuple(getattr(error, "setting", "").split("."))
+            raise UserError(str(error), place=_place(key, layers), help=getattr(error, "help", None)) from error
+
+    def always_wrong(self) -> list[Problem]:
+        """Mistakes in what all cells have in common that no cell can put right: told even where all cells hide them."""
+        layers = self._layers
+        details = [detail for details in self._wrong.values() for detail in details if detail["type"] not in ("value_error", "missing")]
+        return [self._problem(detail, layers) for detail in details]
+
+    def _validated(self, name: str, value: Any) -> "_Validated":
+        """A setting, a part of the config as a model, and what is wrong with it as pydantic tells errors."""
+        model = self._parts.get(name)
+        if model is None:
+            return value, _mistyped(self._trainer.config, {name: value})
+        memo = (name, repr(value))
+        if memo not in self._known:
+            self._known[memo] = _part(name, model, value)
+        return self._known[memo]
+
+    def _problem(self, detail: Any, layers: list[Layer]) -> Problem:
+        """A mistake in the merged settings, with the place of the layer that set it."""
+        key: Key = tuple(detail["loc"])
+        if detail["type"] == "value_error":
+            place = _place_of_named(str(detail["ctx"]["error"]), key, layers) or _place(key, layers)
+        else:
+            place = _place(key, layers, by_name=detail["type"] == "extra_forbidden")
+        return problem(detail, self._trainer.config, place)
 
 
-def _changed(settings: _Settings, part: str, **values: Any) -> _Settings:
-    """Settings with some values of one part changed."""
-    return settings.model_copy(update={part: getattr(settings, part).model_copy(update=values)})
+def _parts(config: type[pydantic.BaseModel]) -> dict[str, type[pydantic.BaseModel]]:
+    """The fields that hold one model each and have a default."""
+    return {
+        name: field.annotation
+        for name, field in config.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel)
+        and not field.is_required()
+    }  # fmt: skip
 
 
-def _problem(detail: Any, layers: list[Layer]) -> Problem:
-    """A mistake in the merged settings, with the place of the layer that set it."""
-    key: tuple[str | int, ...] = tuple(detail["loc"])
-    if detail["type"] == "value_error" and (
-        (named := str(detail["ctx"]["error"]).split()[0]).replace(".", "").replace("_", "").isalpha()
-    ):
-        key = tuple(named.split("."))
-    return problem(detail, Config, _place(key, layers))
+_Validated = tuple[Any, list[Any]]
 
 
-def _place(key: tuple[str | int, ...], layers: list[Layer]) -> Place | None:
+def _part(name: str, model: type[pydantic.BaseModel], value: Any) -> _Validated:
+    try:
+        value = _numbered_lists(value)
+        if wrong := _mistyped(model, value, (name,)):
+            return value, wrong
+        return model.model_validate(value), []
+    except pydantic.ValidationError as error:
+        return value, [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
+    except _ListError as error:
+        return value, [{"type": "value_error", "loc": (name, *error.key), "ctx": {"error": error}, "input": value}]
+
+
+def _mistyped(model: type[pydantic.BaseModel], settings: Any, key: Key = ()) -> list[Any]:
+    """Truth and text where a number belongs, which pydantic would quietly turn into one; as it tells errors."""
+    if not isinstance(settings, dict):
+        return []
+    found = []
+    for name, value in settings.items():
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(value, (bool, str, dict)):
+            continue
+        inner = inner_model(field.annotation) if isinstance(value, dict) else None
+        if inner:
+            found += _mistyped(inner, value, (*key, name))
+        kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
+        numbers = kinds & {int, float}
+        if (isinstance(value, bool) and numbers and bool not in kinds) or (
+            isinstance(value, str) and (numbers or bool in kinds) and str not in kinds
+        ):
+            kind = "bool_type" if bool in kinds else "float_type" if float in kinds else "int_type"
+            found.append({"type": kind, "loc": (*key, name), "input": value})
+    return found
+
+
+def _place(key: Key, layers: list[Layer], by_name: bool = False) -> Place | None:
+    return next((layer.place(key, by_name) for layer in reversed(layers) if layer.sets(key)), None)
+
+
+def _place_of_named(message: str, key: Key, layers: list[Layer]) -> Place | None:
+    """The place of that setting which a message names and the topmost layer sets: it came last to the others."""
+    words = [tuple(word.split(".")) for word in re.findall(r"[a-z_0-9]+(?:\.[a-z_0-9]+)*", message)]
+    named = [candidate for word in words for candidate in ((*key, *word), word)]
     for layer in reversed(layers):
-        at: Any = layer.settings
-        for part in key:
-            at = at.get(str(part)) if isinstance(at, dict) else None
-        if at is not None:
-            return layer.place(key)
+        for candidate in named:
+            if layer.sets(candidate) and not _is_table(layer.settings, candidate):
+                return layer.place(candidate)
     return None
 
 
-def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """{"a.b": 1} -> {"a": {"b": 1}}."""
-    nested: dict[str, Any] = {}
-    for path, value in dotted.items():
-        *parents, leaf = path.split(".")
-        at = nested
-        for parent in parents:
-            at = at.setdefault(parent, {})
-        at[leaf] = value
-    return nested
+def _is_table(settings: Any, key: Key) -> bool:
+    for part in key:
+        settings = settings.get(str(part)) if isinstance(settings, dict) else None
+    return isinstance(settings, dict)
 
 
-def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(below)
-    for key, value in above.items():
-        inner = result.get(key)
-        result[key] = _merged(inner if isinstance(inner, dict) else {}, value) if isinstance(value, dict) else value
-    return result
+class _ListError(ValueError):
+    """Items of a list that are set by number, and one before them is not; `key` is the list's."""
+
+    def __init__(self, message: str, key: Key) -> None:
+        super().__init__(message)
+        self.key = key
 
 
-def _numbered_lists(value: Any) -> Any:
-    """{"0": a, "1": b} -> [a, b]: how axes set the items of a list."""
+def _numbered_lists(value: Any, key: Key = ()) -> Any:
+    """{"0": a, "1": b} -> [a, b]: how axes set the items of a list. Raises _ListError where a number is missing."""
     if not isinstance(value, dict):
         return value
-    if value and all(key.isdigit() for key in value):
-        return [_numbered_lists(value[key]) for key in sorted(value, key=int)]
-    return {key: _numbered_lists(inner) for key, inner in value.items()}
+    if value and all(map(is_number, value)):
+        numbers = {int(name) for name in value}
+        if missing := set(range(max(numbers) + 1 if len(numbers) == len(value) else 0)) - numbers:
+            told = f"item {max(numbers)} is set, and item {min(missing)} is not; items count from 0"
+            raise _ListError(told, key)
+        return [_numbered_lists(value[name], (*key, name)) for name in sorted(value, key=int)]
+    return {name: _numbered_lists(inner, (*key, name)) for name, inner in value.items()}

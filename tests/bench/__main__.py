@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, gpu, loader, loss, step, throughput
+from tests.bench import augmentation, commands, gpu, loader, loss, planning, step, throughput
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "throughput": throughput.measure,
     "step": step.measure,
     "commands": commands.measure,
+    "planning": planning.measure,
     "loss": loss.measure,
     "gpu": gpu.measure,
     "loader": loader.measure,

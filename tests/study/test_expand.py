@@ -1,14 +1,18 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablate.errors import UserError
+from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.data.listing import Listing
+from ablate.simclr.fingerprints import fingerprinted
 from ablate.study.expand import Expansion, expand
 from ablate.study.load import load_profile, load_study
+from ablate.study.trainers import SIMCLR, Trainer
 
 KEYS = """
 from ablate.study.expand import expand
@@ -22,6 +26,11 @@ for trial in expand(study, load_profile("embedded", study.source.path)).trials:
 def expansion(name: str = "augment_pairs", profile: str = "embedded", **options: Any) -> Expansion:
     study = load_study(name)
     return expand(study, load_profile(profile, study.source.path), **options)
+
+
+def looking(look: Callable[[Path], Listing]) -> Trainer:
+    """SimCLR's trainer with data folders that are not there."""
+    return Trainer(SIMCLR, Config, RECIPE_VERSION, lambda config: fingerprinted(config, look))
 
 
 def test_the_grid_of_fig_5_is_49_cells_and_an_untrained_encoder_in_the_order_of_the_file() -> None:
@@ -94,7 +103,7 @@ def test_only_can_name_a_case() -> None:
 )
 def test_a_mistake_is_told_in_words_before_anything_runs(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as caught:
-        expansion(look=lambda path: Listing(str(path), 20, 20, "folder"), **options)
+        expansion(trainer=looking(lambda path: Listing(str(path), 20, 20, "folder")), **options)
     assert told in str(caught.value)
 
 
@@ -128,7 +137,7 @@ def test_a_profile_can_replace_the_values_of_an_axis(project: Path) -> None:
 def test_the_data_folder_is_no_part_of_a_key_but_what_lies_in_it_is() -> None:
     def key(root: str, content: str) -> str:
         listing = Listing(content, 50000, 10000, "folder")
-        trials = expansion(profile="small", overrides={"data.root": root}, look=lambda path: listing).trials
+        trials = expansion(profile="small", overrides={"data.root": root}, trainer=looking(lambda path: listing)).trials
         return trials[0].key
 
     assert key("here", "a") == key("there", "a")

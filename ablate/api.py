@@ -1,0 +1,183 @@
+"""The same things from Python, for notebooks and scripts: load a study, plan it, run it, read its results."""
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import UserError, nearest
+from ablate.records.files import Results
+from ablate.records.store import open_store
+from ablate.run.command import How, check_budget, run_plan
+from ablate.run.plan import Plan, headline, make_plan
+from ablate.run.show import as_json
+from ablate.study.load import LoadedStudy, load_study
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+DEFAULT_PROFILE = "embedded"
+
+
+def load(study: str | Path) -> "StudyFile":
+    """A study by its file, or by its name under studies/. Raises UserError with every mistake in it."""
+    loaded = load_study(str(study))
+    if loaded.problems:
+        raise UserError(*loaded.problems)
+    return StudyFile(loaded)
+
+
+def results(study: str, profile: str | None = None, folder: str | Path = "results") -> "StudyResults":
+    """The results of a study by its name; at one profile, or at all that it was run at."""
+    return StudyResults(Path(study).stem, profile, Results(Path(folder)))
+
+
+@dataclass(frozen=True, repr=False)
+class StudyFile:
+    """A study as it was read."""
+
+    loaded: LoadedStudy
+
+    @property
+    def name(self) -> str:
+        """That of the file."""
+        return self.loaded.study.name
+
+    def plan(
+        self,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        set: Mapping[str, Any] | None = None,
+        seeds: int | Iterable[int] | None = None,
+        only: Mapping[str, Any] | None = None,
+        folder: str | Path = "results",
+    ) -> "PlannedStudy":
+        """What a run would do now: as `ablate plan` does.
+
+        set: settings by dotted path. seeds: how many, or which. only: axis -> a value, or several. folder: of all
+        records. Raises UserError for any mistake in the study, in these, or in the data.
+        """
+        numbers = range(seeds) if isinstance(seeds, int) else seeds
+        chosen = {name: _texts(values) for name, values in (only or {}).items()}
+        found = Results(Path(folder))
+        return PlannedStudy(make_plan(str(self.loaded.source.path), profile, found, set, numbers, chosen), found)
+
+    def __repr__(self) -> str:
+        study = self.loaded.study
+        axes = ", ".join(f"{name} ({len(axis.values)})" for name, axis in study.all_axes.items())
+        return f"<study {study.name}: {study.question} axes: {axes or 'none'}; {len(study.cases)} cases>"
+
+    def _repr_html_(self) -> str:
+        study = self.loaded.study
+        rows = {name: ", ".join(map(str, axis.names)) for name, axis in study.all_axes.items()}
+        rows |= {f"case {case.name}": case.label for case in study.cases}
+        return f"<b>{html.escape(study.title)}</b><br>{html.escape(study.question)}{_table(rows)}"
+
+
+@dataclass(frozen=True, repr=False)
+class PlannedStudy:
+    """What a run would do."""
+
+    plan: Plan
+    records: Results
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        device: str = "auto",
+        inline: bool = False,
+        budget: str | None = None,
+    ) -> "StudyResults":
+        """Train what is missing, as `ablate run` does; returns the study's results.
+
+        budget: start nothing if it may cost more hours, as in "200h". Raises TrialsFailed where trials failed: the
+        others are done.
+        """
+        if budget is not None:
+            check_budget(self.plan, budget)
+        run_plan(self.plan, self.records, How(workers, device, inline)).raise_failures()
+        return StudyResults(self.plan.loaded.study.name, self.plan.profile, self.records)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as plain values: what `ablate plan --json` prints."""
+        return as_json(self.plan)
+
+    def pl(self) -> "polars.DataFrame":
+        """One row a trial: key, label, each axis, case, seed, state, why it is stale."""
+        import polars
+
+        rows = [
+            {"key": trial["key"], "label": trial["label"], **{name: trial["axes"].get(name) for name in self._axes},
+             "case": trial["case"], "seed": trial["seed"], "state": trial["state"], "why": trial["why"]}
+            for trial in as_json(self.plan)["trials"]
+        ]  # fmt: skip
+        return polars.DataFrame(rows, infer_schema_length=None, strict=False)
+
+    @property
+    def _axes(self) -> list[str]:
+        return list(self.plan.expansion.axes)
+
+    def __repr__(self) -> str:
+        return f"<plan {headline(self.plan)}>"
+
+    def _repr_html_(self) -> str:
+        counts = {state: str(count) for state, count in self.plan.counts.items()}
+        return f"<b>{html.escape(headline(self.plan))}</b>{_table(counts)}"
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResults:
+    """The results of a study: one row a trial, with a column for each axis."""
+
+    study: str
+    profile: str | None
+    records: Results
+
+    def pl(self) -> "polars.DataFrame":
+        """As a polars frame: study, profile, case, each axis, seed, key, state, top1 and value, loss, seconds."""
+        import polars
+
+        kinds = {"BIGINT": polars.Int64, "DOUBLE": polars.Float64, "BOOLEAN": polars.Boolean}
+        with open_store(self.records) as store:
+            cursor = store.execute(self._query(store), [self.profile] if self.profile else [])
+            columns = [(column[0], str(column[1])) for column in cursor.description or []]
+            schema = {name: kinds.get(kind, polars.String) for name, kind in columns}
+            return polars.DataFrame(cursor.fetchall(), schema=schema, orient="row")
+
+    def df(self) -> "pandas.DataFrame":
+        """As a pandas frame."""
+        with open_store(self.records) as store:
+            return store.execute(self._query(store), [self.profile] if self.profile else []).df()
+
+    def report(self, reports: str | Path = "reports") -> Path:
+        """Write the study's page; returns its path."""
+        from ablate.report.page import write_report
+
+        return write_report(self.records, self.study, self.profile, Path(reports))
+
+    def _query(self, store: Any) -> str:
+        known = [name for (name,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]
+        if self.study not in known:
+            help = f"studies with records are: {', '.join(known)}" if known else "run it first"
+            raise UserError(f"no record of a study '{self.study}'{nearest(self.study, known)}", help=help)
+        return f'SELECT * FROM "{self.study}"' + (" WHERE profile = ?" if self.profile else "")
+
+    def __repr__(self) -> str:
+        return f"<results of {self.study}>\n{self.pl()}"
+
+    def _repr_html_(self) -> str:
+        return str(self.pl()._repr_html_())
+
+
+def _texts(values: Any) -> list[str]:
+    from ablate.study.cells import text_of
+
+    return [text_of(value) for value in (values if isinstance(values, (list, tuple, set, range)) else [values])]
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(told)}</td></tr>" for name, told in rows.items())
+    return f"<table>{cells}</table>"

@@ -1,0 +1,46 @@
+"""`ablate report`, `query` and `export`: what was measured, as a page, as rows, as a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, results_in
+
+OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")]
+
+
+def report(
+    study: StudyName,
+    profile: OneProfile = None,
+    results: ResultsFolder = Path("results"),
+    reports: ReportsFolder = Path("reports"),
+) -> None:
+    """Write the page of a study from its records."""
+    from ablate.report.page import write_report
+
+    print(write_report(results_in(results), study, profile, reports))
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="For example: SELECT * FROM augment_pairs.")],
+    json: Json = False,
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Ask the store in SQL: tables trials, attempts, metrics, cells, and a view for each study."""
+    from ablate.records.query import print_query
+
+    print_query(results_in(results), sql, json)
+
+
+def export(
+    study: StudyName,
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="csv, json or parquet.")] = "csv",
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="Only trials of this profile.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of standard output.")] = None,
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Write one row for each trial of a study."""
+    from ablate.records.export import export_study
+
+    export_study(results_in(results), study, format, profile, output)

@@ -1,0 +1,132 @@
+"""`ablate run`, `plan` and `retry`: what trains, and what would."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, results_in
+
+if TYPE_CHECKING:
+    from ablate.records.files import Results
+    from ablate.run.command import FinishedRun, How
+    from ablate.run.plan import Plan
+
+Profile = Annotated[str, typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/.")]
+Only = Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="These cells only: first=crop,color; case=NAME.")]
+Setting = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")]
+Seeds = Annotated[int | None, typer.Option(min=1, max=10_000, metavar="N", help="Every cell with N seeds.")]
+Budget = Annotated[str | None, typer.Option(metavar="HOURS", help="Start nothing if it may cost more: 200h, 30min.")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
+Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Leave the rest when one trial fails.")]
+
+
+def run(
+    study: StudyName,
+    profile: Profile = "embedded",
+    only: Only = [],
+    set: Setting = [],
+    seeds: Seeds = None,
+    budget: Budget = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    inline: Inline = False,
+    stop_at_first_failure: Stop = False,
+    results: ResultsFolder = Path("results"),
+    reports: ReportsFolder = Path("reports"),
+) -> None:
+    """Train every cell of a study that is not done yet, and write its page."""
+    from ablate.run.command import How
+
+    planned = _plan(study, profile, only, set, seeds, results_in(results), budget)
+    how = How(workers, device, inline, stop_at_first_failure)
+    _finish(_run(planned, results_in(results), how), reports)
+
+
+def plan(
+    study: StudyName,
+    profile: Profile = "embedded",
+    only: Only = [],
+    set: Setting = [],
+    seeds: Seeds = None,
+    budget: Budget = None,
+    whole: Annotated[bool, typer.Option("--all", help="List every trial, also those that are done.")] = False,
+    json: Json = False,
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Show what `ablate run` with the same options would train, and what it would cost."""
+    from rich.console import Console
+
+    from ablate.run.show import print_json, print_plan
+
+    planned = _plan(study, profile, only, set, seeds, results_in(results))
+    if json:
+        print_json(planned)
+    else:
+        print_plan(planned, Console(highlight=False, markup=False), whole)
+    if budget is not None:
+        from ablate.run.command import check_budget
+
+        check_budget(planned, budget)
+
+
+def retry(
+    study: StudyName,
+    profile: Profile = "embedded",
+    only: Only = [],
+    set: Setting = [],
+    seeds: Seeds = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    inline: Inline = False,
+    results: ResultsFolder = Path("results"),
+    reports: ReportsFolder = Path("reports"),
+) -> None:
+    """Train again what failed or was interrupted, and nothing that is new."""
+    from ablate.run.command import How
+
+    planned = _plan(study, profile, only, set, seeds, results_in(results))
+    if not (again := planned.keep_states(("failed", "interrupted"))).to_run:
+        print("nothing failed or was interrupted")
+        return
+    _finish(_run(again, results_in(results), How(workers, device, inline)), reports)
+
+
+def _plan(
+    study: str,
+    profile: str,
+    only: list[str],
+    settings: list[str],
+    seeds: int | None,
+    results: "Results",
+    budget: str | None = None,
+) -> "Plan":
+    from ablate.run.command import check_budget, parse_only, parse_settings
+    from ablate.run.plan import make_plan
+
+    numbers = range(seeds) if seeds else None
+    planned = make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only))
+    if budget is not None:
+        check_budget(planned, budget)
+    return planned
+
+
+def _run(planned: "Plan", results: "Results", how: "How") -> "FinishedRun":
+    from ablate.run.command import INTERRUPTED, run_plan
+
+    try:
+        return run_plan(planned, results, how)
+    except KeyboardInterrupt:
+        print("Interrupted. What is done stays done; the same command goes on from here.")
+        sys.exit(INTERRUPTED)
+
+
+def _finish(finished: "FinishedRun", reports: Path) -> None:
+    from ablate.report.page import write_report
+
+    plan = finished.plan
+    print(f"page: {write_report(finished.results, plan.loaded.study.name, plan.profile, reports)}")
+    finished.raise_failures()

@@ -1,0 +1,61 @@
+"""`ablate check`, `schema`, `new` and `studies`: study files, before anything runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.commands.options import Json, ResultsFolder, results_in
+
+
+def check(
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Files or names; all under studies/ by default.")
+    ] = None,
+    profile: Annotated[
+        list[str], typer.Option(metavar="NAME", help="At this scale only; at every one by default. May be repeated.")
+    ] = [],
+    json: Json = False,
+) -> None:
+    """Read study files and tell every mistake, without looking at data or training anything."""
+    from ablate.study.checked import check_files, print_checked
+
+    checked = check_files(studies or [], profile)
+    print_checked(checked, json)
+    if any(study.problems for study in checked):
+        raise typer.Exit(2)
+
+
+def schema(
+    of_profile: Annotated[bool, typer.Option("--profile-file", help="Of profile files, instead of studies.")] = False,
+    trainer: Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION", help="Of a trainer of your own.")] = None,
+) -> None:
+    """Print the JSON Schema of study files, with which editors complete and check them."""
+    import json
+
+    from ablate.study.json_schema import json_schema
+    from ablate.study.trainer import SIMCLR
+    from ablate.study.trainers import find_trainer
+
+    print(json.dumps(json_schema(find_trainer(trainer or SIMCLR), of_profile), indent=2))
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: small letters, digits and _.")],
+    setting: Annotated[
+        str, typer.Option(metavar="KEY", help="The setting to vary, as in loss.temperature.")
+    ] = "loss.temperature",
+    values: Annotated[str | None, typer.Option(metavar="VALUES", help="Its values: 0.1,0.5,1.0.")] = None,
+) -> None:
+    """Write a study file to start from: studies/NAME.toml."""
+    from ablate.study.template import new_study
+
+    path = new_study(name, setting, values)
+    print(f"{path} is written. Next: ablate check {path}; ablate plan {path}; ablate run {path}")
+
+
+def studies(json: Json = False, results: ResultsFolder = Path("results")) -> None:
+    """List the studies that there are, and how far each is."""
+    from ablate.run.overview import overview, print_overview
+
+    print_overview(overview(results_in(results)), json)

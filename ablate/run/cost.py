@@ -1,0 +1,143 @@
+"""What a plan would cost, from what trials like its own have taken: time with its spread, and disk."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import pydantic
+
+from ablate.records.files import Results
+from ablate.study.trainer import Trainer
+from ablate.study.trial import Trial
+
+_MOST_READ = 300
+"""So many done trials are looked at, those of the same study first."""
+_MOST_WEIGHED = 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one done trial took."""
+
+    likeness: str
+    pretraining: float
+    """Seconds of pretraining for each unit of work."""
+    evaluation: float
+    """Seconds."""
+    device: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Hours of one worker: a process on a CPU, or the GPUs of a trial; None where nothing like it was measured."""
+
+    hours: float | None
+    low: float | None
+    """Tenth percentile of the measured speeds."""
+    high: float | None
+    samples: int
+    """Done trials that this is drawn from."""
+    devices: tuple[str, ...]
+    """What they ran on."""
+    unknown: int
+    """Trials to run that no done one is like; not in `hours`."""
+    largest: Trial | None
+    largest_hours: float | None
+    disk_bytes: int | None
+
+
+def measured(trainer: Trainer, results: Results, keys: Iterable[str]) -> list[Sample]:
+    """What done trials of this trainer took, of the first that are found."""
+    samples: list[Sample] = []
+    for key in keys:
+        if len(samples) == _MOST_READ:
+            break
+        folder = results.trial(key)
+        try:
+            result = json.loads(folder.result.read_text(encoding="utf-8"))
+            spec = json.loads(folder.trial.read_text(encoding="utf-8"))
+            environment = json.loads((folder.attempts / result["attempt"] / "env.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if spec.get("trainer") == trainer.name and (sample := _sample(trainer, spec, result, environment)):
+            samples.append(sample)
+    return samples
+
+
+def _sample(trainer: Trainer, spec: Any, result: Any, environment: Any) -> Sample | None:
+    try:
+        config = trainer.config.model_validate(spec["config"])
+        work, seconds = trainer.work(config), float(result["seconds"])
+    except (pydantic.ValidationError, KeyError, TypeError, ValueError):
+        return None
+    if not work:
+        return None
+    evaluation = float(result.get("evaluate_seconds") or 0.0)
+    device = environment.get("device") or "cpu"
+    shown = environment.get("processor") if device == "cpu" else device
+    return Sample(trainer.likeness(config), max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device))
+
+
+def estimate(
+    trials: Sequence[Trial], trainer: Trainer, samples: Sequence[Sample], pretrained: set[str], disk: int | None
+) -> Cost:
+    """The cost of trials that are to run. pretrained: keys of pretrainings that are done already."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.likeness, []).append(sample)
+    speeds = {likeness: _spread([sample.pretraining for sample in group]) for likeness, group in groups.items()}
+    evaluations = {likeness: median(sample.evaluation for sample in group) for likeness, group in groups.items()}
+    total, unknown, trained = [0.0, 0.0, 0.0], 0, set(pretrained)
+    largest: tuple[float, Trial] | None = None
+    used: set[str] = set()
+    for trial in trials:
+        likeness, work = trainer.likeness(trial.config), trainer.work(trial.config)
+        if likeness not in groups or work is None:
+            unknown += 1
+            continue
+        used.add(likeness)
+        once = 0.0 if trial.pretrain_key in trained else work
+        trained.add(trial.pretrain_key)
+        seconds = [speed * once + evaluations[likeness] for speed in speeds[likeness]]
+        total = [sum(pair) for pair in zip(total, seconds, strict=True)]
+        if largest is None or seconds[1] > largest[0]:
+            largest = (seconds[1], trial)
+    known = len(trials) > unknown
+    counted = [sample for likeness in used for sample in groups[likeness]]
+    return Cost(
+        total[1] / 3600 if known else None,
+        total[0] / 3600 if known else None,
+        total[2] / 3600 if known else None,
+        len(counted),
+        tuple(sorted({sample.device for sample in counted})),
+        unknown,
+        largest[1] if largest else None,
+        largest[0] / 3600 if largest else None,
+        disk,
+    )
+
+
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    """Tenth percentile, median, ninetieth percentile; of fewer than three values the least and the greatest."""
+    if len(values) < 3:
+        return min(values), median(values), max(values)
+    tenths = quantiles(values, n=10, method="inclusive")
+    return tenths[0], median(values), tenths[-1]
+
+
+def disk_bytes(results: Results, done: Sequence[str], pretrained: Iterable[str], trials: int, new: int) -> int | None:
+    """Bytes that trials and new pretrainings will take, from those of done ones; None where there is none."""
+    records = [_size(results.trial(key).path) for key in done[:_MOST_WEIGHED]]
+    if not records:
+        return None
+    folders = [results.pretrained(key) for key in list(pretrained)[:_MOST_WEIGHED]]
+    checkpoints = [_size(folder) for folder in folders if folder.is_dir()]
+    return int(median(records) * trials + (median(checkpoints) * new if checkpoints else 0))
+
+
+def _size(folder: Path) -> int:
+    return sum((Path(root) / name).stat().st_size for root, _, names in os.walk(folder) for name in names)

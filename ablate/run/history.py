@@ -1,0 +1,114 @@
+"""What earlier plans tell about a new one: which results are out of date and why, what other studies share."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.records.consistency import differences, unpaired
+from ablate.records.files import Results
+from ablate.records.plans import current_design, load_plans
+from ablate.study.identity import identity
+from ablate.study.trial import Expansion, Trial
+
+_MOST_REASONS = 4
+_MOST_READ = 300
+_Point = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A cell that has a result, of other settings than it has now."""
+
+    old_key: str
+    why: str
+    """What changed, as in `epochs: 2 -> 3`."""
+
+
+def stale(
+    expansion: Expansion, missing: Iterable[Trial], plans: list[dict[str, Any]], results: Results
+) -> dict[str, Stale]:
+    """By key, those of the missing trials whose cell was done under other settings in an earlier plan."""
+    earlier: dict[_Point, str] = {}
+    for plan in plans:
+        for trial in plan["trials"]:
+            if results.trial(trial["key"]).result.exists():
+                earlier[_point(trial["axes"], trial["case"], trial["seed"])] = trial["key"]
+    found = {}
+    for trial in missing:
+        old = earlier.get(_point(trial.axes, trial.case, trial.seed))
+        if old is not None and old != trial.key:
+            found[trial.key] = Stale(old, _why(results, old, trial, expansion))
+    return found
+
+
+def _point(axes: Mapping[str, Any], case: str | None, seed: int) -> _Point:
+    return (case, seed, tuple(sorted((name, str(value)) for name, value in axes.items())))
+
+
+def _why(results: Results, old_key: str, trial: Trial, expansion: Expansion) -> str:
+    try:
+        old = json.loads(results.trial(old_key).trial.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "its old record cannot be read"
+    reasons = []
+    for name, now in (("trainer", expansion.trainer.name), ("recipe_version", expansion.trainer.recipe_version)):
+        if old.get(name) != now:
+            reasons.append(f"{name}: {old.get(name)} -> {now}")
+    before, after = _flat(old.get("config", {})), _flat(identity(trial.config))
+    for name in [name for name in after if name in before]:
+        if before[name] != after[name]:
+            reasons.append(f"{name}: {_shown(before[name])} -> {_shown(after[name])}")
+    if added := [name for name in after if name not in before]:
+        reasons.append(f"{added[0]} is new" if len(added) == 1 else f"{len(added)} settings are new")
+    shown = ", ".join(reasons[:_MOST_REASONS])
+    more = f", and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+    return shown + more or "its identity is computed in another way"
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value) if not isinstance(value, str) else value
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def keys_of_other_studies(study: str, results: Results) -> dict[str, list[str]]:
+    """The trials that each other study asks for in its newest plans."""
+    folder = results.root / "studies"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = {}
+    for name in names:
+        if name == study or not (plans := load_plans(results, name)):
+            continue
+        current = [plan for profile in {plan["profile"] for plan in plans} for plan in current_design(plans, profile)]
+        found[name] = list(dict.fromkeys(trial["key"] for plan in current for trial in plan["trials"]))
+    return found
+
+
+def cautions(trials: Iterable[Trial], states: Mapping[str, str], results: Results) -> list[str]:
+    """What makes the done ones of these trials hard to compare: hardware, versions, code, seeds."""
+    environments: list[dict[str, Any]] = []
+    seeds: dict[str, set[int]] = {}
+    for trial in trials:
+        done = states[trial.key] == "done"
+        seeds.setdefault(trial.cell_label, set()).update({trial.seed} if done else ())
+        if done and len(environments) < _MOST_READ and (found := environment(results, trial.key)) is not None:
+            environments.append(found)
+    return [*differences(environments), *unpaired(seeds)]
+
+
+def environment(results: Results, key: str) -> dict[str, Any] | None:
+    """What a done trial ran on, with the number format that it computed in; None where it cannot be read."""
+    folder = results.trial(key)
+    try:
+        result = json.loads(folder.result.read_text(encoding="utf-8"))
+        found = json.loads((folder.attempts / result["attempt"] / "env.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {**found, "precision": result.get("precision")}

@@ -1,0 +1,146 @@
+"""A plan for people and for programs: what `ablate plan` prints."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ablate.run.execute import default_workers
+from ablate.run.plan import STATES, Plan, headline, unit
+from ablate.study.trial import Trial
+
+_LISTED = 10
+
+
+def print_plan(plan: Plan, console: Console, whole: bool = False) -> None:
+    """Print what a run would do: states, what is shared, cost, the trials themselves (all of them if `whole`)."""
+    console.print(headline(plan), soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, told in _facts(plan):
+        table.add_row(name, Text(told))
+    console.print(table)
+    for warning in plan.warnings:
+        console.print(str(warning), soft_wrap=True)
+    trials = plan.distinct.values() if whole else plan.to_run
+    if trials:
+        _print_trials(plan, list(trials), console, whole)
+
+
+def _print_trials(plan: Plan, trials: list[Trial], console: Console, whole: bool) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("key", "state", "trial"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for trial in trials if whole else trials[:_LISTED]:
+        table.add_row(trial.key[:12], plan.states[trial.key], Text(trial.label))
+    console.print()
+    console.print(table)
+    if not whole and len(trials) > _LISTED:
+        console.print(f"... and {len(trials) - _LISTED} more: --all lists every trial")
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    to_run, expansion, cost = plan.to_run, plan.expansion, plan.cost
+    facts: list[tuple[str, str]] = []
+    if plan.stale:
+        whys = list(dict.fromkeys(stale.why for stale in plan.stale.values()))
+        more = f"; and {len(whys) - 3} other reasons" if len(whys) > 3 else ""
+        facts.append(("stale", "; ".join(whys[:3]) + more))
+    if plan.shared:
+        facts.append(("shared", ", ".join(f"{count} with {name}" for name, count in plan.shared.items())))
+    pretrainings = len({trial.pretrain_key for trial in to_run})
+    if pretrainings < len(to_run):
+        facts.append(("pretrainings", f"{pretrainings} for {len(to_run)} trials"))
+    resources = expansion.resources.model_dump(exclude_unset=True)
+    if resources:
+        facts.append(("resources", ", ".join(f"{name} {value}" for name, value in resources.items())))
+    if to_run:
+        facts += [("cost", told) for told in _cost(plan)]
+        if cost.largest is not None and cost.largest_hours is not None:
+            facts.append(("largest", f"{cost.largest.label}: {duration(cost.largest_hours)}"))
+        if cost.disk_bytes is not None:
+            facts.append(("disk", size(cost.disk_bytes)))
+    return facts
+
+
+def _cost(plan: Plan) -> list[str]:
+    """The cost in words, and what it means in time on this machine."""
+    cost = plan.cost
+    if cost.hours is None or cost.low is None or cost.high is None:
+        return [f"unknown: no trial like these has run. Run one with --only to measure it ({len(plan.to_run)} to run)"]
+    hours = [f"{value * plan.units:.3g}" for value in (cost.hours, cost.low, cost.high)]
+    drawn = f"from {cost.samples} done trials on {', '.join(cost.devices)}"
+    missing = f"; without {cost.unknown} trials that no done one is like" if cost.unknown else ""
+    told = [f"{hours[0]} {unit(plan)} ({hours[1]} to {hours[2]}), {drawn}{missing}"]
+    if not plan.expansion.resources.gpus_per_node:
+        workers = min(default_workers("auto"), len({trial.pretrain_key for trial in plan.to_run}))
+        told.append(f"about {duration(cost.hours / workers)} here, {workers} at once")
+    return told
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values."""
+    cost = plan.cost
+    return {
+        "study": plan.loaded.study.name,
+        "profile": plan.profile,
+        "design": plan.expansion.design,
+        "counts": {state: plan.counts[state] for state in STATES},
+        "to_run": [trial.key for trial in plan.to_run],
+        "trials": [
+            {
+                "key": trial.key,
+                "label": trial.label,
+                "axes": trial.axes,
+                "case": trial.case,
+                "seed": trial.seed,
+                "state": plan.states[trial.key],
+                "why": plan.stale[trial.key].why if trial.key in plan.stale else None,
+                "pretrain_key": trial.pretrain_key,
+            }
+            for trial in plan.expansion.trials
+        ],
+        "shared": plan.shared,
+        "pretrainings": len({trial.pretrain_key for trial in plan.to_run}),
+        "resources": plan.expansion.resources.model_dump(),
+        "cost": {
+            "unit": unit(plan),
+            "hours": cost.hours and cost.hours * plan.units,
+            "low": cost.low and cost.low * plan.units,
+            "high": cost.high and cost.high * plan.units,
+            "samples": cost.samples,
+            "devices": cost.devices,
+            "unknown": cost.unknown,
+            "disk_bytes": cost.disk_bytes,
+        },
+        "largest": cost.largest and {"key": cost.largest.key, "label": cost.largest.label, "hours": cost.largest_hours},
+        "warnings": [warning.message for warning in plan.warnings],
+    }
+
+
+def print_json(plan: Plan) -> None:
+    """Print the plan as JSON."""
+    print(json.dumps(as_json(plan), indent=2))
+
+
+def duration(hours: float) -> str:
+    """`14 s`, `6 min`, `2.5 h`, `3 days`."""
+    seconds = hours * 3600
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def size(count: int) -> str:
+    """`3.2 MB`."""
+    value = float(count)
+    for unit_name in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit_name}"
+        value /= 1000
+    return f"{value:.3g} TB"

@@ -1,0 +1,100 @@
+"""Checking study files at every profile: all mistakes and warnings, each once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ablate.errors import Problem, UserError
+from ablate.study.expand import expand
+from ablate.study.lint import lint
+from ablate.study.load import find_study, known_profiles, known_studies, load_profile, load_study
+from ablate.study.trainers import find_trainer
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is wrong with one study file, and how large it is where nothing is."""
+
+    name: str
+    """As it was asked for."""
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    trials: dict[str, int]
+    """Profile -> trials."""
+
+
+def check_files(names: Sequence[str], profiles: Sequence[str]) -> list[Checked]:
+    """Check studies by file or name, at these profiles or at all. Data folders are not looked into.
+
+    A file that does not exist is a problem of its own, told with the rest.
+    """
+    return [_check(name, profiles) for name in names or list(known_studies())]
+
+
+def _check(name: str, profiles: Sequence[str]) -> Checked:
+    problems: dict[Problem, None] = {}
+    warnings: dict[Problem, None] = {}
+    trials: dict[str, int] = {}
+    try:
+        path = find_study(name)
+        loaded = load_study(name)
+    except UserError as error:
+        return Checked(name, error.problems, (), {})
+    for profile in profiles or known_profiles(path):
+        try:
+            trainer = replace(find_trainer(loaded.study.trainer), prepare=lambda config: config)
+            expansion = expand(loaded, load_profile(profile, path), trainer=trainer)
+            trials[profile] = len(expansion.trials)
+            warnings |= dict.fromkeys(lint(loaded, expansion))
+        except UserError as error:
+            known = {problem.message for problem in loaded.problems}
+            for problem in error.problems:
+                where = "" if problem.message in known else f"at the profile {profile}: "
+                if Problem(problem.message, problem.place, problem.help) not in problems:
+                    problems[replace(problem, message=f"{where}{problem.message}")] = None
+    return Checked(name, _once(problems), tuple(warnings), trials)
+
+
+def _once(problems: dict[Problem, None]) -> tuple[Problem, ...]:
+    """Problems without those that another profile has told already."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for problem in problems:
+        told = problem.message.partition(": ")[2] if problem.message.startswith("at the profile ") else problem.message
+        key = (told, str(problem.place))
+        if key not in seen:
+            seen.add(key)
+            kept.append(problem)
+    return tuple(kept)
+
+
+def print_checked(checked: Sequence[Checked], as_json: bool) -> None:
+    """Print mistakes, warnings, and a line for each study that is right."""
+    if as_json:
+        print(json.dumps([_plain(study) for study in checked], indent=2))
+        return
+    for study in checked:
+        for problem in (*study.problems, *study.warnings):
+            print(f"{problem}\n")
+        trials = ", ".join(f"{count} trials at {profile}" for profile, count in study.trials.items())
+        wrong = f"{len(study.problems)} mistake{'s' if len(study.problems) > 1 else ''}"
+        print(f"{study.name}: {wrong if study.problems else f'ok ({trials})'}")
+
+
+def _plain(study: Checked) -> dict[str, object]:
+    def plain(problem: Problem) -> dict[str, object]:
+        place = problem.place
+        return {
+            "message": problem.message,
+            "file": str(place.path) if place else None,
+            "line": place.line if place else None,
+            "column": place.column if place and place.line else None,
+            "help": problem.help,
+        }
+
+    return {
+        "study": study.name,
+        "trials": study.trials,
+        "problems": [plain(problem) for problem in study.problems],
+        "warnings": [plain(problem) for problem in study.warnings],
+    }

@@ -1,0 +1,188 @@
+"""Conditions on a cell, as in `head != 'none' and temperature < 0.5`: a few of Python's operators, and no eval."""
+
+import ast
+import operator
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ablate.errors import nearest
+from ablate.study.words import value_text
+
+Condition = Callable[[Mapping[str, Any]], bool]
+_Term = Callable[[Mapping[str, Any]], Any]
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda value, values: value in values,
+    ast.NotIn: lambda value, values: value not in values,
+}
+_EXAMPLE = "for example head != 'none' and temperature < 0.5"
+_EXAMPLE_OF_IN = "for example head in ['none', 'linear']"
+_LONGEST = 1000
+_SHOWN = 60
+
+
+def condition(text: str, names: Iterable[str]) -> Condition:
+    """A function of a cell's values that says whether the condition holds.
+
+    Has and, or, not, comparisons, in, text in quotes, numbers, true and false. An axis that a cell does not have
+    equals nothing, and is neither less nor greater than anything, as text is beside a number. Raises ValueError for
+    anything else, and for a name that is not one of `names`.
+    """
+    try:
+        return _compiled(_parsed(text), set(names))
+    except RecursionError as error:
+        raise ValueError(f"{_shown(text)} is nested too deep for a condition") from error
+
+
+def names_in(text: str) -> set[str]:
+    """The axes that a valid condition names."""
+    return {node.id for node in ast.walk(_parsed(text)) if isinstance(node, ast.Name)} - {"true", "false"}
+
+
+def never(text: str, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """What a valid condition asks that no cell could answer. choices: the values of each axis.
+
+    An axis compared with a value that it does not have, or text with a number.
+    """
+    for node in ast.walk(_parsed(text)):
+        if isinstance(node, ast.Compare):
+            for one, op, two in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
+                yield from _never_compared(one, op, two, choices)
+        elif isinstance(node, (ast.BoolOp, ast.UnaryOp)):
+            parts = node.values if isinstance(node, ast.BoolOp) else [node.operand]
+            yield from (told for part in parts if isinstance(part, ast.Name) for told in _never_true(part, choices))
+    if isinstance(whole := _parsed(text), ast.Name):
+        yield from _never_true(whole, choices)
+
+
+def has_value(values: Iterable[Any], value: Any) -> bool:
+    """Whether a value is one of some; true is not 1."""
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
+
+
+def _never_true(name: ast.Name, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    values = choices.get(name.id)
+    if values is not None and not any(isinstance(value, bool) for value in values):
+        yield f"'{name.id}' alone is a condition only where its values are true and false; write {name.id} == ..."
+
+
+def _never_compared(one: ast.expr, op: ast.cmpop, two: ast.expr, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    sides = [(_axis(one, choices), two), (_axis(two, choices), one)]
+    for axis, other in sides:
+        if axis is None:
+            continue
+        for value in _constants(other):
+            if isinstance(op, (ast.Eq, ast.NotEq, ast.In, ast.NotIn)):
+                if not has_value(choices[axis], value):
+                    valid = [value_text(each) for each in choices[axis]]
+                    near = nearest(value_text(value), valid)
+                    yield f"{axis} has no value {value_text(value)}{near}; its values are: {', '.join(valid[:20])}"
+            elif any(isinstance(value, str) != isinstance(each, str) for each in choices[axis]):
+                kind, others = ("text", "a number") if isinstance(value, str) else ("a number", "text")
+                yield f"{axis} has {others} among its values, and is compared with {kind}, {value_text(value)}"
+
+
+def _axis(node: ast.expr, choices: Mapping[str, Sequence[Any]]) -> str | None:
+    return node.id if isinstance(node, ast.Name) and node.id in choices else None
+
+
+def _constants(node: ast.expr) -> Iterator[Any]:
+    if isinstance(node, (ast.Tuple, ast.List)):
+        for item in node.elts:
+            yield from _constants(item)
+    elif isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.Name) and node.id in ("true", "false"):
+        yield node.id == "true"
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+        yield -node.operand.value  # type: ignore[operator]
+
+
+def _parsed(text: str) -> ast.expr:
+    """The expression of a condition. Raises ValueError."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"a condition of more than {_LONGEST} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Python finds odd
+            return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{_shown(text)} is no condition{_hint(text)}; {_EXAMPLE}") from error
+
+
+def _hint(text: str) -> str:
+    for wrong, right in (("&&", "and"), ("||", "or"), ("<>", "!=")):
+        if wrong in text:
+            return f": write '{right}' for '{wrong}'"
+    return ": write '==' to compare" if re.search(r"[^=!<>]=[^=]", text) else ""
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _compiled(node: ast.expr, names: set[str]) -> Condition:
+    if isinstance(node, ast.BoolOp):
+        parts = [_compiled(value, names) for value in node.values]
+        every = isinstance(node.op, ast.And)
+        return lambda cell: all(part(cell) for part in parts) if every else any(part(cell) for part in parts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = _compiled(node.operand, names)
+        return lambda cell: not inner(cell)
+    if isinstance(node, ast.Compare):
+        return _comparison(node, names)
+    if isinstance(node, ast.Name):
+        term = _term(node, names)
+        return lambda cell: term(cell) is True
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return lambda cell: bool(node.value)
+    raise ValueError(f"{ast.unparse(node)!r} is not part of a condition; {_EXAMPLE}")
+
+
+def _comparison(node: ast.Compare, names: set[str]) -> Condition:
+    terms = [_term(side, names) for side in (node.left, *node.comparators)]
+    if odd := [op for op in node.ops if type(op) not in _COMPARE]:
+        raise ValueError(f"'{type(odd[0]).__name__}' is not part of a condition; {_EXAMPLE}")
+    compare = [_COMPARE[type(op)] for op in node.ops]
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        if isinstance(op, (ast.In, ast.NotIn)) != isinstance(right, (ast.Tuple, ast.List)):
+            raise ValueError(f"{ast.unparse(node)!r}: a list stands after `in`, and only there; {_EXAMPLE_OF_IN}")
+
+    def holds(cell: Mapping[str, Any]) -> bool:
+        values = [term(cell) for term in terms]
+        if any(value is None for value in values):
+            return all(isinstance(op, (ast.NotEq, ast.NotIn)) for op in node.ops)
+        try:
+            return all(one(values[index], values[index + 1]) for index, one in enumerate(compare))
+        except TypeError:  # text is neither less nor greater than a number
+            return False
+
+    return holds
+
+
+def _term(node: ast.expr, names: set[str]) -> _Term:
+    if isinstance(node, ast.Name):
+        name = node.id
+        if name in ("true", "false"):
+            return lambda cell: name == "true"
+        if name not in names:
+            raise ValueError(f"'{name}' is no axis{nearest(name, names)}; axes are: {', '.join(sorted(names))}")
+        return lambda cell: cell.get(name)
+    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
+        constant = node.value
+        return lambda cell: constant
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _term(node.operand, names)
+        if isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, (int, float)):
+            return lambda cell: -inner(cell)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        items = [_term(item, names) for item in node.elts]
+        return lambda cell: [item(cell) for item in items]
+    raise ValueError(f"{ast.unparse(node)!r} is not part of a condition; {_EXAMPLE}")

@@ -1,0 +1,93 @@
+"""The trainers that a study can ablate: a function from config to numbers, and the pydantic model of its settings."""
+
+import importlib
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pydantic
+
+from ablate.errors import UserError
+from ablate.simclr.config import RECIPE_VERSION, Config
+from ablate.simclr.config.advice import advice
+from ablate.simclr.config.cost import likeness, work
+from ablate.simclr.data.listing import look
+from ablate.simclr.fingerprints import fingerprinted
+from ablate.study.trainer import SIMCLR, Trainer
+
+_EXAMPLE = "trainer = 'package.module:function', where function(config, context) takes a pydantic model"
+
+
+def find_trainer(name: str = SIMCLR) -> Trainer:
+    """The trainer `package.module:function`. Raises UserError where it cannot be imported or takes no config.
+
+    Its module is looked for in the working folder too. SimCLR's needs no torch to be planned with.
+    """
+    if name == SIMCLR:
+        look_once = cache(look)  # all cells of a study read one folder
+        return Trainer(
+            name,
+            Config,
+            RECIPE_VERSION,
+            lambda config: fingerprinted(config, look_once),
+            lambda config: work(config, look_once),
+            likeness,
+            advice,
+        )
+    return _imported(name)
+
+
+@cache
+def _imported(name: str) -> Trainer:
+    module_name, colon, function_name = name.partition(":")
+    if not colon or not module_name or not function_name:
+        raise UserError(f"trainer = {name!r} does not name a function", help=f"write {_EXAMPLE}")
+    module = import_module(module_name, name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise UserError(f"trainer = {name!r}: {module_name} has no function '{function_name}'", help=_EXAMPLE)
+    hooks = {hook: getattr(module, hook) for hook in ("prepare", "work", "likeness") if hasattr(module, hook)}
+    return Trainer(name, _config_of(function, name), int(getattr(module, "RECIPE_VERSION", 1)), **hooks)
+
+
+def import_module(module_name: str, trainer: str) -> ModuleType:
+    """Import a trainer's module, from the working folder too. Raises UserError with the reason."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        told = f"trainer = {trainer!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
+        raise UserError(told, help="run it from the folder that its package lies in, or install the package") from error
+
+
+def source_of(trainer: str) -> Path | None:
+    """The top-level package or module file that a trainer of someone's own lies in; None for SimCLR's."""
+    if trainer == SIMCLR:
+        return None
+    top = import_module(trainer.partition(":")[0].partition(".")[0], trainer)
+    if not top.__file__:
+        return Path(next(iter(top.__path__)))
+    return Path(top.__file__).parent if hasattr(top, "__path__") else Path(top.__file__)
+
+
+def _config_of(function: Callable[..., Any], name: str) -> type[pydantic.BaseModel]:
+    parameters = list(inspect.signature(function).parameters)
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as error:
+        raise UserError(f"trainer = {name!r}: its annotations cannot be read: {error}", help=_EXAMPLE) from error
+    config = hints.get(parameters[0]) if parameters else None
+    if not (isinstance(config, type) and issubclass(config, pydantic.BaseModel)):
+        raise UserError(f"trainer = {name!r}: its first argument is not annotated with a pydantic model", help=_EXAMPLE)
+    if "seed" not in config.model_fields:
+        raise UserError(
+            f"trainer = {name!r}: {config.__name__} has no field 'seed'", help="add seed: int = 0, and use it"
+        )
+    return config

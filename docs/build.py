@@ -1,0 +1,197 @@
+"""Writes into the documents what can be derived: help of the commands, keys, settings, output of what they show.
+
+    python docs/build.py            rewrite
+    python docs/build.py --check    exit code 1, with a diff, where a document is not what it would be
+
+Between `<!-- generated: NAME -->` and `<!-- end -->` stands what the function of that name gives. A block of the
+language `console` is run line by line (`$ command`) in a fresh folder with the checkout's studies, document by
+document; its output replaces what stands there. A line `...` in it stands for lines that are left out, and numbers
+that differ from run to run (times, keys, hardware) are not compared by --check.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+_GENERATED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_CONSOLE = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
+
+
+def commands() -> str:
+    """Each command's own help, at 80 columns."""
+    from typer.main import get_command
+
+    from ablate.cli import app
+
+    return "\n".join(_help(name, command) for name, command in _all_commands(get_command(app), "ablate"))
+
+
+def _all_commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+    for child, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _all_commands(command, f"{name} {child}")
+        else:
+            yield f"{name} {child}", command
+
+
+def _help(name: str, command: Any) -> str:
+    shown = _run([*name.split(), "--help"], ROOT)[1].strip()
+    return f"## {name}\n\n```text\n{shown}\n```\n"
+
+
+def study_keys() -> str:
+    """The keys of a study file, table by table, from the schema."""
+    from ablate.study.schema import Axis, Case, Profile, ProfileOverrides, Reference, Resources, Study
+
+    tables = {
+        "A study file": Study, "An axis: `[axes.NAME]`, or `[[zip]]` with `NAME = {...}`": Axis,
+        "A case: `[[cases]]`": Case, "`[resources]`": Resources, "`[profile.NAME]`": ProfileOverrides,
+        "`[reference]`": Reference, "A profile file: `studies/profiles/NAME.toml`": Profile,
+    }  # fmt: skip
+    return "\n".join(f"### {title}\n\n{_key_table(model)}" for title, model in tables.items())
+
+
+def settings() -> str:
+    """Every setting of the SimCLR trainer, with what it takes, its default and what it is."""
+    from ablate.simclr.config import Config
+
+    return _key_table(Config, deep=True)
+
+
+def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
+    rows = ["| key | takes | default | |", "|---|---|---|---|"] if not prefix else []
+    for name, field in model.model_fields.items():
+        inner = (
+            field.annotation
+            if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields")
+            else None
+        )
+        if deep and inner:
+            rows.append(_key_table(inner, deep, f"{prefix}{name}."))
+            continue
+        default = "needed" if field.is_required() else _toml(field.get_default(call_default_factory=True))
+        description = " ".join((field.description or "").split()).replace("|", "\\|")
+        rows.append(f"| `{prefix}{name}` | {_takes(model, name)} | {default} | {description} |")
+    return "\n".join(rows) + ("" if prefix else "\n")
+
+
+def _takes(model: Any, name: str) -> str:
+    """What a key takes, in words, from its JSON Schema."""
+    schema = model.model_json_schema()["properties"][name]
+    kinds = [_kind(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    return " or ".join(dict.fromkeys(kinds)).replace("|", "\\|")
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema.get("enum", [schema.get("const")]))
+    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in limits.items() if key in schema)
+    names = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "array": "list",
+    }
+    kind = names.get(schema.get("type", ""), "table")
+    if kind == "list" and "enum" in schema.get("items", {}):
+        return f"list of {_kind(schema['items'])}"
+    return f"{kind} {bounds}".strip()
+
+
+def _toml(value: Any) -> str:
+    if value is None or hasattr(value, "model_fields"):
+        return ""
+    if value in ([], {}, ()):
+        return ""
+    shown = str(list(value) if isinstance(value, tuple) else value).replace("'", '"')
+    text = f'"{value}"' if isinstance(value, str) else shown.lower() if isinstance(value, bool) else shown
+    return f"`{text}`"
+
+
+GENERATED: dict[str, Callable[[], str]] = {"commands": commands, "study-keys": study_keys, "settings": settings}
+
+
+def built(document: Path) -> str:
+    """The document with everything in it as it is now."""
+    text = document.read_text(encoding="utf-8")
+    text = _GENERATED.sub(lambda found: f"{found[1]}\n{GENERATED[found[2]]()}\n{found[4]}", text)
+    if not _CONSOLE.search(text):
+        return text
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "studies", Path(folder) / "studies")
+        for name, content in re.findall(r"<!-- file: ([\w/.-]+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_text(content, encoding="utf-8")
+        return _CONSOLE.sub(lambda found: found[1] + _console(found[2], Path(folder)) + found[3], text)
+
+
+def _console(block: str, folder: Path) -> str:
+    """A block's commands with their output; where `...` stood among a command's lines, only its first and last ones."""
+    shown = []
+    for command, *_ in re.findall(r"^\$ (.*(?:\\\n.*)*)$", block, re.MULTILINE):
+        before = block.split(f"$ {command}\n", 1)[-1].split("\n$ ", 1)[0].splitlines()
+        code, output = _run(["bash", "-c", command], folder)
+        lines = output.rstrip("\n").splitlines()
+        if "..." in before:
+            head, tail = before.index("..."), len([line for line in before[before.index("...") + 1 :] if line.strip()])
+            lines = [*lines[:head], "...", *(lines[-tail:] if tail else [])]
+        shown += [f"$ {command}", *lines]
+        if code:
+            shown.append(f"(exit code {code})")
+    return "\n".join(shown) + "\n"
+
+
+def _run(command: list[str], folder: Path) -> tuple[int, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ABLATE_", "PYTEST_"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "COLUMNS": "80",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+    }
+    run = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
+    )
+    return run.returncode, run.stdout
+
+
+def comparable(text: str) -> str:
+    """A document without what differs from run to run: numbers, keys, widths, what they ran on."""
+    text = re.sub(r"\b[0-9a-f]{7,64}\b", "KEY", text)
+    text = re.sub(r"\d+(?:[.,]\d+)*", "0", text)
+    text = re.sub(r"\b0 (?:min 0 s|min|s|h)\b", "TIME", text)
+    return re.sub(r"[ \t]+", " ", text)
+
+
+def main() -> int:
+    """Rewrite or check all documents; the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("documents", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    wrong = 0
+    for document in arguments.documents or sorted((ROOT / "docs").glob("*.md")):
+        before, after = document.read_text(encoding="utf-8"), built(document)
+        if not arguments.check:
+            document.write_text(after, encoding="utf-8")
+        elif comparable(before) != comparable(after):
+            wrong += 1
+            name = str(document)
+            lines = (comparable(before).splitlines(), comparable(after).splitlines())
+            print("\n".join(difflib.unified_diff(*lines, name, f"{name} as it would be", lineterm="")))
+    return min(wrong, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""What a plan says: states and why, what is shared, what it costs."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.records.files import Results, write_json
+from ablate.run.command import check_budget
+from ablate.run.plan import Plan, make_plan, record_plan
+from ablate.run.show import as_json, duration, size
+from tests.conftest import Ablate
+
+
+@pytest.fixture
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    """The results folder of a project with a tiny study, which is the working folder."""
+    monkeypatch.chdir(project)
+    return Results(project / "results")
+
+
+def finish(plan: Plan, results: Results, seconds: float = 36.0, **environment: Any) -> None:
+    """Records of all trials of a plan, as if each had taken so many seconds."""
+    record_plan(plan, results, ["test"])
+    for number, trial in enumerate(plan.distinct.values()):
+        folder = results.trial(trial.key)
+        attempt = folder.new_attempt("local")
+        write_json(attempt / "env.json", {"device": "cpu", "processor": "a processor", **environment})
+        result = {"attempt": attempt.name, "seconds": seconds + number, "evaluate_seconds": 6.0, "top1": 50.0}
+        write_json(folder.result, result)
+
+
+def change(project: Path, old: str, new: str) -> None:
+    path = project / "studies" / "tiny.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_a_result_of_other_settings_is_stale_and_the_plan_says_which_setting_changed(
+    here: Results, project: Path
+) -> None:
+    finish(make_plan("tiny", "embedded", here), here)
+    change(project, "[base]\n", "[base]\nhead.output_dimension = 16\n")
+    plan = make_plan("tiny", "embedded", here)
+    assert plan.counts == {"stale": 5}
+    assert {stale.why for stale in plan.stale.values()} == {"head.output_dimension: 8 -> 16"}
+    assert len(plan.to_run) == 5
+
+
+def test_a_result_of_an_older_recipe_is_stale_and_the_plan_names_both_versions(here: Results) -> None:
+    plan = make_plan("tiny", "embedded", here)
+    record = json.loads(record_plan(plan, here, ["test"]).read_text())
+    old = "0" * 64
+    record["trials"] = [{**record["trials"][0], "key": old}]
+    write_json(here.plans("tiny") / "plan-2.json", record)
+    first = json.loads(here.trial(plan.expansion.trials[0].key).trial.read_text())
+    write_json(here.trial(old).trial, first | {"recipe_version": 1})
+    write_json(here.trial(old).result, {"attempt": "001-local", "seconds": 1.0})
+    again = make_plan("tiny", "embedded", here)
+    assert again.stale[plan.expansion.trials[0].key].why == "recipe_version: 1 -> 2"
+
+
+def test_what_failed_or_was_interrupted_runs_again_and_what_is_done_does_not(here: Results) -> None:
+    plan = make_plan("tiny", "embedded", here)
+    record_plan(plan, here, ["test"])
+    failed, interrupted, done, *_ = plan.expansion.trials
+    for trial, state in ((failed, "failed"), (interrupted, "interrupted")):
+        attempt = here.trial(trial.key).new_attempt("local")
+        (attempt / "events.jsonl").write_text(
+            json.dumps({"event": "ended", "time": time.time(), "state": state}) + "\n"
+        )
+    write_json(here.trial(done.key).result, {"attempt": "001-local", "seconds": 1.0})
+    again = make_plan("tiny", "embedded", here)
+    assert again.counts == {"failed": 1, "interrupted": 1, "done": 1, "new": 2}
+    assert {trial.key for trial in again.keep_states(("failed", "interrupted")).to_run} == {failed.key, interrupted.key}
+
+
+def test_the_cost_is_that_of_done_trials_in_proportion_to_the_work(here: Results) -> None:
+    first = make_plan("tiny", "embedded", here, only={"first": ["crop"]})
+    assert first.cost.hours is None
+    assert first.cost.unknown == 2
+    finish(first, here, seconds=36.0)  # 30 s of pretraining for 2 epochs, 6 s of evaluation; and 31 s
+    plan = make_plan("tiny", "embedded", here, overrides={"epochs": 4}, only={"first": ["color"]})
+    assert plan.cost.samples == 2
+    assert plan.cost.hours == pytest.approx(2 * (2 * 30.5 + 6) / 3600)
+    assert plan.cost.low == pytest.approx(2 * (2 * 30 + 6) / 3600)
+    assert plan.cost.high == pytest.approx(2 * (2 * 31 + 6) / 3600)
+    assert plan.cost.devices == ("a processor",)
+
+
+def test_trials_that_share_a_pretraining_pay_for_it_once(here: Results, project: Path) -> None:
+    finish(make_plan("tiny", "embedded", here, only={"first": ["crop"], "temperature": ["0.1"]}), here)
+    change(project, "[axes]\n", "[axes]\nl2 = { setting = 'evaluate.cached_linear.l2', values = [1e-5, 1e-4, 1e-3] }\n")
+    plan = make_plan("tiny", "embedded", here, only={"first": ["color"], "temperature": ["0.1"]})
+    assert len(plan.to_run) == 3
+    assert plan.cost.hours == pytest.approx((30 + 3 * 6) / 3600)
+
+
+def test_a_budget_stops_a_run_that_would_cost_more_and_one_whose_cost_nobody_knows(here: Results) -> None:
+    plan = make_plan("tiny", "embedded", here)
+    with pytest.raises(UserError, match="the cost is not known of 5 of 5 trials"):
+        check_budget(plan, "10h")
+    finish(make_plan("tiny", "embedded", here), here, seconds=3606.0)
+    more = make_plan("tiny", "embedded", here, seeds=range(2))
+    check_budget(more, "5.1h")
+    with pytest.raises(UserError, match="the run may take 5.01 worker-hours"):
+        check_budget(more, "240min")
+    with pytest.raises(UserError, match="'soon' is no time"):
+        check_budget(more, "soon")
+
+
+def test_a_plan_names_the_studies_that_ask_for_the_same_trials(here: Results, project: Path) -> None:
+    finish(make_plan("tiny", "embedded", here), here)
+    (project / "studies" / "other.toml").write_text(
+        (project / "studies" / "tiny.toml").read_text().replace('"tiny"', '"other"').replace("[0.1, 1.0]", "[0.1, 0.3]")
+    )
+    plan = make_plan("other", "embedded", here)
+    assert plan.shared == {"tiny": 3}
+    assert plan.counts == {"done": 3, "new": 2}
+
+
+def test_results_of_several_machines_and_unpaired_seeds_are_warned_of(here: Results) -> None:
+    finish(make_plan("tiny", "embedded", here, only={"first": ["crop"]}), here)
+    finish(make_plan("tiny", "embedded", here, only={"first": ["color"]}, seeds=range(2)), here, device="NVIDIA H100")
+    told = "\n".join(warning.message for warning in make_plan("tiny", "embedded", here, seeds=range(2)).warnings)
+    assert "results of different devices stand in one comparison: 4 on NVIDIA H100, 2 on a processor" in told
+    assert "seeds are unpaired" in told
+    assert "first=crop temperature=0.1 lacks 1" in told
+
+
+def test_a_cancelled_trial_runs_again_when_it_is_planned_again(here: Results) -> None:
+    from ablate.records.cancel import cancel_requested, request_cancel
+
+    plan = make_plan("tiny", "embedded", here)
+    folder = here.trial(plan.to_run[0].key)
+    request_cancel(folder)
+    record_plan(plan, here, ["test"])
+    assert not cancel_requested(folder)
+
+
+def test_a_run_trains_exactly_what_its_plan_lists(ablate: Ablate, project: Path) -> None:
+    options = ("tiny", "--only", "first=color", "--only", "case=untrained")
+    planned = json.loads(ablate("plan", *options, "--json").stdout)
+    assert ablate("run", *options).returncode == 0
+    trained = {path.parent.name for path in (project / "results/trials").glob("*/result.json")}
+    assert trained == set(planned["to_run"])
+    assert json.loads(ablate("plan", *options, "--json").stdout)["to_run"] == []
+
+
+def test_json_of_a_plan_has_every_trial_with_its_state(here: Results) -> None:
+    told = as_json(make_plan("tiny", "embedded", here))
+    assert [trial["label"] for trial in told["trials"]][:2] == [
+        "first=crop temperature=0.1 seed=0",
+        "first=crop temperature=1.0 seed=0",
+    ]
+    assert {trial["state"] for trial in told["trials"]} == {"new"}
+    json.dumps(told)
+
+
+def test_times_and_sizes_are_told_in_units_that_people_use() -> None:
+    assert [duration(seconds / 3600) for seconds in (2.31, 14, 400, 9000)] == ["2.3 s", "14 s", "7 min", "2.5 h"]
+    assert duration(72) == "3.0 days"
+    assert [size(count) for count in (12, 1810000)] == ["12 bytes", "1.81 MB"]
