@@ -1,0 +1,120 @@
+"""ablate from Python: what a notebook does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars
+import pytest
+
+import ablate
+from ablate.errors import TrialsFailed, UserError
+
+TRAINER = """
+from typing import Any
+from pydantic import BaseModel
+
+class Config(BaseModel):
+    seed: int = 0
+    slope: float = 1.0
+    kind: str = "plain"
+
+def train(config: Config, context: Any) -> dict[str, float]:
+    if config.slope < 0:
+        raise ValueError("a slope below zero")
+    context.log({"phase": "fit", "error": config.slope})
+    return {"error": config.slope * 2 + config.seed}
+"""
+STUDY = """
+name = "slopes"
+title = "Slopes"
+question = "Which slope?"
+trainer = "TRAINER_MODULE:train"
+metric = "error"
+seeds = 2
+
+[axes]
+kind = ["plain", "steep"]
+slope = { setting = "slope", values = [1.0, 2.5], when = "kind == 'steep'" }
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a quick trainer and a study of it, as the working folder of a notebook."""
+    module = f"slopes_{tmp_path.name}"
+    (tmp_path / "studies").mkdir()
+    (tmp_path / f"{module}.py").write_text(TRAINER)
+    (tmp_path / "studies" / "slopes.toml").write_text(STUDY.replace("TRAINER_MODULE", module))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_study_is_loaded_planned_run_and_read_as_a_frame(notebook: Path) -> None:
+    plan = ablate.load("studies/slopes.toml").plan()
+    assert plan.pl()["state"].to_list() == ["new"] * 6
+    frame = plan.run(inline=True).pl()
+    assert frame.select("kind", "slope", "seed", "value").rows() == [
+        ("plain", None, 0, 2.0),
+        ("plain", None, 1, 3.0),
+        ("steep", 1.0, 0, 2.0),
+        ("steep", 1.0, 1, 3.0),
+        ("steep", 2.5, 0, 5.0),
+        ("steep", 2.5, 1, 6.0),
+    ]
+    assert frame.schema["seed"] == polars.Int64
+
+
+def test_pandas_gets_the_same_rows(notebook: Path) -> None:
+    ablate.load("slopes").plan(only={"kind": "plain"}).run(inline=True)
+    assert ablate.results("slopes").df()["value"].tolist() == [2.0, 3.0]
+
+
+def test_what_is_chosen_in_python_is_what_the_command_line_would_choose(notebook: Path) -> None:
+    plan = ablate.load("slopes").plan(only={"kind": "steep", "slope": [2.5]}, seeds=[7], set={})
+    assert plan.pl()["label"].to_list() == ["kind=steep slope=2.5 seed=7"]
+
+
+def test_a_failed_trial_is_raised_and_the_others_are_kept(notebook: Path) -> None:
+    path = notebook / "studies" / "slopes.toml"
+    path.write_text(path.read_text().replace("[1.0, 2.5]", "[1.0, -1.0]"))
+    with pytest.raises(TrialsFailed, match="a slope below zero"):
+        ablate.load("slopes").plan(seeds=1).run(inline=True)
+    assert ablate.results("slopes").pl()["state"].to_list() == ["done", "done", "failed"]
+
+
+def test_every_mistake_of_a_study_is_raised_when_it_is_loaded(notebook: Path) -> None:
+    path = notebook / "studies" / "slopes.toml"
+    path.write_text(path.read_text().replace("question", "qestion").replace("seeds = 2", "seeds = 0"))
+    with pytest.raises(UserError) as caught:
+        ablate.load("slopes")
+    assert "unknown key 'qestion'; did you mean 'question'?" in str(caught.value)
+    assert "seeds" in str(caught.value)
+
+
+def test_results_of_a_study_that_was_not_run_name_those_that_were(notebook: Path) -> None:
+    ablate.load("slopes").plan(seeds=1).run(inline=True)
+    with pytest.raises(UserError, match=r"no record of a study 'slope'; did you mean 'slopes'\?"):
+        ablate.results("slope").pl()
+
+
+def test_what_a_notebook_shows_is_html_and_text(notebook: Path) -> None:
+    study = ablate.load("slopes")
+    assert repr(study) == "<study slopes: Which slope? axes: kind (2), slope (2); 0 cases>"
+    assert "<th>slope</th><td>1.0, 2.5</td>" in study._repr_html_()
+    assert "<th>new</th><td>6</td>" in study.plan()._repr_html_()
+
+
+def test_a_script_without_a_main_guard_runs_in_worker_processes(notebook: Path) -> None:
+    script = notebook / "script.py"
+    script.write_text("import ablate\nprint(ablate.load('slopes').plan(seeds=1).run().pl()['value'].sum())\n")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, cwd=notebook)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "9.0"
+
+
+def test_importing_ablate_imports_nothing_heavy() -> None:
+    code = "import sys, ablate; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "polars", "pandas", "duckdb", "pydantic"} & set(loaded)
