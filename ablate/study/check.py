@@ -1,76 +1,87 @@
 """What the schema cannot say of a study: names that must agree, conditions, what is published."""
 
-from collections.abc import Iterator
-from itertools import combinations
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pydantic
 
 from ablate.errors import Problem, UserError, nearest
 from ablate.paper.reader import published
-from ablate.study.expression import condition, names_in
+from ablate.study.conditions import Mistakes, axes_of, conditions, excluded
 from ablate.study.locate import Key
 from ablate.study.mistakes import problem
-from ablate.study.schema import COLUMNS, EVALUATION, Axis, Resources, Study
+from ablate.study.schema import COLUMNS, EVALUATION, RESERVED_NAMES, Axis, Resources, Study
 from ablate.study.source import Source
 from ablate.study.words import value_text
 
+MOST_MISTAKES = 50
+"""So many are told at once: what a person can read."""
+
 
 def check_study(study: Study, source: Source, profiles: list[str]) -> list[Problem]:
-    """All such mistakes, with their places. profiles: names of those that there are."""
-    checks = (_axis_names, _settings, _zips, _conditions, _excluded, _cases, _reference, _resources)
-    found = [Problem(told, source.place(key), help) for check in checks for told, key, help in check(study)]
-    found += [
-        Problem(f"profile.{told}", source.place(("profile", *key)), help)
-        for told, key, help in _profiles(study, profiles)
-    ]
-    return found
+    """Such mistakes, with their places: all, or the first fifty. profiles: names of those that there are."""
+    checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _reference, _resources)
+    found = itertools.chain.from_iterable(check(study) for check in checks)
+    of_profiles = ((f"profile.{told}", ("profile", *key), help) for told, key, help in _profiles(study, profiles))
+    first = itertools.islice(itertools.chain(found, of_profiles), MOST_MISTAKES)
+    return [Problem(told, source.place(key), help) for told, key, help in first]
 
 
-Mistakes = Iterator[tuple[str, Key, str | None]]
+def _name(study: Study) -> Mistakes:
+    if study.name in RESERVED_NAMES:
+        yield f"name = '{study.name}' is a table of the store", ("name",), "give the study, and its file, another name"
 
 
 def _axis_names(study: Study) -> Mistakes:
     seen: set[str] = set()
-    for key, name in _keys(study):
-        if name in COLUMNS:
-            yield f"{'.'.join(map(str, key))} is a column of every study; give the axis another name", key, None
+    for key, name, axis in axes_of(study):
+        if name in COLUMNS and axis.setting != "seed":
+            told = f"'{name}' is a word of every study: an axis cannot be called so"
+            yield told, key, f'for example {name}_ = {{ setting = "{axis.setting}", values = ... }}'
         if name in seen or (name == EVALUATION and study.evaluate):
             taken = "[evaluate] makes it" if name == EVALUATION else "[axes] or a [[zip]] has it"
             yield f"there are two axes called '{name}'", key, f"{taken} already; give this one another name"
         seen.add(name)
 
 
-def _keys(study: Study) -> Iterator[tuple[Key, str]]:
-    """Where each axis stands, and its name."""
-    yield from ((("axes", name), name) for name in study.axes)
-    yield from ((("zip", number, name), name) for number, block in enumerate(study.zip) for name in block)
-
-
-def _axes(study: Study) -> Iterator[tuple[Key, str, Axis]]:
-    for key, name in _keys(study):
-        yield key, name, study.axes[name] if key[0] == "axes" else study.zip[int(key[1])][name]
-
-
 def _settings(study: Study) -> Mistakes:
-    for (_, first, one), (key, second, two) in combinations(_axes(study), 2):
-        if (
-            one.setting == two.setting
-            or f"{one.setting}.".startswith(f"{two.setting}.")
-            or two.setting.startswith(f"{one.setting}.")
-        ):
-            yield (
-                f"the axes '{first}' and '{second}' set the same setting: {one.setting}, {two.setting}",
-                key,
-                "one of them would undo the other; let them vary in one axis with named values",
-            )
-    for key, name, axis in _axes(study):
+    for (_, first, one), (key, second, two) in _overlapping(list(axes_of(study))):
+        if first == second:
+            continue  # told already
+        both = one.setting if one.setting == two.setting else f"{one.setting}, {two.setting}"
+        told = f"the axes '{first}' and '{second}' set the same setting: {both}"
+        help = "one of them would undo the other; let them vary in one axis with named values"
+        yield told, (*key, "setting"), help
+    for key, name, axis in axes_of(study):
         if axis.setting == "seed":
-            yield f"the axis '{name}' varies seed", key, "that is what seeds = [...] is for"
+            yield f"the axis '{name}' varies seed", (*key, "setting"), "that is what seeds = [...] is for"
         if not all(axis.setting.split(".")):
-            yield f"the axis '{name}': setting = {axis.setting!r} is no dotted path", key, "as in loss.temperature"
+            yield (
+                f"the axis '{name}': setting = {value_text(axis.setting)} is no dotted path",
+                (*key, "setting"),
+                "as in loss.temperature",
+            )
         if study.evaluate and (axis.setting == "evaluate" or axis.setting.startswith("evaluate.")):
             yield f"the axis '{name}' varies {axis.setting}, and [evaluate] does too", key, "keep one of them"
+
+
+_Placed = tuple[Key, str, Axis]
+
+
+def _overlapping(axes: list[_Placed]) -> Iterator[tuple[_Placed, _Placed]]:
+    """Axes of which one sets what the other does, or a part of it."""
+    known: dict[str, _Placed] = {}
+    above: dict[str, _Placed] = {}
+    for axis in axes:
+        parts = axis[2].setting.split(".")
+        paths = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        if other := next((known[path] for path in paths if path in known), above.get(paths[-1])):
+            yield other, axis
+        known.setdefault(paths[-1], axis)
+        for path in paths:
+            above.setdefault(path, axis)
 
 
 def _zips(study: Study) -> Mistakes:
@@ -79,71 +90,27 @@ def _zips(study: Study) -> Mistakes:
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             yield f"axes of one [[zip]] move together, and their lengths differ: {told}", ("zip", number), None
-        rows = list(zip(*(axis.names for axis in block.values()), strict=False))
-        if len(set(rows)) < len(rows):
-            twice = next(row for row in rows if rows.count(row) > 1)
-            yield f"the combination {', '.join(map(value_text, twice))} stands twice in a [[zip]]", ("zip", number), None
+        rows = Counter(zip(*(axis.names for axis in block.values()), strict=False))
+        if twice := next((row for row, count in rows.items() if count > 1), None):
+            yield (
+                f"the combination {', '.join(map(value_text, twice))} stands twice in a [[zip]]",
+                ("zip", number),
+                None,
+            )
         if not block:
             yield "an empty [[zip]]", ("zip", number), "give it axes, as in depth = [18, 34]"
 
 
-def _conditions(study: Study) -> Mistakes:
-    """Conditions of axes: on others, which have no condition or stand above."""
-    axes = {name: (key, axis) for key, name, axis in _axes(study)}
-    above: set[str] = set()
-    for name, (key, axis) in axes.items():
-        if axis.when is not None:
-            try:
-                condition(axis.when, axes)
-                late = {
-                    other for other in names_in(axis.when)
-                    if other == name or (axes[other][1].when is not None and other not in above)
-                }  # fmt: skip
-                if late:
-                    yield (
-                        f"when of '{name}' depends on '{min(late)}', which depends on a condition itself",
-                        (*key, "when"),
-                        "a condition names axes without one, or those above it",
-                    )
-            except ValueError as error:
-                yield f"when of the axis '{name}': {error}", (*key, "when"), None
-        above.add(name)
-
-
-def _excluded(study: Study) -> Mistakes:
-    axes = study.all_axes
-    choices = {name: axis.names for name, axis in axes.items()}
-    if study.evaluate:
-        choices[EVALUATION] = list(study.evaluate)
-    for number, rule in enumerate(study.exclude):
-        key = ("exclude", number)
-        if isinstance(rule, str):
-            try:
-                condition(rule, choices)
-            except ValueError as error:
-                yield f"exclude: {error}", key, None
-            continue
-        for name, value in rule.items():
-            if name not in choices:
-                told = f"exclude: '{name}' is no axis{nearest(name, choices)}"
-                yield told, (*key, name), f"axes are: {', '.join(choices)}"
-                continue
-            for each in value if isinstance(value, list) else [value]:
-                if each not in choices[name]:
-                    valid = [str(one) for one in choices[name]]
-                    told = f"exclude: {name} has no value {value_text(each)}{nearest(str(each), valid)}"
-                    yield told, (*key, name), f"values are: {', '.join(valid)}"
-        if not rule:
-            yield "exclude: an empty table would leave every cell out", key, None
-
-
 def _cases(study: Study) -> Mistakes:
-    for (_, one), (number, two) in combinations(enumerate(study.cases), 2):
-        if one.name == two.name:
-            yield f"there are two cases called '{one.name}'", ("cases", number, "name"), None
-        elif one.set == two.set:
-            yield f"the cases '{one.name}' and '{two.name}' set the same", ("cases", number), "keep one of them"
+    names: set[str] = set()
+    known: dict[str, str] = {}
     for number, case in enumerate(study.cases):
+        same = known.setdefault(repr(case.set), case.name)
+        if case.name in names:
+            yield f"there are two cases called '{case.name}'", ("cases", number, "name"), "give one another name"
+        elif same != case.name:
+            yield f"the cases '{same}' and '{case.name}' set the same", ("cases", number, "set"), "keep one of them"
+        names.add(case.name)
         if "seed" in case.set:
             yield f"the case '{case.name}' sets seed", ("cases", number, "set", "seed"), "that is what seeds is for"
 
@@ -155,6 +122,10 @@ def _reference(study: Study) -> Mistakes:
         return
     try:
         rows = published(study.reference.table)
+    except (OSError, ValueError):  # a name that no file can have
+        told = f"the paper has no table {value_text(study.reference.table)}"
+        yield told, ("reference", "table"), None
+        return
     except UserError as error:
         yield error.problems[0].message, ("reference", "table"), error.problems[0].help
         return
@@ -190,19 +161,24 @@ def _profiles(study: Study, profiles: list[str]) -> Mistakes:
         for evaluation in overrides.evaluate:
             if evaluation not in study.evaluate:
                 near = nearest(evaluation, study.evaluate)
-                yield f"{name}.evaluate.{evaluation} is no evaluation of the study{near}", (
-                    name, "evaluate", evaluation,
-                ), None  # fmt: skip
+                told = f"{name}.evaluate.{evaluation} is no evaluation of the study{near}"
+                yield told, (name, "evaluate", evaluation), _listed("evaluations", study.evaluate)
 
 
 def _axes_of_profile(study: Study, name: str, axes: dict[str, Any]) -> Mistakes:
     for axis in axes:
         if axis not in study.all_axes:
             near = nearest(axis, study.all_axes)
-            yield f"{name}.axes.{axis} is not an axis of the study{near}", (name, "axes", axis), None
+            told = f"{name}.axes.{axis} is not an axis of the study{near}"
+            yield told, (name, "axes", axis), _listed("axes", study.all_axes)
     for block in study.zip:
         lengths = {axis: len(axes.get(axis, block[axis].values)) for axis in block}
         if set(block) & set(axes) and len(set(lengths.values())) > 1:
             told = ", ".join(f"{axis} has {length}" for axis, length in lengths.items())
             key: Key = (name, "axes", min(set(block) & set(axes)))
             yield f"{name}.axes: axes of one [[zip]] move together, and their lengths differ: {told}", key, None
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    found = ", ".join(names)
+    return f"{what} are: {found}" if found else f"it has no {what}"

@@ -32,7 +32,7 @@ def check_files(names: Sequence[str], profiles: Sequence[str]) -> list[Checked]:
 
 
 def _check(name: str, profiles: Sequence[str]) -> Checked:
-    problems: dict[Problem, None] = {}
+    told: dict[Problem, list[str]] = {}
     warnings: dict[Problem, None] = {}
     trials: dict[str, int] = {}
     try:
@@ -40,32 +40,25 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
         loaded = load_study(name)
     except UserError as error:
         return Checked(name, error.problems, (), {})
-    for profile in profiles or known_profiles(path):
+    profiles = profiles or known_profiles(path)
+    for profile in profiles:
         try:
             trainer = replace(find_trainer(loaded.study.trainer), prepare=lambda config: config)
             expansion = expand(loaded, load_profile(profile, path), trainer=trainer)
             trials[profile] = len(expansion.trials)
             warnings |= dict.fromkeys(lint(loaded, expansion))
         except UserError as error:
-            known = {problem.message for problem in loaded.problems}
             for problem in error.problems:
-                where = "" if problem.message in known else f"at the profile {profile}: "
-                if Problem(problem.message, problem.place, problem.help) not in problems:
-                    problems[replace(problem, message=f"{where}{problem.message}")] = None
-    return Checked(name, _once(problems), tuple(warnings), trials)
+                told.setdefault(problem, []).append(profile)
+    problems = tuple(
+        problem if len(where) == len(profiles) else replace(problem, message=f"{_at(where)}: {problem.message}")
+        for problem, where in told.items()
+    )
+    return Checked(name, problems, tuple(warnings), trials)
 
 
-def _once(problems: dict[Problem, None]) -> tuple[Problem, ...]:
-    """Problems without those that another profile has told already."""
-    seen: set[tuple[str, str]] = set()
-    kept = []
-    for problem in problems:
-        told = problem.message.partition(": ")[2] if problem.message.startswith("at the profile ") else problem.message
-        key = (told, str(problem.place))
-        if key not in seen:
-            seen.add(key)
-            kept.append(problem)
-    return tuple(kept)
+def _at(profiles: list[str]) -> str:
+    return f"at the profile{'s' if len(profiles) > 1 else ''} {', '.join(profiles)}"
 
 
 def print_checked(checked: Sequence[Checked], as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """A study at a profile to trials, in a stable order: pure, and without torch."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -72,8 +73,11 @@ def _trainer(loaded: LoadedStudy) -> Trainer:
 def _check_size(varied: Design, seeds: int, loaded: LoadedStudy) -> None:
     if varied.size * seeds <= MOST_TRIALS:
         return
-    counts = [*(f"{len(axis.values):,} {name}" for name, axis in varied.axes.items()), f"{seeds:,} seeds"]
-    told = f"{varied.size * seeds:,} trials: a study has at most {MOST_TRIALS:,}"
+    counts = [f"{len(axis.values):,} {name}" for name, axis in varied.axes.items()]
+    counts = [*counts[:10], *(["..."] if len(counts) > 10 else []), *([f"{seeds:,} seeds"] if seeds > 1 else [])]
+    size = varied.size * seeds
+    number = f"{size:,}" if size < 10**15 else f"10^{int(math.log10(size))}"
+    told = f"{number} trials: a study has at most {MOST_TRIALS:,}"
     help = f"these are {' x '.join(counts)}: leave values out, or ask in several studies"
     raise UserError(told, place=loaded.source.place(("axes",)), help=help)
 
@@ -108,7 +112,14 @@ def _trials(
             continue
         for seed in seeds:
             config = config if seed == seeds[0] else config.model_copy(update={"seed": seed})
-            yield Trial(cell.axes, cell.case, seed, config, *keys(config))
+            try:
+                key, pretrain_key = keys(config)
+            except (TypeError, ValueError) as error:  # of a trainer of someone's own
+                told = f"a setting of trainer = '{trainer.name}' cannot be part of a key: {error}"
+                raise UserError(
+                    told, help="settings are text, finite numbers, true, false, lists and tables"
+                ) from error
+            yield Trial(cell.axes, cell.case, seed, config, key, pretrain_key)
     if problems:
         more = [Problem("there are more mistakes in other cells; these come first")]
         raise UserError(*islice(problems, _MOST_PROBLEMS), *(more if len(problems) > _MOST_PROBLEMS else []))

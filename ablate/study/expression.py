@@ -26,6 +26,7 @@ _EXAMPLE = "for example head != 'none' and temperature < 0.5"
 _EXAMPLE_OF_IN = "for example head in ['none', 'linear']"
 _LONGEST = 1000
 _SHOWN = 60
+_MOST_VALUES = 20
 
 
 def condition(text: str, names: Iterable[str]) -> Condition:
@@ -67,6 +68,13 @@ def has_value(values: Iterable[Any], value: Any) -> bool:
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
 
 
+def no_value(axis: str, value: Any, choices: Sequence[Any]) -> str:
+    """That an axis does not have a value, with the nearest, and those it has."""
+    texts = [each for each in choices if isinstance(each, str)] if isinstance(value, str) else []
+    told = f"{axis} has no value {value_text(value)}{nearest(str(value), texts) or ';'}"
+    return f"{told} it has {', '.join(map(value_text, choices[:_MOST_VALUES]))}"
+
+
 def _never_true(name: ast.Name, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     values = choices.get(name.id)
     if values is not None and not any(isinstance(value, bool) for value in values):
@@ -81,9 +89,7 @@ def _never_compared(one: ast.expr, op: ast.cmpop, two: ast.expr, choices: Mappin
         for value in _constants(other):
             if isinstance(op, (ast.Eq, ast.NotEq, ast.In, ast.NotIn)):
                 if not has_value(choices[axis], value):
-                    valid = [value_text(each) for each in choices[axis]]
-                    near = nearest(value_text(value), valid)
-                    yield f"{axis} has no value {value_text(value)}{near}; its values are: {', '.join(valid[:20])}"
+                    yield no_value(axis, value, choices[axis])
             elif any(isinstance(value, str) != isinstance(each, str) for each in choices[axis]):
                 kind, others = ("text", "a number") if isinstance(value, str) else ("a number", "text")
                 yield f"{axis} has {others} among its values, and is compared with {kind}, {value_text(value)}"
@@ -173,7 +179,7 @@ def _term(node: ast.expr, names: set[str]) -> _Term:
         if name in ("true", "false"):
             return lambda cell: name == "true"
         if name not in names:
-            raise ValueError(f"'{name}' is no axis{nearest(name, names)}; axes are: {', '.join(sorted(names))}")
+            raise ValueError(f"'{name}' is no axis{nearest(name, names) or ';'} axes are: {', '.join(sorted(names))}")
         return lambda cell: cell.get(name)
     if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
         constant = node.value

@@ -5,7 +5,9 @@ from typing import Any
 import pydantic
 
 from ablate.errors import Problem
+from ablate.study.cells import design, idle_rules
 from ablate.study.load import LoadedStudy
+from ablate.study.schema import ProfileOverrides
 from ablate.study.trial import Expansion
 
 _MOST_CELLS = 5000
@@ -13,7 +15,7 @@ _MOST_CELLS = 5000
 
 def lint(loaded: LoadedStudy, expansion: Expansion) -> list[Problem]:
     """What looks wrong: axes that vary nothing, cases that differ in several settings, cells that are one trial."""
-    found = _axes(loaded, expansion) + _cases(loaded) + _twins(loaded, expansion)
+    found = _axes(loaded, expansion) + _excluded(loaded) + _cases(loaded) + _twins(loaded, expansion)
     settings = {name: axis.setting for name, axis in expansion.axes.items()}
     first_seed = {str((trial.case, trial.axes)): trial for trial in reversed(expansion.trials)}
     configs = [flat(trial.config) for trial in list(first_seed.values())[:_MOST_CELLS]]
@@ -45,6 +47,17 @@ def _axes(loaded: LoadedStudy, expansion: Expansion) -> list[Problem]:
         _warning(f"axis '{name}' has one value: it varies nothing", loaded, name)
         for name, axis in expansion.axes.items()
         if len(axis.values) == 1
+    ]
+
+
+def _excluded(loaded: LoadedStudy) -> list[Problem]:
+    """An exclude that leaves no cell out, at any profile."""
+    study = loaded.study
+    every = [ProfileOverrides(), *study.profile.values()] if study.exclude else []
+    idle = set.intersection(*(idle_rules(study, design(study, each)) for each in every)) if every else set()
+    return [
+        _warning("exclude leaves no cell out: no cell is like this", loaded, key=("exclude", number))
+        for number in sorted(idle)
     ]
 
 

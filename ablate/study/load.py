@@ -1,14 +1,15 @@
 """Reading study and profile files: found by name, extended, and checked; mistakes are told with file, line and key."""
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 
-from ablate.errors import Problem, UserError, nearest
+from ablate.errors import Place, Problem, UserError, nearest
 from ablate.simclr.config import Config
-from ablate.study.check import check_study
+from ablate.study.check import MOST_MISTAKES, check_study
 from ablate.study.mistakes import problem
 from ablate.study.schema import Profile, Study
 from ablate.study.source import Source, read_toml
@@ -16,7 +17,6 @@ from ablate.study.words import value_text
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _LONGEST_CHAIN = 10
-_MOST_MISTAKES = 50
 _CHECKOUT = Path(__file__).parents[2] / "studies"
 
 
@@ -46,12 +46,23 @@ def load_study(name: str) -> LoadedStudy:
     """
     path = find_study(name)
     source, data = _read_extended(path, ())
+    if not data:
+        raise UserError(f"{path} is empty", help="`ablate new NAME` writes a study to start from")
     study, problems = _validated(Study, _with_axes_in_full(data), source, {"name": path.stem})
     if study.name != path.stem:
         told = f"name = {study.name!r} differs from the name of the file, {path.stem!r}"
         problems.append(Problem(told, source.place(("name",)), "commands find a study by the name of its file"))
     problems += check_study(study, source, known_profiles(path))
-    return LoadedStudy(study, source, tuple(dict.fromkeys(problems)))
+    if not (problems or study.axes or study.zip or study.cases or study.evaluate):
+        told = "nothing is varied: there is no [axes], [[zip]], [[cases]] or [evaluate]"
+        problems.append(
+            Problem(
+                told,
+                Place(path),
+                'for example [axes] and temperature = { setting = "loss.temperature", values = [0.1, 0.5] }',
+            )
+        )
+    return LoadedStudy(study, source, _first(problems))
 
 
 def load_profile(name: str, study: Path) -> LoadedProfile:
@@ -187,21 +198,35 @@ def _validated(
     instead: values for keys that are wrong or missing.
     """
     problems: list[Problem] = []
-    for _ in range(3):
+    for attempt in range(5):
         try:
             return model.model_validate(data), problems
         except pydantic.ValidationError as error:
-            details = error.errors(include_url=False)[:_MOST_MISTAKES]
-            problems += [_told(detail, model, source) for detail in details]
-            for detail in details:
-                data = _without(data, tuple(detail["loc"]), instead)
-    raise UserError(*dict.fromkeys(problems))
+            details = error.errors(include_url=False)[:MOST_MISTAKES]
+            for detail in reversed(details):  # the last item of a list first: the numbers of the others stay
+                key = tuple(detail["loc"])
+                left_out = attempt and detail["type"] == "missing"  # by ourselves, a moment ago
+                data = _without(data, key[:-1] if left_out and len(key) > 1 else key, instead)
+            problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
+    raise UserError(*_first(problems))
+
+
+def _first(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Each once, and no more than a person can read."""
+    each = tuple(dict.fromkeys(problems))
+    more = (Problem("there are more mistakes; these come first"),) if len(each) >= MOST_MISTAKES else ()
+    return each[:MOST_MISTAKES] + more
 
 
 def _told(detail: Any, model: type[_Model], source: Source) -> Problem:
-    told = problem(detail, model, source.place(tuple(detail["loc"])))
-    if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1 and detail["loc"][0] in Config.model_fields:
-        return replace(told, help=f"it is a setting of the trainer, and stands in [base] or as base.{detail['loc'][0]}")
+    key = tuple(detail["loc"])
+    item = getattr(detail.get("ctx", {}).get("error"), "item", None)
+    told = problem(detail, model, source.place(key if item is None else (*key, item)))
+    if detail["type"] == "extra_forbidden" and len(key) == 1 and model is Study and "did you" not in told.message:
+        name = str(key[0])
+        if near := difflib.get_close_matches(name, Config.model_fields, n=1, cutoff=0.8):
+            help = "settings of the trainer stand in [base], or begin with base."
+            return replace(told, message=f"{told.message}; did you mean 'base.{near[0]}'?", help=help)
     return told
 
 

@@ -6,7 +6,7 @@ import pydantic
 
 from ablate.errors import Place, Problem, nearest
 from ablate.study.locate import Key
-from ablate.study.words import value_text
+from ablate.study.words import toml, value_text
 
 _LONGEST = 60
 
@@ -19,21 +19,31 @@ def problem(detail: Any, model: type[pydantic.BaseModel], place: Place | None, b
         return _unknown_key(loc, model, place, below)
     if detail["type"] == "missing":
         return Problem(f"the key '{key}' is missing", place, _example(model, loc))
+    value = value_text(detail["input"])
     if detail["type"] == "literal_error":
-        valid = [part.strip("'") for part in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        message = f"{key} = {value_text(detail['input'])} is unknown{nearest(str(detail['input']), valid)}"
-        return Problem(message, place, f"values are: {', '.join(valid)}")
-    if detail["type"] == "value_error":
-        message = str(detail["ctx"]["error"])
-        return Problem(_after(key, message) if key else message, place)
-    message = _in_words(detail)
-    return Problem(f"{key} = {value_text(detail['input'])}: {message}", place, _example(model, loc))
+        return _unknown_value(detail, f"{key} = {value}", place)
+    if detail["type"] in ("value_error", "list_gap"):
+        error = detail["ctx"]["error"]
+        help = getattr(error, "help", None)
+        if not str(error).startswith("should "):
+            return Problem(_after(key, str(error)) if key else str(error), place, help)
+        what = key if detail["loc"][-1] == "[key]" else f"{key} = {value}"
+        return Problem(f"{what}: {error}", place, help or _example(model, loc))
+    return Problem(f"{key} = {value}: {_in_words(detail)}", place, _example(model, loc))
 
 
 def _after(key: str, message: str) -> str:
     """`key: message`, or one sentence where the message goes on from the key."""
-    goes_on = message.startswith(("is ", "has ", "names "))
+    goes_on = message.startswith(("has ", "names "))
     return f"{key} {message}" if goes_on else f"{key}: {message}"
+
+
+def _unknown_value(detail: Any, what: str, place: Place | None) -> Problem:
+    expected = detail["ctx"]["expected"]
+    if "'" not in expected:
+        return Problem(f"{what}: should be {expected}", place)
+    valid = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
+    return Problem(f"{what} is unknown{nearest(str(detail['input']), valid)}", place, f"values are: {', '.join(valid)}")
 
 
 def _unknown_key(loc: Key, model: type[pydantic.BaseModel], place: Place | None, below: Key) -> Problem:
@@ -41,46 +51,56 @@ def _unknown_key(loc: Key, model: type[pydantic.BaseModel], place: Place | None,
     valid = fields_at(model, loc[:-1])
     inside = ".".join(map(str, (*below, *loc[:-1])))
     where = f" in {inside}" if inside else ""
-    near = nearest(leaf, valid) or _elsewhere(leaf, model)
-    return Problem(f"unknown key '{leaf}'{where}{near}", place, f"keys are: {', '.join(valid)}")
+    paths = setting_paths(model)
+    if leaf in paths and "." in leaf:
+        return Problem(f"unknown key '{leaf}'{where}", place, "write it without quotes: in quotes a dot joins nothing")
+    near = nearest(leaf, valid) or _elsewhere(leaf, paths)
+    return Problem(f"unknown key {value_text(leaf)}{where}{near}", place, f"keys are: {', '.join(valid)}")
 
 
-def _elsewhere(leaf: str, model: type[pydantic.BaseModel]) -> str:
-    """`; did you mean 'loss.temperature'?` for a key that stands in one other place."""
-    paths = [path for path in setting_paths(model) if path.rpartition(".")[2] == leaf]
-    return f"; did you mean '{paths[0]}'?" if len(paths) == 1 else ""
+def _elsewhere(leaf: str, paths: list[str]) -> str:
+    """`; did you mean 'loss.temperature'?` for a key that stands in another table."""
+    found = sorted((path for path in paths if path.rpartition(".")[2] == leaf), key=lambda path: path.count("."))
+    only = found[:1] if len({path.count(".") for path in found[:2]}) == len(found[:2]) else []
+    return f"; did you mean '{only[0]}'?" if only else ""
+
+
+_KINDS = {
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "string_type": "should be text in quotes",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "finite_number": "should be a number",
+    "path_type": "should be a path in quotes",
+}
 
 
 def _in_words(detail: Any) -> str:
-    kinds = {
-        "dict_type": "should be a table",
-        "model_type": "should be a table",
-        "list_type": "should be a list",
-        "tuple_type": "should be a list",
-        "string_type": "should be text in quotes",
-        "bool_type": "should be true or false",
-        "bool_parsing": "should be true or false",
-        "int_type": "should be a whole number",
-        "int_parsing": "should be a whole number",
-        "int_from_float": "should be a whole number",
-        "float_type": "should be a number",
-        "float_parsing": "should be a number",
-        "path_type": "should be a path in quotes",
-    }
-    return kinds.get(detail["type"], str(detail["msg"]).removeprefix("Input ").replace("valid ", ""))
+    if detail["type"] == "list_type" and isinstance(detail["input"], dict):
+        return f"should be a list; a table of a list has two brackets, as in [[{detail['loc'][-1]}]]"
+    if detail["type"] in _KINDS:
+        return _KINDS[detail["type"]]
+    return str(detail["msg"]).removeprefix("Input ").replace("valid ", "")
 
 
 def _example(model: type[pydantic.BaseModel], loc: Key) -> str | None:
-    """`for example KEY = VALUE`, from the field's examples or its default."""
-    field = _field_at(model, loc)
-    if field is None:
-        return None
-    value = field.examples[0] if field.examples else field.get_default(call_default_factory=False)
-    if value is None or not isinstance(value, (str, int, float, bool, list, tuple)):
-        return None
-    value = list(value) if isinstance(value, tuple) else value
-    text = value_text(value).replace("'", '"')
-    return f"for example {loc[-1]} = {text}"
+    """`for example KEY = VALUE`, from the examples of the field, or of the table that it is in, or its default."""
+    for end in (len(loc), len(loc) - 1):
+        field = _field_at(model, loc[:end])
+        if field is None:
+            continue
+        values = field.examples or [field.get_default(call_default_factory=False)]
+        if isinstance(values[0], (str, int, float, bool, list, tuple, dict)) and values[0] not in ("", [], {}, ()):
+            return f"for example {', or '.join(f'{loc[end - 1]} = {toml(value)}' for value in values)}"
+    return None
 
 
 def fields_at(model: type[pydantic.BaseModel], path: Key) -> list[str]:

@@ -67,11 +67,19 @@ class Resolver:
         except ValueError as error:
             key = tuple(getattr(error, "setting", "").split("."))
             raise UserError(str(error), place=_place(key, layers), help=getattr(error, "help", None)) from error
+        except Exception as error:
+            told = f"prepare() of trainer = '{self._trainer.name}' fails: {type(error).__name__}: {error}"
+            raise UserError(told, help="it raises ValueError for a setting that does not fit") from error
 
     def always_wrong(self) -> list[Problem]:
         """Mistakes in what all cells have in common that no cell can put right: told even where all cells hide them."""
         layers = self._layers
-        details = [detail for details in self._wrong.values() for detail in details if detail["type"] not in ("value_error", "missing")]
+        details = [
+            detail
+            for details in self._wrong.values()
+            for detail in details
+            if detail["type"] not in ("value_error", "missing")
+        ]
         return [self._problem(detail, layers) for detail in details]
 
     def _validated(self, name: str, value: Any) -> "_Validated":
@@ -90,7 +98,7 @@ class Resolver:
         if detail["type"] == "value_error":
             place = _place_of_named(str(detail["ctx"]["error"]), key, layers) or _place(key, layers)
         else:
-            place = _place(key, layers, by_name=detail["type"] == "extra_forbidden")
+            place = _place(key, layers, by_name=detail["type"] in ("extra_forbidden", "list_gap"))
         return problem(detail, self._trainer.config, place)
 
 
@@ -116,7 +124,7 @@ def _part(name: str, model: type[pydantic.BaseModel], value: Any) -> _Validated:
     except pydantic.ValidationError as error:
         return value, [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
     except _ListError as error:
-        return value, [{"type": "value_error", "loc": (name, *error.key), "ctx": {"error": error}, "input": value}]
+        return value, [{"type": "list_gap", "loc": (name, *error.key), "ctx": {"error": error}, "input": value}]
 
 
 def _mistyped(model: type[pydantic.BaseModel], settings: Any, key: Key = ()) -> list[Any]:

@@ -3,9 +3,9 @@
 import keyword
 import math
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ablate.study.trainer import SIMCLR
 from ablate.study.words import value_text
@@ -19,6 +19,10 @@ COLUMNS = frozenset(
 EVALUATION = "evaluation"
 """The axis that the tables of `[evaluate]` make."""
 
+MOST_SEEDS = 1000
+_LONGEST_NAME = 60
+_NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
+_EXCLUDED = 'exclude = ["head == \'none\'"], or exclude = [{ head = "none" }]'
 Scalar = str | bool | int | float
 
 
@@ -26,23 +30,38 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class Mistake(ValueError):
+    """What is wrong with a value; `item` is the number of that one of its items, and `help` what to do."""
+
+    def __init__(self, message: str, help: str | None = None, item: int | None = None) -> None:
+        super().__init__(message)
+        self.help = help
+        self.item = item
+
+
 def _identifier(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or len(name) > 60:
-        raise ValueError(
-            f"{name[:60]!r} is no name: small letters, digits and _, first a letter, at most 60, no word of Python's"
-        )
+    if keyword.iskeyword(name):
+        raise Mistake(f"should be no word of Python's, as '{name}' is", f"for example {name}_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > _LONGEST_NAME:
+        better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:_LONGEST_NAME] or "temperature"
+        told = f"should be of small letters, digits and _, a letter first, {_LONGEST_NAME} at most"
+        raise Mistake(told, f"for example {better}")
     return name
 
 
 def _seeds(seeds: Any) -> Any:
     """How many, or which: whole numbers from 0 on, each once."""
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= 10_000:
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
         return seeds
-    good = isinstance(seeds, list) and seeds and all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
-    if not good:
-        raise ValueError("is how many seeds, as in seeds = 3, or a list of whole numbers from 0 on, as in [0, 1, 2]")
-    if twice := _twice(seeds):
-        raise ValueError(f"names a seed twice: {twice[1]}")
+    if isinstance(seeds, list):
+        for index, seed in enumerate(seeds):
+            if type(seed) is not int or not 0 <= seed < 2**31:
+                told = f"has {value_text(seed)}: a seed is a whole number from 0 on"
+                raise Mistake(told, "for example seeds = [0, 1, 2]", index)
+        if twice := _twice(seeds):
+            raise Mistake(f"has {seeds[twice[1]]} twice", "each seed is one training of every cell", twice[1])
+    if not isinstance(seeds, list) or not seeds:
+        raise Mistake(f"should be how many, from 1 to {MOST_SEEDS:,}, or a list of whole numbers from 0 on")
     return seeds
 
 
@@ -51,31 +70,30 @@ def _values(values: Any) -> Any:
     if isinstance(values, dict) and values:
         return values
     if not isinstance(values, list) or not values:
-        raise ValueError(
-            "is a list of text, numbers or true and false, as in [0.1, 0.5]; or a table of named values, "
-            'as in { weak = ["crop"], strong = ["crop", "color"] }'
-        )
-    for value in values:
+        raise Mistake("should be a list of text, numbers, true and false; or a table of named values")
+    for index, value in enumerate(values):
         if isinstance(value, (list, dict)):
             kind = "list" if isinstance(value, list) else "table"
-            raise ValueError(f"has a {kind} as a value, which needs a name, as in values = {{ first = ... }}")
+            raise Mistake(f"has a {kind} as a value, which needs a name", f"for example {_NAMED}", index)
         if not isinstance(value, Scalar):
-            raise ValueError(f"has {value}: values are text, numbers, true and false; write a date in quotes")
+            told = f"has {value}, and values are text, numbers, true and false"
+            raise Mistake(told, "a date or a time stands in quotes", index)
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"has {value}, which is no number")
+            raise Mistake(f"has {value}, which is no number to compute with", item=index)
     if twice := _twice(values):
-        one, two = map(value_text, twice)
-        raise ValueError(f"has {one} twice" if one == two else f"has {one} and {two}, which are equal")
+        one, two = (value_text(values[index]) for index in twice)
+        told = f"has {one} twice" if one == two else f"has {one} and {two}, which are equal"
+        raise Mistake(told, "each value is one cell; for several trainings of it there are seeds", twice[1])
     return values
 
 
-def _twice(values: list[Any]) -> tuple[Any, Any] | None:
-    """The first two values that are equal."""
-    seen: dict[Any, Any] = {}
-    for value in values:
+def _twice(values: list[Any]) -> tuple[int, int] | None:
+    """The numbers of the first two items that are equal."""
+    seen: dict[Any, int] = {}
+    for index, value in enumerate(values):
         if value in seen:
-            return seen[value], value
-        seen[value] = value
+            return seen[value], index
+        seen[value] = index
     return None
 
 
@@ -83,14 +101,14 @@ def _extends(names: Any) -> Any:
     """One study file, or several."""
     if isinstance(names, str) or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return names
-    raise ValueError('is the name of a study file, as in extends = "temperature", or a list of them')
+    raise Mistake("should be the name of a study file in quotes, or a list of them")
 
 
 def _exclude(rule: Any) -> Any:
     """A condition, or a table of axis values."""
     if isinstance(rule, (str, dict)):
         return rule
-    raise ValueError('is a condition, as in "head == \'none\'", or a table of axis values, as in { head = "none" }')
+    raise Mistake("should be a condition in quotes, or a table of axis values", f"for example {_EXCLUDED}")
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -102,10 +120,10 @@ Values = Annotated[list[Scalar] | dict[str, Any], BeforeValidator(_values)]
 class Axis(_Strict):
     """One varied setting and its values."""
 
-    setting: str
+    setting: str = Field(examples=["loss.temperature"])
     """Dotted path of the setting, as in `loss.temperature`; a number picks an item, as in `x.transforms.0`. It may
     name a whole table of settings, with `values` a table of named ones."""
-    values: Values
+    values: Values = Field(examples=[[0.1, 0.5], {"weak": ["crop"], "strong": ["crop", "color"]}])
     """A list of text, numbers or true and false; or a table, name -> value, where a value is a list or a table."""
     label: str | None = None
     """What charts call it, where that is not its name."""
@@ -126,21 +144,21 @@ class Axis(_Strict):
 class Case(_Strict):
     """A named cell beside the grid of the axes: the base settings with some of them changed."""
 
-    name: Identifier
-    label: str
+    name: Identifier = Field(examples=["untrained"])
+    label: str = Field(examples=["untrained encoder"])
     """What tables and pages call it."""
-    set: dict[str, Any]
+    set: dict[str, Any] = Field(examples=[{"epochs": 0}])
     """Settings that differ from the base, as nested tables or dotted keys."""
 
 
 class Reference(_Strict):
     """The published table or figure that a study reproduces."""
 
-    table: str
+    table: str = Field(examples=["fig5_augmentation_composition"])
     """Name of a table in ablate/paper, without .csv."""
     value: str = "top1"
     """Its column that holds the number, in percent."""
-    label: str
+    label: str = Field(examples=["Fig. 5"])
     """How pages cite it, as in "Fig. 5"."""
 
 
@@ -160,7 +178,7 @@ class Resources(_Strict):
     @classmethod
     def _is_memory(cls, memory: str | None) -> str | None:
         if memory is not None and not re.fullmatch(r"\d+\s?(MB|GB|TB|M|G|T)", memory):
-            raise ValueError(f'{memory!r} is no amount of memory; for example "64GB"')
+            raise Mistake("should be an amount of memory", 'for example memory = "64GB"')
         return memory
 
     @field_validator("time")
@@ -179,40 +197,45 @@ class ProfileOverrides(_Strict):
     """Other values for some axes."""
     evaluate: dict[Identifier, dict[str, Any]] = {}
     """Further settings of some evaluations."""
-    seeds: Seeds | None = None
+    seeds: Seeds | None = Field(None, examples=[3, [0, 1, 2]])
     resources: dict[str, Any] = {}
+
+
+_AXES = {"temperature": {"setting": "loss.temperature", "values": [0.1, 0.5]}}
 
 
 class Study(_Strict):
     """One study file: a question, and what is varied to answer it."""
 
-    name: Identifier
+    name: Identifier = Field(examples=["temperature"])
     """That of the file, without .toml."""
-    title: str
-    question: str
-    extends: Annotated[str | list[str], BeforeValidator(_extends)] = []
+    title: str = Field(examples=["Temperature of the loss"])
+    question: str = Field(examples=["Which temperature teaches the best representation?"])
+    extends: Annotated[str | list[str], BeforeValidator(_extends)] = Field([], examples=["augment_pairs"])
     """Study files whose content holds where this file says nothing else: names, or paths as seen from this one."""
     trainer: str = SIMCLR
     """`package.module:function` of a trainer of your own; its first argument's pydantic model is its settings."""
     metric: str = "top1"
     """Which of the numbers that a trainer returns is compared."""
-    base: dict[str, Any] = {}
+    base: dict[str, Any] = Field({}, examples=[{"epochs": 4}])
     """Settings of the trainer that hold for every cell, at every profile."""
-    axes: dict[Identifier, Axis] = {}
+    axes: dict[Identifier, Axis] = Field({}, examples=[_AXES])
     """What is varied: every combination of values is a cell."""
-    zip: list[dict[Identifier, Axis]] = []
+    zip: list[dict[Identifier, Axis]] = Field([], examples=[[_AXES]])
     """Axes of one table move together: first value with first, second with second."""
-    cases: list[Case] = []
+    cases: list[Case] = Field(
+        [], examples=[[{"name": "untrained", "label": "untrained encoder", "set": {"epochs": 0}}]]
+    )
     """Named cells beside the grid."""
-    exclude: list[Exclude] = []
+    exclude: list[Exclude] = Field([], max_length=1000, examples=[["head == 'none'"], [{"head": "none"}]])
     """Cells to leave out: a condition, as in `batch_size > 1024 and epochs == 100`, or a table of axis values."""
-    evaluate: dict[Identifier, dict[str, Any]] = {}
+    evaluate: dict[Identifier, dict[str, Any]] = Field({}, examples=[{"nearest": {"parts": ["knn"]}}])
     """Several evaluations of every cell, by name, which share its pretraining: settings of the trainer below
     `evaluate`."""
-    seeds: Seeds = 1
+    seeds: Seeds = Field(1, examples=[3, [0, 1, 2]])
     """How many seeds (0, 1, ...), or which."""
     resources: Resources = Resources()
-    profile: dict[str, ProfileOverrides] = {}
+    profile: dict[str, ProfileOverrides] = Field({}, examples=[{"small": {"base": {"epochs": 20}}}])
     """What differs under one profile."""
     reference: Reference | None = None
 
@@ -225,18 +248,6 @@ class Study(_Strict):
     def all_axes(self) -> dict[str, Axis]:
         """All axes by name, those of `[[zip]]` too."""
         return {name: axis for factor in self.factors for name, axis in factor.items()}
-
-    @model_validator(mode="after")
-    def _has_a_free_name(self) -> Self:
-        if self.name in RESERVED_NAMES:
-            raise ValueError(f"name = {self.name!r} is a table of the store; give the study another name")
-        return self
-
-    @model_validator(mode="after")
-    def _varies_something(self) -> Self:
-        if not (self.axes or self.zip or self.cases or self.evaluate):
-            raise ValueError("nothing is varied: add [axes], [[zip]], [[cases]] or [evaluate]")
-        return self
 
 
 class Profile(_Strict):
@@ -256,4 +267,4 @@ def hours(time: str) -> float:
     if match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", time):
         days, hour, minute, second = (int(part or 0) for part in match.groups())
         return days * 24 + hour + minute / 60 + second / 3600
-    raise ValueError(f'{time!r} is no time; for example "24h", "90min" or "1-12:00:00"')
+    raise Mistake("should be a length of time", 'for example time = "24h", "90min" or "1-12:00:00"')

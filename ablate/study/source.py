@@ -15,6 +15,7 @@ from ablate.study.syntax import syntax_problem
 _LARGEST = 1_000_000
 _DEEPEST = 20
 _TOO_LONG = "a whole number of more than 64 bits, which TOML does not have"
+_LONG_NUMBER = re.compile(r"\d[\d_]{4000}")
 _LONG_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_DEEPEST}}}""")
 
 
@@ -68,7 +69,8 @@ def read_toml(path: Path) -> tuple[Source, dict[str, Any]]:
     except RecursionError as error:
         raise UserError(_too_deep(), place=_last_place(path, text)) from error
     except ValueError as error:  # a number of thousands of digits
-        raise UserError(_TOO_LONG, place=_last_place(path, text)) from error
+        number = _LONG_NUMBER.search(text)
+        raise UserError(_TOO_LONG, place=_last_place(path, text[: number.start()] if number else text)) from error
     if problems := [Problem(told, source.place(key)) for told, key in _unusable(values)]:
         raise UserError(*problems)
     return source, values

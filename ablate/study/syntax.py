@@ -26,7 +26,7 @@ _WORDS = (
     (r"Invalid value", "this is no value"),
 )
 _TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline", "Cannot mutate", "Cannot redefine")
-_OPEN = ("Unclosed", "Unterminated", "Expected '\"\"\"'", "Expected \"'\"", "Expected \"'''\"")
+_OPEN = ("Unclosed", "Unterminated", 'Expected \'"""\'', 'Expected "\'"', "Expected \"'''\"")
 
 
 def syntax_problem(error: str, path: Path, text: str) -> Problem:
@@ -37,11 +37,20 @@ def syntax_problem(error: str, path: Path, text: str) -> Problem:
         return _twice(path, text, at)
     words = next((re.sub(known, told, message) for known, told in _WORDS if re.fullmatch(known, message)), message)
     line = _line(text, at)
-    if message.startswith(_OPEN) and (at >= len(text.rstrip()) or re.match(r"\s*(\[|[\w.-]+\s*=)", line)):
+    if message.startswith(_OPEN):
         name, span = _last_key(text, at)
-        if name:
+        began_above = "\n" in text[span[0] : at]
+        ends = at >= len(text.rstrip()) or (began_above and re.match(r"\s*(\[|[\w.-]+\s*=)", line))
+        if name and ends:
             what = "text" if message.startswith(_OPEN[1:]) else "list" if message == "Unclosed array" else "table"
             return Problem(f"not TOML: the {what} of '{name}' is never closed", place_at(path, text, span))
+    here = text[at : at + 1]
+    if message.startswith("Invalid initial character for a key part") and here in ("\n", "\r", "#", "}"):
+        words = (
+            "a table in { } goes on after a comma" if here == "}" else "a table in { } goes over the end of its line"
+        )
+    if message == "Invalid value" and (word := re.match(r"[\w.+-]+", text[at : at + 60])):
+        words = f"{word[0]} is no value"
     return Problem(f"not TOML: {words}", place_at(path, text, (at, at + 1)), _hint(message, text, at, line))
 
 
@@ -75,7 +84,11 @@ def _twice(path: Path, text: str, at: int) -> Problem:
         first = next((other for known, other in keys if known == key[:end] and other[0] < span[0]), None)
         if first:
             line = text.count("\n", 0, first[0]) + 1
-            told = f"not TOML: '{'.'.join(key[:end])}' stands twice"
+            name = ".".join(key[:end])
+            if end < len(key):
+                told = f"not TOML: '{name}' has a value, and cannot have keys below it too"
+                return Problem(told, place_at(path, text, span), f"its value is in line {line}")
+            told = f"not TOML: '{name}' stands twice"
             return Problem(told, place_at(path, text, span), f"the first one is in line {line}; keep one of them")
     return Problem(f"not TOML: '{'.'.join(key)}' cannot be added here", place_at(path, text, span))
 
@@ -119,5 +132,7 @@ def _value_hint(key: str, value: str, here: str) -> str | None:
     if here[0] in "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb\u0060":  # quotes of books
         return 'text stands in straight quotes: "..."'
     if name[:1].isalpha():
-        return f'text stands in quotes: {key} = "{value}"' if whole or " " in value else f'text stands in quotes: "{name}"'
+        return (
+            f'text stands in quotes: {key} = "{value}"' if whole or " " in value else f'text stands in quotes: "{name}"'
+        )
     return None

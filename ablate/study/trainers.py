@@ -12,13 +12,14 @@ from typing import Any
 
 import pydantic
 
-from ablate.errors import UserError
+from ablate.errors import UserError, nearest
 from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.config.advice import advice
 from ablate.simclr.config.cost import likeness, work
 from ablate.simclr.data.listing import look
 from ablate.simclr.fingerprints import fingerprinted
 from ablate.study.trainer import SIMCLR, Trainer
+from ablate.study.words import value_text
 
 _EXAMPLE = "trainer = 'package.module:function', where function(config, context) takes a pydantic model"
 
@@ -46,13 +47,19 @@ def find_trainer(name: str = SIMCLR) -> Trainer:
 def _imported(name: str) -> Trainer:
     module_name, colon, function_name = name.partition(":")
     if not colon or not module_name or not function_name:
-        raise UserError(f"trainer = {name!r} does not name a function", help=f"write {_EXAMPLE}")
+        raise UserError(f"trainer = {value_text(name)} does not name a function", help=f"write {_EXAMPLE}")
     module = import_module(module_name, name)
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise UserError(f"trainer = {name!r}: {module_name} has no function '{function_name}'", help=_EXAMPLE)
+        known = [other for other, value in vars(module).items() if inspect.isfunction(value)]
+        near = nearest(function_name, known)
+        raise UserError(f"trainer = {value_text(name)}: {module_name} has no such function{near}", help=_EXAMPLE)
+    version = getattr(module, "RECIPE_VERSION", 1)
+    if not isinstance(version, int):
+        told = f"trainer = {value_text(name)}: RECIPE_VERSION = {value_text(version)} is no whole number"
+        raise UserError(told, help="for example RECIPE_VERSION = 2, after a change of what is computed")
     hooks = {hook: getattr(module, hook) for hook in ("prepare", "work", "likeness") if hasattr(module, hook)}
-    return Trainer(name, _config_of(function, name), int(getattr(module, "RECIPE_VERSION", 1)), **hooks)
+    return Trainer(name, _config_of(function, name), version, **hooks)
 
 
 def import_module(module_name: str, trainer: str) -> ModuleType:
@@ -62,8 +69,9 @@ def import_module(module_name: str, trainer: str) -> ModuleType:
         sys.path.append(here)
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
-        told = f"trainer = {trainer!r}: {module_name} cannot be imported: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        told = f"trainer = {value_text(trainer)}: {module_name} cannot be imported: {reason}"
         raise UserError(told, help="run it from the folder that its package lies in, or install the package") from error
 
 
@@ -78,16 +86,15 @@ def source_of(trainer: str) -> Path | None:
 
 
 def _config_of(function: Callable[..., Any], name: str) -> type[pydantic.BaseModel]:
-    parameters = list(inspect.signature(function).parameters)
+    shown = f"trainer = {value_text(name)}"
     try:
+        parameters = list(inspect.signature(function).parameters)
         hints = typing.get_type_hints(function)
-    except NameError as error:
-        raise UserError(f"trainer = {name!r}: its annotations cannot be read: {error}", help=_EXAMPLE) from error
+    except (NameError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{shown}: its annotations cannot be read: {error}", help=_EXAMPLE) from error
     config = hints.get(parameters[0]) if parameters else None
     if not (isinstance(config, type) and issubclass(config, pydantic.BaseModel)):
-        raise UserError(f"trainer = {name!r}: its first argument is not annotated with a pydantic model", help=_EXAMPLE)
+        raise UserError(f"{shown}: its first argument is not annotated with a pydantic model", help=_EXAMPLE)
     if "seed" not in config.model_fields:
-        raise UserError(
-            f"trainer = {name!r}: {config.__name__} has no field 'seed'", help="add seed: int = 0, and use it"
-        )
+        raise UserError(f"{shown}: {config.__name__} has no field 'seed'", help="add seed: int = 0, and use it")
     return config
