@@ -13,37 +13,60 @@ from typing import Any
 from rich.console import Console
 
 from ablate.errors import UserError, nearest
+from ablate.records.code import snapshot
 from ablate.records.files import Results
-from ablate.run.pool import Outcome, Pool, pick_device
+from ablate.run.pool import Outcome, Pool
 from ablate.run.progress import Progress
-from ablate.study.expand import Trial
+from ablate.run.serve import pick_device
+from ablate.study.trial import Trial
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0")
 
 
 def execute(
-    trials: Sequence[Trial], results: Results, console: Console, workers: int | None, device: str, inline: bool
+    trials: Sequence[Trial],
+    results: Results,
+    console: Console,
+    workers: int | None,
+    device: str,
+    inline: bool,
+    extra_code: Sequence[Path] = (),
+    stop_at_first_failure: bool = False,
 ) -> dict[str, Outcome]:
     """Run trials; returns how each ended, by key.
 
+    extra_code: packages and modules beside ablate that a worker is to run as they are now. stop_at_first_failure:
+    when a trial fails, those under way stop at their next step, and the rest is not started.
+
     On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
     """
-    pretrainings = {trial.key: trial.pretrain_key for trial in trials}
     labels = {trial.key: trial.label for trial in trials}
     if inline:
-        return _inline(labels, results, console, device)
+        return _inline(labels, results, console, device, stop_at_first_failure)
+    pretrainings = {trial.key: trial.pretrain_key for trial in trials}
     size = min(workers or default_workers(device), len(set(pretrainings.values())))
     threads = max(1, available_cores() // size)
+    code = snapshot(results, extra_code).folder
     outcomes: dict[str, Outcome] = {}
-    with Pool(results, size, threads, device) as pool, Progress(console, labels, size) as progress:
-        for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
+    with Pool(results, size, threads, device, code) as pool, Progress(console, labels, size) as progress:
+
+        def note(key: str, outcome: Outcome) -> None:
             outcomes[key] = outcome
             progress.ended(key, outcome, read_result(results, key))
+
+        for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
+            note(key, outcome)
+            if stop_at_first_failure and outcome["state"] == "failed":
+                for stopped, how in pool.stop():
+                    note(stopped, how)
+                break
     return outcomes
 
 
-def _inline(labels: Mapping[str, str], results: Results, console: Console, device: str) -> dict[str, Outcome]:
-    """One trial after another in this process, with all cores, so that a debugger can step in.
+def _inline(
+    labels: Mapping[str, str], results: Results, console: Console, device: str, stop_at_first_failure: bool
+) -> dict[str, Outcome]:
+    """One trial after another in this process, with all cores, so that a debugger can step in: the code of the folder.
 
     Ctrl-C lets the trial save its state; a second one does not wait.
     """
@@ -65,6 +88,8 @@ def _inline(labels: Mapping[str, str], results: Results, console: Console, devic
             progress.ended(key, outcomes[key], read_result(results, key))
             if asked:
                 raise KeyboardInterrupt
+            if stop_at_first_failure and outcomes[key]["state"] == "failed":
+                break
     return outcomes
 
 

@@ -1,7 +1,10 @@
 """Why an attempt ended: one word for the cause, and a message a person can act on."""
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from ablate.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -12,15 +15,35 @@ class Failure:
     message: str
 
 
+class SettingsRefused(UserError):
+    """A trial's settings are none of its trainer's any more."""
+
+
 def classify(error: BaseException) -> Failure:
     """The cause of an exception that ended a trial."""
     message = f"{type(error).__name__}: {error}"
     if type(error).__name__ == "Diverged":
         return Failure("diverged", str(error))
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if any(map(_is_full_disk, _chain(error))):
         return Failure("disk_full", "no space left on the disk of the results folder")
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return Failure("out_of_memory", f"{message}; a smaller encoder or more memory may help")
+    if isinstance(error, UserError):
+        return Failure("config" if isinstance(error, SettingsRefused) else "trainer", error.problems[0].message)
     if isinstance(error, (FileNotFoundError, ValueError)):
         return Failure("data", message)
     return Failure("exception", message)
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    """Also where a library tells of it in words of its own."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "no space left on device" in str(error).lower()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and those that led to it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

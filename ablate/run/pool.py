@@ -1,24 +1,38 @@
 """A pool of worker processes on this machine: each imports torch once and then trains trial after trial."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ablate.errors import AblateError
-from ablate.records.attempt import end_attempt_of_dead_process
+from ablate.records.attempt import State, end_attempt_of_dead_process
 from ablate.records.files import Results
 
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 60.0
 """What a worker has to finish its step and save its state before it is killed."""
+_SILENT_SECONDS = 5.0
+_GIVEN_AT_MOST = 3
+"""A trial whose worker died before it began it, so often, has failed."""
+_LAST_BYTES, _LAST_LINES = 4000, 8
+_BOOTSTRAP = (
+    "import sys; from multiprocessing.connection import Connection; pool = Connection(int(sys.argv[1])); "
+    "sys.path[:], sys.argv[:] = pool.recv(); from ablate.run.serve import serve; serve(pool)"
+)
+"""Not multiprocessing's spawn: that would run the main module of whoever calls again, and import ablate from there."""
 
 Outcome = dict[str, Any]
 
@@ -27,22 +41,32 @@ Outcome = dict[str, Any]
 class Worker:
     """One process, and the trial it is at."""
 
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     connection: Connection
+    output: IO[bytes]
+    """What it prints while it has no trial."""
     ready: bool = False
     """Whether it has imported the trainer and takes trials."""
     key: str | None = None
+    attempt: str | None = None
+    """The attempt's name, once there is one."""
     share: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    started: float = 0.0
 
 
 class Pool:
-    """Trains trials by their keys, `size` at once; use as a context manager."""
+    """Trains trials by their keys, `size` at once; use as a context manager.
 
-    def __init__(self, results: Results, size: int, threads: int, device: str) -> None:
-        self._arguments = (results.root, threads, device)
-        self.workers = [self._start(index) for index in range(size)]
+    code: the folder that workers import ablate and the trainer from; without it, from where this process does.
+    """
+
+    def __init__(self, results: Results, size: int, threads: int, device: str, code: Path | None = None) -> None:
+        self._results, self._code = results, code
+        self._arguments = (threads, device)
+        self._given: Counter[str] = Counter()
+        self.workers: list[Worker] = []
+        for index in range(size):
+            self.workers.append(self._start(index))
 
     def __enter__(self) -> "Pool":
         return self
@@ -55,7 +79,7 @@ class Pool:
 
         pretrainings: trial key -> pretrain key, in the order in which to start. Of trials that share a
         pretraining one is run at a time: the others find its end. A worker that dies is replaced, and its
-        trial has failed with the cause `killed`.
+        trial has failed with the cause `killed`; a trial that it had not begun is given to another.
         """
         waiting = list(pretrainings)
         while waiting or any(worker.key for worker in self.workers):
@@ -65,144 +89,149 @@ class Pool:
                 if worker.key is None and free is not None:
                     waiting.remove(free)
                     self._give(worker, free)
-            handles: dict[Any, Worker] = {
-                handle: worker for worker in self.workers for handle in (worker.connection, worker.process.sentinel)
-            }
-            ready = {
-                id(worker): worker
-                for handle in wait(list(handles), timeout=_TICK_SECONDS)
-                if (worker := handles[handle])
-            }
-            for worker in ready.values():
+            for worker in self._with_news(_TICK_SECONDS):
                 key = worker.key
-                outcome = self._hear(worker)
+                try:
+                    outcome = _hear(worker)
+                except EOFError:
+                    outcome = self._replace(worker)
+                    if key is not None and outcome is None:
+                        waiting.insert(0, key)
                 if outcome is not None and key is not None:
                     yield key, outcome
             tick()
 
-    def stop(self) -> None:
-        """Ask all workers to stop at the next step, and end those that do not."""
+    def stop(self) -> list[tuple[str, Outcome]]:
+        """Ask all workers to stop at the next step, and end those that do not; returns how their trials ended."""
         for worker in self.workers:
-            if worker.process.is_alive():
-                worker.process.terminate()
+            worker.process.terminate()
+        outcomes = []
         deadline = time.monotonic() + _STOP_SECONDS
-        for worker in self.workers:
-            worker.process.join(max(0.1, deadline - time.monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.connection.close()
+        while self.workers:
+            if time.monotonic() > deadline:
+                for worker in self.workers:
+                    worker.process.kill()
+            for worker in self._with_news(_TICK_SECONDS):
+                key = worker.key
+                try:
+                    outcome = _hear(worker)
+                except EOFError:
+                    message = f"it did not stop within {_STOP_SECONDS:.0f} s ({_death(worker)})"
+                    outcome = self._bury(worker, "interrupted", "stopped", message)
+                    self.workers.remove(worker)
+                if outcome is not None and key is not None:
+                    outcomes.append((key, outcome))
+        return outcomes
 
     def _start(self, index: int) -> Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, index, *self._arguments), name=f"ablate-{index}")
-        with _ignoring_ctrl_c():
-            process.start()
-        theirs.close()
-        return Worker(process, ours)
+        ours, theirs = multiprocessing.Pipe()
+        output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+        descriptor = theirs.fileno()
+        with _ignoring_ctrl_c(), theirs:
+            process = subprocess.Popen(
+                (sys.executable, "-c", _BOOTSTRAP, str(descriptor)),
+                pass_fds=(descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        path = [str(Path(entry).absolute()) for entry in sys.path]
+        with contextlib.suppress(OSError):  # it died: that is heard of where all deaths are
+            ours.send(([str(self._code), *path] if self._code else path, sys.argv))
+            ours.send((self._results.root, index, *self._arguments))
+        return Worker(process, ours, output)
 
     def _give(self, worker: Worker, key: str) -> None:
-        worker.key, worker.share, worker.metrics, worker.started = key, 0.0, {}, time.monotonic()
-        worker.connection.send(key)
+        worker.key, worker.attempt, worker.share, worker.metrics = key, None, 0.0, {}
+        self._given[key] += 1
+        with contextlib.suppress(OSError):  # it died: as above
+            worker.connection.send(key)
 
-    def _hear(self, worker: Worker) -> Outcome | None:
-        """What a worker has to say: an outcome, or None after a report; a death is an outcome too."""
-        try:
-            if not worker.connection.poll():
-                raise EOFError
-            kind, *content = worker.connection.recv()
-        except (EOFError, OSError):
-            return self._replace(worker)
-        if kind == "ready":
-            worker.ready = True
+    def _with_news(self, seconds: float) -> list[Worker]:
+        """Workers that said something or died."""
+        heard = set(map(id, wait([worker.connection for worker in self.workers], timeout=seconds)))
+        return [
+            worker for worker in self.workers if id(worker.connection) in heard or worker.process.poll() is not None
+        ]
+
+    def _replace(self, worker: Worker) -> Outcome | None:
+        """Start another worker for one that died; the outcome of its trial, or None where it had begun none.
+
+        Raises AblateError for one that died while it started, as all others would.
+        """
+        how = _death(worker)
+        if not worker.ready:
+            raise AblateError(
+                "\n  ".join((f"error: a worker process died while it started ({how})", *_printed(worker)))
+            )
+        outcome = self._bury(worker, "failed", "killed", f"its process died ({how})")
+        index = self.workers.index(worker)
+        self.workers[index] = self._start(index)
+        return outcome
+
+    def _bury(self, worker: Worker, state: State, cause: str, message: str) -> Outcome | None:
+        """Write the end of a dead worker's attempt, which it could not write; None where it had begun none."""
+        worker.connection.close()
+        worker.output.close()
+        if worker.key is None:
             return None
-        if kind == "report":
-            worker.share, worker.metrics = content
-            return None
+        folder = self._results.trial(worker.key)
+        if worker.attempt is None:
+            told = f"{message} before the trial began, {_GIVEN_AT_MOST} times"
+            often = self._given[worker.key] >= _GIVEN_AT_MOST
+            return {"state": state, "cause": cause, "message": told} if often else None
+        if folder.result.exists():
+            return {"state": "done", "attempt": worker.attempt}
+        end_attempt_of_dead_process(folder.attempts / worker.attempt, state, cause, message)
+        return {"state": state, "cause": cause, "message": message, "attempt": worker.attempt}
+
+
+def _hear(worker: Worker) -> Outcome | None:
+    """Take note of one thing that a worker says; its outcome, if it is that. Raises EOFError where the worker died."""
+    try:
+        if not worker.connection.poll():
+            raise EOFError
+        kind, *content = worker.connection.recv()
+    except OSError as error:
+        raise EOFError from error
+    if kind == "ready":
+        worker.ready = True
+    elif kind == "begun":
+        (worker.attempt,) = content
+    elif kind == "report":
+        worker.share, worker.metrics = content
+    else:
         worker.key = None
         outcome: Outcome = content[0]
         return outcome
-
-    def _replace(self, worker: Worker) -> Outcome:
-        worker.process.join()
-        code = worker.process.exitcode or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if not worker.ready:
-            raise AblateError(f"error: a worker process died while it started ({how})")
-        worker.connection.close()
-        index = self.workers.index(worker)
-        self.workers[index] = self._start(index)
-        message = f"its process died ({how})"
-        if worker.key is not None:
-            end_attempt_of_dead_process(Results(self._arguments[0]).trial(worker.key), "killed", message)
-        return {"state": "failed", "cause": "killed", "message": message}
+    return None
 
 
-def _serve(connection: Connection, index: int, results: Path, threads: int, device: str) -> None:
-    """A worker's life: take a key, train, tell the outcome; until told to stop or the parent is gone."""
-    stop = False
+def _death(worker: Worker) -> str:
+    """How a worker's process ended; one that only fell silent is ended."""
+    try:
+        code = worker.process.wait(_SILENT_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        code = worker.process.wait()
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
-    def on_terminate(number: int, frame: object) -> None:
-        nonlocal stop
-        stop = True
-        if not busy:
-            raise SystemExit(0)
 
-    busy = False
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, on_terminate)
-    import torch
-
-    from ablate.run.worker import run_trial
-
-    torch.set_num_threads(threads)
-    device = pick_device(device, index)
-    parent = os.getppid()
-
-    def stopping() -> bool:
-        return stop or os.getppid() != parent
-
-    def report(share: float, metrics: Mapping[str, Any]) -> None:
-        with _parent_may_be_gone():
-            connection.send(("report", share, dict(metrics)))
-
-    with _parent_may_be_gone():
-        connection.send(("ready",))
-    while not stop:
-        try:
-            key = connection.recv()
-        except (EOFError, OSError):
-            return
-        busy = True
-        outcome = run_trial(Results(results), key, "local", device, stopping, report)
-        busy = False
-        with _parent_may_be_gone():
-            connection.send(("outcome", outcome))
+def _printed(worker: Worker) -> list[str]:
+    """The last lines of what a worker printed outside of trials."""
+    size = os.fstat(worker.output.fileno()).st_size
+    text = os.pread(worker.output.fileno(), _LAST_BYTES, max(0, size - _LAST_BYTES)).decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]
 
 
 @contextmanager
 def _ignoring_ctrl_c() -> Iterator[None]:
     """A process started meanwhile never hears Ctrl-C, which goes to all processes: the parent decides."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may say
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _parent_may_be_gone() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return
-
-
-def pick_device(device: str, index: int = 0) -> str:
-    """The device of the worker of this index: `auto` is a GPU of its own where there is one."""
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return f"cuda:{index % torch.cuda.device_count()}" if device == "cuda" else device

@@ -1,5 +1,6 @@
 """Running one trial and leaving its record: the same function in this process, in a pool, on a cluster."""
 
+import contextlib
 import importlib
 import json
 import os
@@ -8,19 +9,34 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.records.attempt import AttemptWriter
+from ablate.errors import UserError
+from ablate.records.attempt import AttemptWriter, plain
+from ablate.records.cancel import cancel_requested, watch_for_cancel
+from ablate.records.claim import claim, running_elsewhere
 from ablate.records.files import Results, write_json
 from ablate.records.provenance import provenance
-from ablate.run.failures import classify
-from ablate.simclr.config import Config
+from ablate.run.context import RecordingContext, Report
+from ablate.run.failures import Failure, SettingsRefused, classify
+from ablate.study.trainers import find_trainer
 
-REPORT_SECONDS = 0.25
-Report = Callable[[float, Mapping[str, Any]], None]
-"""Called with the share of the trial that is done and the last row of metrics."""
+Outcome = dict[str, Any]
+"""{"state": "done" | "failed" | "interrupted" | "running", "cause", "message", "attempt"}; an attempt where there is
+one: not where another process is at the trial or has done it, nor where the trial cannot be read."""
+
+
+@dataclass(frozen=True)
+class _How:
+    """What an attempt is given besides its trial."""
+
+    place: str
+    device: str
+    stopping: Callable[[], bool]
+    report: Report
+    capture_output: bool
 
 
 def run_trial(
@@ -31,112 +47,137 @@ def run_trial(
     stopping: Callable[[], bool] = lambda: False,
     report: Report = lambda share, metrics: None,
     capture_output: bool = True,
-) -> dict[str, Any]:
-    """Run the trial whose trial.json lies under `key`, as a new attempt at `place`.
+    begun: Callable[[str], None] = lambda attempt: None,
+) -> Outcome:
+    """Run the trial whose trial.json lies under `key`, as a new attempt at `place`; `begun` is told its name.
 
-    Returns how it ended: {"state": "done" | "failed" | "interrupted", "cause", "message"}. Nothing that the
-    trainer raises gets out; it is in the record.
+    Returns how it ended. Nothing that the trainer raises gets out; it is in the record.
     """
     folder = results.trial(key)
-    spec = json.loads(folder.trial.read_text(encoding="utf-8"))
-    writer = AttemptWriter(folder.new_attempt(place))
-    began = time.monotonic()
     try:
-        write_json(writer.path / "env.json", provenance())
-        writer.event("started", place=place, host=platform.node(), pid=os.getpid(), device=device)
-        with _output_into(writer.path) if capture_output else nullcontext():
-            outcome, numbers = _train(results, spec, device, writer, stopping, report)
-        if outcome["state"] == "done":
-            seconds = time.monotonic() - began
-            result = {"key": key, "attempt": writer.path.name, "seconds": round(seconds, 3), **numbers}
-            write_json(folder.result, result)
-        writer.event("ended", **outcome)
-    except (OSError, ValueError) as error:  # the record itself could not be written
-        failure = classify(error)
-        outcome = {"state": "failed", "cause": failure.cause, "message": failure.message}
-    finally:
-        writer.close()
+        spec = json.loads(folder.trial.read_text(encoding="utf-8"))
+        with claim(folder) as held:
+            if folder.result.exists():
+                return {"state": "done", "message": "done elsewhere meanwhile"}
+            if other := running_elsewhere(folder, held):
+                return {"state": "running", "message": other}
+            writer = AttemptWriter(folder.new_attempt(place))
+            begun(writer.path.name)
+            outcome = _attempt(results, key, spec, writer, _How(place, device, stopping, report, capture_output))
+            return {**outcome, "attempt": writer.path.name}
+    except (OSError, ValueError) as error:  # the trial cannot be read, or no attempt be made
+        return _failed(classify(error))
+
+
+def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWriter, how: _How) -> Outcome:
+    """Train between the events `started` and `ended`, and write the result."""
+    began = time.monotonic()
+    with contextlib.closing(writer):
+        try:
+            write_json(writer.path / "env.json", provenance(how.device, spec.get("plan")))
+            writer.event("started", place=how.place, host=platform.node(), pid=os.getpid(), device=how.device)
+            with _output_into(writer.path) if how.capture_output else contextlib.nullcontext():
+                outcome, numbers = _train(results, key, spec, writer, how)
+            if outcome["state"] == "done":
+                ours = {"key": key, "attempt": writer.path.name, "seconds": round(time.monotonic() - began, 3)}
+                write_json(results.trial(key).result, ours | numbers | ours)
+        except KeyboardInterrupt:  # the second Ctrl-C, of someone who does not wait
+            writer.end(**_interrupted("stopped"))
+            raise
+        except Exception as error:  # the record itself could not be written
+            outcome = _failed(classify(error))
+        with contextlib.suppress(OSError):  # whoever asked for the trial is told
+            writer.end(**outcome)
     return outcome
 
 
 def _train(
-    results: Results,
-    spec: dict[str, Any],
-    device: str,
-    writer: AttemptWriter,
-    stopping: Callable[[], bool],
-    report: Report,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    results: Results, key: str, spec: dict[str, Any], writer: AttemptWriter, how: _How
+) -> tuple[Outcome, dict[str, Any]]:
     """The outcome, and the trainer's numbers when it is done."""
     from ablate.simclr.context import Interrupted
 
+    folder = results.trial(key)
+    cancelled = watch_for_cancel(folder)
     try:
-        module, _, function = spec["trainer"].partition(":")
-        train = getattr(importlib.import_module(module), function)
-        config = Config.model_validate(spec["config"])
-        context = _RecordingContext(device, results.pretrained(spec["pretrain_key"]), writer, stopping, report)
-        numbers = train(config, context)
+        if cancel_requested(folder):
+            raise Interrupted
+        train, config = _function_and_config(spec)
+        checkpoints = results.pretrained(spec["pretrain_key"])
+        context = RecordingContext(how.device, checkpoints, writer, lambda: how.stopping() or cancelled(), how.report)
+        return {"state": "done"}, _numbers(train(config, context))
     except Interrupted:
-        return {
-            "state": "interrupted",
-            "cause": "stopped",
-            "message": "stopped; it goes on from its last checkpoint",
-        }, {}
+        return _interrupted("cancelled" if cancel_requested(folder) else "stopped"), {}
+    except SystemExit as error:
+        traceback.print_exc()
+        return _failed(Failure("exception", f"the trainer ended its process (SystemExit: {error})")), {}
     except Exception as error:
         traceback.print_exc()
-        failure = classify(error)
-        return {"state": "failed", "cause": failure.cause, "message": failure.message}, {}
-    return {"state": "done"}, numbers
+        return _failed(classify(error)), {}
 
 
-class _RecordingContext:
-    """The trainer's context that writes metrics into the attempt and passes progress on."""
+def _function_and_config(spec: dict[str, Any]) -> tuple[Callable[[Any, RecordingContext], Any], Any]:
+    """The function that a trial names, and its settings.
 
-    def __init__(
-        self, device: str, checkpoints: Path, writer: AttemptWriter, stopping: Callable[[], bool], report: Report
-    ) -> None:
-        import torch
+    Raises UserError where it is another function than the one that was planned with.
+    """
+    from pydantic import ValidationError
 
-        from ablate.simclr.distributed import World
-
-        self.device = torch.device(device)
-        self.world = World()
-        self.checkpoints: Path | None = checkpoints
-        self.stopping = stopping
-        self._writer = writer
-        self._report = report
-        self._share = 0.0
-        self._reported = 0.0
-
-    def log(self, metrics: Mapping[str, float | int | str]) -> None:
-        """Write one row of metrics as it comes."""
-        self._writer.metrics(metrics)
-        self._report(self._share, metrics)
-
-    def say(self, message: str) -> None:
-        """Keep a sentence among the attempt's events."""
-        self._writer.event("said", message=message)
-
-    def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
-        """Pass on how far the pretraining is, a few times a second."""
-        self._share = done / total
-        if time.monotonic() - self._reported > REPORT_SECONDS:
-            self._report(self._share, now())
-            self._reported = time.monotonic()
+    trainer = find_trainer(spec["trainer"])
+    if trainer.recipe_version != spec.get("recipe_version", trainer.recipe_version):
+        planned, now = spec["recipe_version"], trainer.recipe_version
+        raise UserError(f"the trial was planned with recipe version {planned} of its trainer, and this is {now}")
+    try:
+        config = trainer.config.model_validate(spec["config"])
+    except ValidationError as error:
+        raise SettingsRefused(f"the trainer no longer takes the settings that were planned: {error}") from error
+    module, _, function = spec["trainer"].partition(":")
+    return getattr(importlib.import_module(module), function), config
 
 
-@contextmanager
+def _numbers(returned: Any) -> dict[str, Any]:
+    """What a trainer returned, fit for result.json. Raises Diverged for a number that is none."""
+    from ablate.simclr.context import Diverged
+
+    if not isinstance(returned, Mapping):
+        raise TypeError(f"the trainer returned {type(returned).__name__}, not a dictionary of numbers")
+    numbers = {str(name): plain(value) for name, value in returned.items()}
+    for name, value in numbers.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except TypeError as error:
+            raise TypeError(f"the trainer's {name} is of type {type(value).__name__}, no number and no text") from error
+        except ValueError as error:
+            raise Diverged(f"the trainer's {name} is {value}, which is no number") from error
+    return numbers
+
+
+def _failed(failure: Failure) -> Outcome:
+    return {"state": "failed", "cause": failure.cause, "message": failure.message}
+
+
+def _interrupted(cause: str) -> Outcome:
+    return {"state": "interrupted", "cause": cause, "message": f"{cause}; it goes on from its last checkpoint"}
+
+
+@contextlib.contextmanager
 def _output_into(attempt: Path) -> Iterator[None]:
     """Whatever is printed, by Python or below it, goes into the attempt's `stdout` and `stderr`."""
-    sys.stdout.flush(), sys.stderr.flush()
+    _flush()
     kept = os.dup(1), os.dup(2)
     files = [os.open(attempt / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in ("stdout", "stderr")]
     os.dup2(files[0], 1), os.dup2(files[1], 2)
     try:
         yield
     finally:
-        sys.stdout.flush(), sys.stderr.flush()
+        _flush()
         for descriptor, stream in zip(kept, (1, 2), strict=True):
             os.dup2(descriptor, stream)
         for descriptor in (*kept, *files):
             os.close(descriptor)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # what a full disk does not take is lost
+            stream.flush()
