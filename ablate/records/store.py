@@ -17,20 +17,22 @@ from typing import Any
 import duckdb
 
 from ablate.errors import UserError
-from ablate.records.attempt import attempt_status
-from ablate.records.files import Results, TrialFolder, attempt_number
+from ablate.records.files import Results
 from ablate.records.plans import current_design, load_plans, planned_trials
+from ablate.records.rows import trial_rows
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = {
     "trials": {
-        "key": "VARCHAR", "pretrain_key": "VARCHAR", "seed": "BIGINT", "state": "VARCHAR", "top1": "DOUBLE",
-        "loss": "DOUBLE", "seconds": "DOUBLE", "images": "VARCHAR", "attempt": "VARCHAR", "cause": "VARCHAR",
-        "message": "VARCHAR", "numbers": "JSON", "config": "JSON",
+        "key": "VARCHAR", "pretrain_key": "VARCHAR", "trainer": "VARCHAR", "recipe_version": "BIGINT",
+        "seed": "BIGINT", "state": "VARCHAR", "top1": "DOUBLE", "loss": "DOUBLE", "seconds": "DOUBLE",
+        "images": "VARCHAR", "attempt": "VARCHAR", "cause": "VARCHAR", "message": "VARCHAR", "numbers": "JSON",
+        "config": "JSON",
     },
     "attempts": {
         "key": "VARCHAR", "attempt": "VARCHAR", "number": "BIGINT", "state": "VARCHAR", "cause": "VARCHAR",
-        "message": "VARCHAR", "started": "DOUBLE", "ended": "DOUBLE", "environment": "JSON",
+        "message": "VARCHAR", "started": "DOUBLE", "ended": "DOUBLE", "host": "VARCHAR", "device": "VARCHAR",
+        "code": "VARCHAR", "environment": "JSON",
     },
     "metrics": {
         "key": "VARCHAR", "attempt": "VARCHAR", "phase": "VARCHAR", "epoch": "BIGINT", "name": "VARCHAR",
@@ -38,7 +40,7 @@ _TABLES = {
     },
     "cells": {
         "study": "VARCHAR", "profile": "VARCHAR", "case": "VARCHAR", "axes": "JSON", "seed": "BIGINT",
-        "key": "VARCHAR", "position": "BIGINT",
+        "key": "VARCHAR", "metric": "VARCHAR", "position": "BIGINT",
     },
     "seen": {"name": "VARCHAR", "signature": "VARCHAR"},
 }  # fmt: skip
@@ -48,8 +50,9 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the store, brought up to date first.
 
     Tables: `trials`, `attempts`, `metrics` (one row a value), `cells` (which trial stands in which cell of
-    which study); and for each study a view of its name with a column for each axis. Where the results
-    folder cannot be written, the store is made in memory. Raises UserError where there is no such folder.
+    which study); and for each study a view of its name with a column for each axis, and `value`: the number
+    that the study is about. Where the results folder cannot be written, the store is made in memory. Raises
+    UserError where there is no such folder.
     """
     if not results.root.is_dir():
         raise UserError(f"there is no results folder {results.root}", help="run a study first, or give --results DIR")
@@ -84,16 +87,14 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
 
 
 def _trial_signatures(results: Results) -> dict[str, str]:
-    """For each trial on disk, a text that changes when its record does."""
+    """For each trial on disk, a text that changes when its record does; plain paths, for there may be thousands."""
     signatures = {}
-    for folder in _entries(results.trials):
-        times = []
-        for attempt in TrialFolder(folder).attempt_folders():
-            times += [
-                attempt.name,
-                *(_stamp(attempt / name) for name in ("events.jsonl", "metrics.jsonl", "heartbeat")),
-            ]
-        signatures[folder.name] = " ".join([_stamp(folder / "trial.json"), _stamp(folder / "result.json"), *times])
+    for folder in map(str, _entries(results.trials)):
+        parts = [_stamp(f"{folder}/trial.json"), _stamp(f"{folder}/result.json")]
+        for attempt in _names(f"{folder}/attempts"):
+            files = (f"{folder}/attempts/{attempt}/{name}" for name in ("events.jsonl", "metrics.jsonl", "heartbeat"))
+            parts += [attempt, *map(_stamp, files)]
+        signatures[os.path.basename(folder)] = " ".join(parts)  # noqa: PTH119
     return signatures
 
 
@@ -104,15 +105,23 @@ def _study_signatures(results: Results) -> dict[str, str]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """The folders in a folder, without what a removal or a writer left behind."""
     try:
-        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
     except FileNotFoundError:
         return []
 
 
-def _stamp(path: Path) -> str:
+def _names(folder: str) -> list[str]:
     try:
-        status = path.stat()
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+
+
+def _stamp(path: str | Path) -> str:
+    try:
+        status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return "-"
     return f"{status.st_mtime_ns}:{status.st_size}"
@@ -156,10 +165,7 @@ def _update(
     now = time.time()
     trials, attempts = [], []
     for key in present:
-        try:
-            trial, its_attempts = _read_trial(results.trial(key), now)
-        except (OSError, ValueError, KeyError) as error:
-            trial, its_attempts = {"key": key, "state": "damaged", "message": str(error)}, []
+        trial, its_attempts = trial_rows(results.trial(key), now)
         trials.append(trial)
         attempts += its_attempts
     _insert(connection, "trials", trials)
@@ -174,42 +180,11 @@ def _update(
     _insert(connection, "seen", [{"name": name, "signature": text} for name, text in on_disk.items()])
 
 
-def _read_trial(folder: TrialFolder, now: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The rows of a trial and of its attempts."""
-    spec = json.loads(folder.trial.read_text(encoding="utf-8"))
-    result = json.loads(folder.result.read_text(encoding="utf-8")) if folder.result.exists() else {}
-    attempts = []
-    for path in folder.attempt_folders():
-        status = attempt_status(path, now)
-        environment = path / "env.json"
-        attempts.append(
-            {
-                "key": spec["key"],
-                "attempt": path.name,
-                "number": attempt_number(path),
-                "environment": json.loads(environment.read_text(encoding="utf-8")) if environment.exists() else None,
-                **vars(status),
-            }
-        )
-    last = attempts[-1] if attempts else {"attempt": None, "state": "new", "cause": None, "message": None}
-    numbers = {name: value for name, value in result.items() if name not in ("key", "attempt")}
-    trial = {
-        "key": spec["key"],
-        "pretrain_key": spec["pretrain_key"],
-        "seed": spec["config"].get("seed"),
-        "state": "done" if result else last["state"],
-        **{name: numbers.get(name) for name in ("top1", "loss", "seconds", "images")},
-        "attempt": result.get("attempt", last["attempt"]),
-        "cause": None if result else last["cause"],
-        "message": None if result else last["message"],
-        "numbers": numbers,
-        "config": spec["config"],
-    }
-    return trial, attempts
-
-
 def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, study: str) -> None:
-    """The cells of a study, of each profile's newest design, and the view over them."""
+    """The cells of a study, of each profile's newest design, and the view over them.
+
+    An axis that a cell is without is NULL in the view.
+    """
     connection.execute("DELETE FROM cells WHERE study = ?", [study])
     plans = load_plans(results, study)
     axes: dict[str, list[Any]] = {}
@@ -218,8 +193,9 @@ def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, stud
         current = current_design(plans, profile)
         for axis in current[-1]["axes"]:
             axes.setdefault(axis["name"], []).extend(axis["values"])
+        about = {"study": study, "profile": profile, "metric": current[-1].get("metric") or "top1"}
         for position, trial in enumerate(planned_trials(current)):
-            rows.append({"study": study, "profile": profile, "position": position, **trial})
+            rows.append({**about, "position": position, **trial})
     _insert(connection, "cells", rows)
     columns = "".join(
         f"""(axes ->> '$."{name}"')::{_sql_type(values)} AS "{name}", """ for name, values in axes.items()
@@ -227,6 +203,7 @@ def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, stud
     connection.execute(
         f"""CREATE OR REPLACE VIEW "{study}" AS
         SELECT study, profile, "case", {columns} cells.seed, key, coalesce(state, 'new') AS state,
+            TRY_CAST(json_extract_string(numbers, '$."' || metric || '"') AS DOUBLE) AS value,
             top1, loss, seconds, images
         FROM cells LEFT JOIN trials USING (key) WHERE study = '{study}' ORDER BY profile, position"""
     )
@@ -259,7 +236,7 @@ def _insert_metrics(connection: duckdb.DuckDBPyConnection, paths: list[Path]) ->
         connection.execute(
             """INSERT INTO metrics
             SELECT split_part(filename, '/', -4), split_part(filename, '/', -2), line.json ->> 'phase',
-                (line.json ->> 'epoch')::BIGINT, item.key, TRY_CAST(item.value AS DOUBLE)
+                TRY_CAST(line.json ->> 'epoch' AS BIGINT), item.key, TRY_CAST(item.value AS DOUBLE)
             FROM read_ndjson_objects(?, filename = true, ignore_errors = true) AS line, json_each(line.json) AS item
             WHERE line.json IS NOT NULL AND item.key NOT IN ('phase', 'epoch')""",
             [written],

@@ -14,6 +14,7 @@ from ablate.records.attempt import AttemptWriter
 from ablate.records.files import Results, write_json
 from ablate.records.plans import save_plan
 from ablate.records.store import open_store
+from tests.records import by_hand
 
 
 def add_trial(results: Results, key: str, top1: float | None = None, seed: int = 0) -> None:
@@ -189,3 +190,54 @@ def test_a_plan_that_says_the_same_as_the_newest_is_not_written_again(tmp_path: 
     names = sorted(path.name for path in results.plans("mine").iterdir())
     assert names == ["plan-1.json", "plan-2.json", "plan-3.json"]
     assert json.loads((results.plans("mine") / "plan-3.json").read_text())["trials"][0]["key"] == "a"
+
+
+def test_the_value_of_a_study_is_the_number_that_its_plan_names_at_each_profile(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for key, numbers in (("a", {"top1": 1.0, "knn_top1": 2.0}), ("b", {"top1": 3.0}), ("c", {"knn_top1": "none"})):
+        by_hand.write_trial(results, key, numbers=numbers)
+    by_hand.write_plan(results, {"a": {"size": 1}, "c": {"size": 2}}, metric="knn_top1")
+    by_hand.write_plan(results, {"b": {"size": 1}}, profile="small")
+    assert rows(results, "SELECT key, value, top1 FROM mine") == [("a", 2.0, 1.0), ("c", None, None), ("b", 3.0, 3.0)]
+
+
+def test_two_cells_that_are_one_trial_both_stand_in_the_view(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    cells = [{"key": "a", "seed": 0, "axes": {"size": size}, "case": None} for size in (1, 2)]
+    by_hand.write_plan_of(results, cells)
+    assert rows(results, "SELECT size, key, top1 FROM mine") == [(1, "a", 61.5), (2, "a", 61.5)]
+
+
+def test_an_axis_that_a_cell_is_without_is_null(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    by_hand.write_plan(results, {"a": {"loss": "x", "temperature": 0.1}, "b": {"loss": "y"}})
+    assert rows(results, "SELECT loss, temperature FROM mine ORDER BY key") == [("x", 0.1), ("y", None)]
+
+
+def test_an_attempt_tells_its_host_its_device_and_its_code(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    by_hand.write_trial(results, "a", environment={"host": "h", "device": "NVIDIA H100", "code": "c0de"})
+    by_hand.write_trial(results, "a", environment={"host": "h", "device": None})
+    by_hand.write_trial(results, "a")
+    assert rows(results, "SELECT host, device, code FROM attempts ORDER BY number") == [
+        ("h", "NVIDIA H100", "c0de"),
+        ("h", "cpu", None),
+        ("elsewhere", "cpu", None),
+    ]
+
+
+def test_a_trial_tells_its_trainer_and_recipe_version(tmp_path: Path) -> None:
+    by_hand.write_trial(Results(tmp_path), "a")
+    assert rows(Results(tmp_path), "SELECT trainer, recipe_version FROM trials") == [("a:b", 3)]
+
+
+def test_numbers_of_another_trainer_may_be_of_any_type(tmp_path: Path) -> None:
+    by_hand.write_trial(Results(tmp_path), "a", numbers={"top1": "high", "loss": None, "images": 5, "x": [1]})
+    assert rows(Results(tmp_path), "SELECT state, top1, loss, images FROM trials") == [("done", None, None, None)]
+
+
+def test_what_a_removal_left_half_done_is_no_trial(tmp_path: Path) -> None:
+    add_trial(Results(tmp_path), "a", top1=50.0)
+    (tmp_path / "trials" / ".b.12-0123abcd").mkdir()
+    assert rows(Results(tmp_path), "SELECT key FROM trials") == [("a",)]
