@@ -10,8 +10,8 @@ _HELP = {
     "ablate data verify DIR checks a pack",
     "trainer": "the trainer did not take the trial: plan it again with ablate run, so that it is made for this trainer",
     "config": "the trainer no longer takes these settings: plan it again with ablate run",
-    "damaged": "a file of its record cannot be read: ablate run STUDY writes trial.json again where there is no result; "
-    "else remove the trial's folder",
+    "damaged": "a file of its record cannot be read: ablate run STUDY writes trial.json again where there is no "
+    "result; else remove the trial's folder",
     "exception": "the end of the log names the line; --inline runs the trial in this process, for a debugger",
     "killed": "the system ended the process, most often for want of memory: fewer trials at once (--workers), and "
     "look at dmesg",
