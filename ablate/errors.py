@@ -77,7 +77,7 @@ class Problem:
     place: Place | None = None
     help: str | None = None
     kind: str = "error"
-    """Or `warning`: something that is allowed, and likely not meant."""
+    """Or `warning`: something that is allowed, and likely not meant; or `note`, about the others."""
 
     def __str__(self) -> str:
         parts = [f"{self.kind}: {self.message}", str(self.place or ""), f"  help: {self.help}" if self.help else ""]

@@ -11,8 +11,9 @@ from ablate.errors import Problem, UserError, nearest
 from ablate.study.expression import Condition, condition, has_value
 from ablate.study.layers import Cell, Layer, nested, over
 from ablate.study.locate import Key
-from ablate.study.schema import EVALUATION, Axis, ProfileOverrides, Scalar, Study
+from ablate.study.schema import EVALUATION, Axis, ProfileOverrides, Study
 from ablate.study.source import Source
+from ablate.study.values import Scalar
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,14 @@ def _points(study: Study, design: Design) -> Iterator[dict[str, Scalar]]:
                 continue
             seen.add(key)
         yield point
+
+
+def layers_alone(study: Study, design: Design, source: Source) -> Iterator[Layer]:
+    """The settings of each value of each axis, and of each case."""
+    for values in _layers(study, design, source).values():
+        yield from values.values()
+    for number, case in enumerate(study.cases):
+        yield Layer(case.set, source, ("cases", number, "set"))
 
 
 def value_key(value: Scalar) -> tuple[str, Scalar]:

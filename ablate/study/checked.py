@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from ablate.errors import Problem, UserError
 from ablate.study.expand import expand
 from ablate.study.lint import lint
-from ablate.study.load import find_study, known_profiles, known_studies, load_profile, load_study
+from ablate.study.load import LoadedStudy, find_study, known_profiles, known_studies, load_profile, load_study
+from ablate.study.schema import DEFAULT_PROFILE
+from ablate.study.trainer import SIMCLR
 from ablate.study.trainers import find_trainer
 
 
@@ -40,7 +42,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
         loaded = load_study(name)
     except UserError as error:
         return Checked(name, error.problems, (), {})
-    profiles = profiles or known_profiles(path)
+    profiles = profiles or (known_profiles(path) if loaded.study.trainer == SIMCLR else _own_profiles(loaded))
     for profile in profiles:
         try:
             trainer = replace(find_trainer(loaded.study.trainer), prepare=lambda config: config)
@@ -57,6 +59,11 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     return Checked(name, problems, tuple(warnings), trials)
 
 
+def _own_profiles(loaded: LoadedStudy) -> list[str]:
+    """Those at which a study of another trainer differs: the settings of a profile's file are SimCLR's."""
+    return list(dict.fromkeys([DEFAULT_PROFILE, *loaded.study.profile]))
+
+
 def _at(profiles: list[str]) -> str:
     return f"at the profile{'s' if len(profiles) > 1 else ''} {', '.join(profiles)}"
 
@@ -70,7 +77,8 @@ def print_checked(checked: Sequence[Checked], as_json: bool) -> None:
         for problem in (*study.problems, *study.warnings):
             print(f"{problem}\n")
         trials = ", ".join(f"{count} trials at {profile}" for profile, count in study.trials.items())
-        wrong = f"{len(study.problems)} mistake{'s' if len(study.problems) > 1 else ''}"
+        count = sum(problem.kind == "error" for problem in study.problems)
+        wrong = f"{count} mistake{'s' if count > 1 else ''}"
         print(f"{study.name}: {wrong if study.problems else f'ok ({trials})'}")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from ablate.errors import nearest
 from ablate.study.expression import condition, has_value, names_in, never, no_value
 from ablate.study.locate import Key
-from ablate.study.schema import EVALUATION, Axis, Scalar, Study
+from ablate.study.schema import EVALUATION, Axis, Study
+from ablate.study.values import Scalar
 
 Mistakes = Iterator[tuple[str, Key, str | None]]
 """What is wrong, the key that it is about, and what to do."""

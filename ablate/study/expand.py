@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from ablate.errors import Problem, UserError
-from ablate.study.cells import Design, cells, design, wanted
+from ablate.study.cells import Design, cells, design, layers_alone, wanted
 from ablate.study.identity import Keys, digest, identity
 from ablate.study.layers import Cell, Layer, nested
 from ablate.study.load import LoadedProfile, LoadedStudy
@@ -18,6 +18,7 @@ from ablate.study.trainers import find_trainer
 from ablate.study.trial import Expansion, Trial
 
 _MOST_PROBLEMS = 20
+_MOST_WRONG_CELLS = 2000
 MOST_TRIALS = 1_000_000
 """Of one study at one profile: more would take minutes to list, and months to train."""
 
@@ -50,7 +51,8 @@ def expand(
         chosen = list(islice(seeds, MOST_TRIALS + 1)) if seeds is not None else _seeds(changes.seeds or study.seeds)
         _check_size(varied, len(chosen), loaded)
         problems += resolve.always_wrong()
-        trials = list(_trials(cells(study, varied, loaded.source), keeps, chosen, resolve, trainer))
+        alone = layers_alone(study, varied, loaded.source)
+        trials = list(_trials(cells(study, varied, loaded.source), alone, keeps, chosen, resolve, trainer))
     except UserError as error:
         raise UserError(*dict.fromkeys([*problems, *error.problems])) from error
     if problems:
@@ -96,16 +98,18 @@ def _layers(
 
 
 def _trials(
-    points: Iterator[Cell], keeps: Any, seeds: list[int], resolve: Resolver, trainer: Trainer
+    points: Iterator[Cell], alone: Iterator[Layer], keeps: Any, seeds: list[int], resolve: Resolver, trainer: Trainer
 ) -> Iterator[Trial]:
     keys = Keys(trainer.name, trainer.recipe_version)
     problems: dict[Problem, None] = {}
+    wrong = 0
     for cell in points:
         try:
             config = resolve(cell, seeds[0])  # cells that are not wanted too: a mistake is told whatever is asked for
         except UserError as error:
             problems |= dict.fromkeys(error.problems)
-            if len(problems) > _MOST_PROBLEMS:
+            wrong += 1
+            if len(problems) > _MOST_PROBLEMS or wrong >= _MOST_WRONG_CELLS:
                 break
             continue
         if problems or not keeps(cell):
@@ -121,8 +125,11 @@ def _trials(
                 ) from error
             yield Trial(cell.axes, cell.case, seed, config, key, pretrain_key)
     if problems:
-        more = [Problem("there are more mistakes in other cells; these come first")]
-        raise UserError(*islice(problems, _MOST_PROBLEMS), *(more if len(problems) > _MOST_PROBLEMS else []))
+        for layer in islice(alone, _MOST_WRONG_CELLS):
+            problems |= dict.fromkeys(resolve.wrong_alone(layer))
+        stopped = len(problems) > _MOST_PROBLEMS or wrong >= _MOST_WRONG_CELLS
+        more = [Problem("other cells may have more mistakes; these come first", kind="note")] if stopped else []
+        raise UserError(*islice(problems, _MOST_PROBLEMS), *more)
 
 
 def _digest(study: Study, varied: Design, resolve: Resolver, trainer: Trainer) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from ablate.errors import Place, UserError
 from ablate.study.locate import Key
-from ablate.study.schema import Scalar
 from ablate.study.source import Source
+from ablate.study.values import Scalar
 
 
 @dataclass(frozen=True, eq=False)

@@ -214,7 +214,7 @@ def _validated(
 def _first(problems: list[Problem]) -> tuple[Problem, ...]:
     """Each once, and no more than a person can read."""
     each = tuple(dict.fromkeys(problems))
-    more = (Problem("there are more mistakes; these come first"),) if len(each) >= MOST_MISTAKES else ()
+    more = (Problem("there are more mistakes; these come first", kind="note"),) if len(each) >= MOST_MISTAKES else ()
     return each[:MOST_MISTAKES] + more
 
 

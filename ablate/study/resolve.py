@@ -28,6 +28,7 @@ class Resolver:
         self._of_layers: dict[tuple[str, tuple[Layer, ...]], _Validated] = {}
         fields = trainer.config.model_fields
         self._values = {name: fields[name].get_default(call_default_factory=True) for name in self._parts}
+        self._problems: dict[tuple[str, tuple[Layer, ...]], list[Problem]] = {}
         self._wrong: dict[str, list[Any]] = {}
         for name, value in self._base.items():
             self._values[name], wrong = self._validated(name, value)
@@ -57,7 +58,7 @@ class Resolver:
                 wrong[name] = details
         layers = [*self._layers, *cell.layers]
         if wrong:
-            raise UserError(*(self._problem(detail, layers) for details in wrong.values() for detail in details))
+            raise UserError(*(each for name in wrong for each in self._told(name, setting.get(name, ()), wrong[name])))
         try:
             config = self._trainer.config.model_validate(values)
         except pydantic.ValidationError as error:
@@ -82,15 +83,48 @@ class Resolver:
         ]
         return [self._problem(detail, layers) for detail in details]
 
+    def wrong_alone(self, layer: Layer) -> list[Problem]:
+        """Mistakes in a layer that no other layer can put right."""
+        problems = []
+        for name, value in layer.settings.items():
+            _, details = self._validated(name, over(self._base.get(name), value))
+            problems += [
+                self._problem(detail, [*self._layers, layer])
+                for detail in details
+                if detail["type"] not in ("value_error", "missing", "list_gap")
+            ]
+        return problems
+
     def _validated(self, name: str, value: Any) -> "_Validated":
         """A setting, a part of the config as a model, and what is wrong with it as pydantic tells errors."""
         model = self._parts.get(name)
         if model is None:
-            return value, _mistyped(self._trainer.config, {name: value})
+            return value, _mistyped(self._trainer.config, {name: value}) or self._out_of_range(name, value)
         memo = (name, repr(value))
         if memo not in self._known:
             self._known[memo] = _part(name, model, value)
         return self._known[memo]
+
+    def _out_of_range(self, name: str, value: Any) -> list[Any]:
+        """What is wrong with a setting that is no part, whatever the others are."""
+        memo = (name, repr(value))
+        if memo not in self._known:
+            self._known[memo] = value, []
+            try:
+                self._trainer.config.model_validate({name: value})
+            except pydantic.ValidationError as error:
+                details = error.errors(include_url=False)
+                wrong = [each for each in details if each["loc"][:1] == (name,) and each["type"] != "value_error"]
+                self._known[memo] = value, wrong
+        return self._known[memo][1]
+
+    def _told(self, name: str, own: tuple[Layer, ...], details: list[Any]) -> list[Problem]:
+        """Mistakes in one setting or part, which are the same in all cells with the same layers over it."""
+        known = self._problems.get((name, own))
+        if known is None:
+            layers = [*self._layers, *own]
+            known = self._problems[name, own] = [self._problem(detail, layers) for detail in details]
+        return known
 
     def _problem(self, detail: Any, layers: list[Layer]) -> Problem:
         """A mistake in the merged settings, with the place of the layer that set it."""

@@ -1,14 +1,12 @@
 """What a study file and a profile file may say."""
 
-import keyword
-import math
 import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ablate.study.trainer import SIMCLR
-from ablate.study.words import value_text
+from ablate.study.values import Mistake, Scalar, exclude, extends, identifier, seeds, values
 
 RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "cells", "seen", "store"})
 """Tables of the store; each study has a view of its own name beside them."""
@@ -16,105 +14,21 @@ COLUMNS = frozenset(
     {"study", "profile", "case", "seed", "key", "state", "top1", "loss", "seconds", "images", "value", "true", "false"}
 )
 """Columns of every study's view, and words of conditions: no axis may have their names."""
+DEFAULT_PROFILE = "embedded"
+"""The scale that is meant where none is named: it needs no download."""
 EVALUATION = "evaluation"
 """The axis that the tables of `[evaluate]` make."""
-
-MOST_SEEDS = 1000
-_LONGEST_NAME = 60
-_NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
-_EXCLUDED = 'exclude = ["head == \'none\'"], or exclude = [{ head = "none" }]'
-Scalar = str | bool | int | float
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Mistake(ValueError):
-    """What is wrong with a value; `item` is the number of that one of its items, and `help` what to do."""
-
-    def __init__(self, message: str, help: str | None = None, item: int | None = None) -> None:
-        super().__init__(message)
-        self.help = help
-        self.item = item
-
-
-def _identifier(name: str) -> str:
-    if keyword.iskeyword(name):
-        raise Mistake(f"should be no word of Python's, as '{name}' is", f"for example {name}_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > _LONGEST_NAME:
-        better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:_LONGEST_NAME] or "temperature"
-        told = f"should be of small letters, digits and _, a letter first, {_LONGEST_NAME} at most"
-        raise Mistake(told, f"for example {better}")
-    return name
-
-
-def _seeds(seeds: Any) -> Any:
-    """How many, or which: whole numbers from 0 on, each once."""
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
-        return seeds
-    if isinstance(seeds, list):
-        for index, seed in enumerate(seeds):
-            if type(seed) is not int or not 0 <= seed < 2**31:
-                told = f"has {value_text(seed)}: a seed is a whole number from 0 on"
-                raise Mistake(told, "for example seeds = [0, 1, 2]", index)
-        if twice := _twice(seeds):
-            raise Mistake(f"has {seeds[twice[1]]} twice", "each seed is one training of every cell", twice[1])
-    if not isinstance(seeds, list) or not seeds:
-        raise Mistake(f"should be how many, from 1 to {MOST_SEEDS:,}, or a list of whole numbers from 0 on")
-    return seeds
-
-
-def _values(values: Any) -> Any:
-    """A list of plain values, or a table of named ones; each once."""
-    if isinstance(values, dict) and values:
-        return values
-    if not isinstance(values, list) or not values:
-        raise Mistake("should be a list of text, numbers, true and false; or a table of named values")
-    for index, value in enumerate(values):
-        if isinstance(value, (list, dict)):
-            kind = "list" if isinstance(value, list) else "table"
-            raise Mistake(f"has a {kind} as a value, which needs a name", f"for example {_NAMED}", index)
-        if not isinstance(value, Scalar):
-            told = f"has {value}, and values are text, numbers, true and false"
-            raise Mistake(told, "a date or a time stands in quotes", index)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Mistake(f"has {value}, which is no number to compute with", item=index)
-    if twice := _twice(values):
-        one, two = (value_text(values[index]) for index in twice)
-        told = f"has {one} twice" if one == two else f"has {one} and {two}, which are equal"
-        raise Mistake(told, "each value is one cell; for several trainings of it there are seeds", twice[1])
-    return values
-
-
-def _twice(values: list[Any]) -> tuple[int, int] | None:
-    """The numbers of the first two items that are equal."""
-    seen: dict[Any, int] = {}
-    for index, value in enumerate(values):
-        if value in seen:
-            return seen[value], index
-        seen[value] = index
-    return None
-
-
-def _extends(names: Any) -> Any:
-    """One study file, or several."""
-    if isinstance(names, str) or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        return names
-    raise Mistake("should be the name of a study file in quotes, or a list of them")
-
-
-def _exclude(rule: Any) -> Any:
-    """A condition, or a table of axis values."""
-    if isinstance(rule, (str, dict)):
-        return rule
-    raise Mistake("should be a condition in quotes, or a table of axis values", f"for example {_EXCLUDED}")
-
-
-Identifier = Annotated[str, AfterValidator(_identifier)]
-Exclude = Annotated[str | dict[str, Any], BeforeValidator(_exclude)]
-Seeds = Annotated[int | list[int], BeforeValidator(_seeds)]
-Values = Annotated[list[Scalar] | dict[str, Any], BeforeValidator(_values)]
+Extends = Annotated[str | list[str], BeforeValidator(extends)]
+Identifier = Annotated[str, AfterValidator(identifier)]
+Exclude = Annotated[str | dict[str, Any], BeforeValidator(exclude)]
+Seeds = Annotated[int | list[int], BeforeValidator(seeds)]
+Values = Annotated[list[Scalar] | dict[str, Any], BeforeValidator(values)]
 
 
 class Axis(_Strict):
@@ -211,7 +125,7 @@ class Study(_Strict):
     """That of the file, without .toml."""
     title: str = Field(examples=["Temperature of the loss"])
     question: str = Field(examples=["Which temperature teaches the best representation?"])
-    extends: Annotated[str | list[str], BeforeValidator(_extends)] = Field([], examples=["augment_pairs"])
+    extends: Extends = Field([], examples=["augment_pairs"])
     """Study files whose content holds where this file says nothing else: names, or paths as seen from this one."""
     trainer: str = SIMCLR
     """`package.module:function` of a trainer of your own; its first argument's pydantic model is its settings."""

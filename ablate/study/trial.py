@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pydantic
 
-from ablate.study.schema import Axis, Resources, Scalar
+from ablate.study.schema import Axis, Resources
 from ablate.study.trainer import Trainer
+from ablate.study.values import Scalar
 
 
 @dataclass(frozen=True, slots=True)

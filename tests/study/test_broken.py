@@ -92,7 +92,7 @@ def test_a_mistake_behind_tabs_and_wide_letters_is_marked_where_it_stands(write:
         "  --> mine.toml:5:42",
         "  |",
     ]
-    assert told(path).splitlines()[11] == "  | \t" + " " * 43 + "^^^^^^"
+    assert told(path).splitlines()[11] == "  | \t" + " " * 42 + "^^^^^^"
 
 
 def test_colors_of_a_terminal_in_a_file_are_not_printed(write: Write) -> None:
