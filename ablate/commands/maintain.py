@@ -49,7 +49,9 @@ def gc(
     if not json:
         _tell(found)
     if found and not dry_run and (yes or _agreed(found, json)):
-        gone = list(remove(found))
+        # Somebody may have begun a run while the question stood: what it needs is garbage no more.
+        still = {item.path for item in find_garbage(folder, time.time(), checkpoints, now)}
+        gone = list(remove(item for item in found if item.path in still))
         if not json:
             print(f"removed {_sum(gone)}")
     else:

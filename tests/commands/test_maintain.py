@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.commands import health
+from ablate.commands import health, maintain
 from ablate.commands.health import Check, examine
 from ablate.errors import UserError
 from ablate.records.files import Results
@@ -48,6 +48,18 @@ def test_what_is_removed_is_told_and_is_gone_from_the_store(call: Call, results:
     assert call("gc", "--yes", "--results", str(results.root)) == "nothing to remove\n"
     with pytest.raises(UserError, match="no trial's key starts with 0002"):
         call("show", "0002", "--results", str(results.root))
+
+
+def test_what_a_run_asked_for_while_the_question_stood_stays(
+    call: Call, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def agreed_late(*_: object) -> bool:
+        write_plan(results, {ABANDONED: {"size": 2}}, study="later")
+        return True
+
+    monkeypatch.setattr(maintain, "_agreed", agreed_late)
+    assert "removed 0 things, " in call("gc", "--results", str(results.root))
+    assert results.trial(ABANDONED).result.exists()
 
 
 def test_as_json_every_item_says_whether_it_is_gone(call: Call, results: Results) -> None:
