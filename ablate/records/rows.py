@@ -31,7 +31,7 @@ def _read(folder: TrialFolder, now: float) -> tuple[Row, list[Row]]:
         "pretrain_key": spec["pretrain_key"],
         "trainer": spec.get("trainer"),
         "recipe_version": spec.get("recipe_version"),
-        "seed": seed if isinstance(seed, int) else None,
+        "seed": seed if isinstance(seed, int) and abs(seed) < 2**63 else None,  # what DuckDB can hold
         "state": "done" if result else last["state"],
         **{name: _number(numbers.get(name)) for name in ("top1", "loss", "seconds")},
         "images": images if isinstance(images, str) else None,
@@ -62,11 +62,12 @@ def _attempt_row(key: str, path: Path, now: float) -> Row:
 
 
 def _environment(attempt: Path) -> Row | None:
+    """None where it is absent or cannot be read: a result counts without it."""
     try:
-        environment: Row = json.loads((attempt / "env.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        environment = json.loads((attempt / "env.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
-    return environment
+    return environment if isinstance(environment, dict) else None
 
 
 def _started(attempt: Path) -> Row:

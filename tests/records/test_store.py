@@ -241,3 +241,19 @@ def test_what_a_removal_left_half_done_is_no_trial(tmp_path: Path) -> None:
     add_trial(Results(tmp_path), "a", top1=50.0)
     (tmp_path / "trials" / ".b.12-0123abcd").mkdir()
     assert rows(Results(tmp_path), "SELECT key FROM trials") == [("a",)]
+
+
+@pytest.mark.parametrize("environment", ['{"host"', "[1]", ""])
+def test_a_trial_whose_surroundings_cannot_be_read_still_has_its_result(tmp_path: Path, environment: str) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    (results.trial("a").attempt_folders()[0] / "env.json").write_text(environment)
+    assert rows(results, "SELECT state, top1 FROM trials") == [("done", 50.0)]
+    assert rows(results, "SELECT host, environment FROM attempts") == [("elsewhere", None)]
+
+
+def test_a_seed_that_no_column_holds_leaves_the_other_trials_readable(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=50.0)
+    add_trial(results, "b", top1=60.0, seed=2**64)
+    assert rows(results, "SELECT key, seed, top1 FROM trials ORDER BY key") == [("a", 0, 50.0), ("b", None, 60.0)]
