@@ -5,15 +5,14 @@ from typing import Any
 from ablate.study.mistakes import setting_paths
 from ablate.study.schema import Profile, Study
 from ablate.study.trainer import Trainer
-
-_IDENTIFIER = "^[a-z][a-z0-9_]*$"
+from ablate.study.values import NAME
 
 
 def json_schema(trainer: Trainer, of_profile: bool = False) -> dict[str, Any]:
     """The schema of a study file (or of a profile file) of this trainer.
 
-    Beside what the models say: an axis may be a bare list, `base` and its like hold the trainer's settings, and
-    `setting` is one of their dotted paths.
+    Beside what the models say: an axis may be a bare list, or false where it is taken away; `base` and its like hold
+    the trainer's settings; and `setting` is one of their dotted paths.
     """
     model = Profile if of_profile else Study
     schema = model.model_json_schema()
@@ -27,10 +26,13 @@ def json_schema(trainer: Trainer, of_profile: bool = False) -> dict[str, Any]:
         _describe(definitions["ProfileOverrides"]["properties"]["base"], settings)
         _describe(definitions["Case"]["properties"]["set"], settings)
         definitions["Axis"]["properties"]["setting"]["examples"] = setting_paths(trainer.config)
-        axis = {"anyOf": [{"$ref": "#/$defs/Axis"}, {"type": "array", "minItems": 1}]}
-        axes = {"type": "object", "additionalProperties": axis, "propertyNames": {"pattern": _IDENTIFIER}}
+        axis = {"anyOf": [{"$ref": "#/$defs/Axis"}, {"type": "array", "minItems": 1}, {"const": False}]}
+        axes = {"type": "object", "additionalProperties": axis, "propertyNames": {"pattern": NAME}}
+        schema["properties"]["axes"].pop("patternProperties")
         schema["properties"]["axes"] |= axes
         schema["properties"]["zip"]["items"] = axes
+        own = [name for name in schema["required"] if name != "name"]  # the others may come from what it extends
+        schema |= {"required": ["name"], "anyOf": [{"required": ["extends"]}, {"required": own}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ablate profile" if of_profile else "ablate study",

@@ -3,10 +3,21 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from ablate.study.trainer import SIMCLR
-from ablate.study.values import Mistake, Scalar, exclude, extends, identifier, seeds, values
+from ablate.study.values import (
+    LONGEST_NAME,
+    MOST_SEEDS,
+    NAME,
+    Mistake,
+    Scalar,
+    exclude,
+    extends,
+    identifier,
+    seeds,
+    values,
+)
 
 RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "cells", "seen", "store"})
 """Tables of the store; each study has a view of its own name beside them."""
@@ -25,9 +36,14 @@ class _Strict(BaseModel):
 
 
 Extends = Annotated[str | list[str], BeforeValidator(extends)]
-Identifier = Annotated[str, AfterValidator(identifier)]
+_IDENTIFIER = {"type": "string", "pattern": NAME, "maxLength": LONGEST_NAME}
+_SEEDS = [
+    {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
+    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+]
+Identifier = Annotated[str, AfterValidator(identifier), WithJsonSchema(_IDENTIFIER)]
 Exclude = Annotated[str | dict[str, Any], BeforeValidator(exclude)]
-Seeds = Annotated[int | list[int], BeforeValidator(seeds)]
+Seeds = Annotated[int | list[int], BeforeValidator(seeds), WithJsonSchema({"anyOf": _SEEDS})]
 Values = Annotated[list[Scalar] | dict[str, Any], BeforeValidator(values)]
 
 

@@ -1,6 +1,5 @@
 """A study file to start from."""
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ import pydantic
 
 from ablate.errors import UserError, nearest
 from ablate.study.mistakes import setting_paths
-from ablate.study.schema import Case
+from ablate.study.schema import COLUMNS, RESERVED_NAMES
 from ablate.study.trainers import find_trainer
+from ablate.study.values import Mistake, identifier
+from ablate.study.words import toml, value_text
 
 _TEMPLATE = """\
 name = "{name}"
@@ -37,12 +38,16 @@ set.epochs = 0
 def new_study(name: str, setting: str, values: str | None, folder: Path = Path("studies")) -> Path:
     """Write a study that varies one setting; returns its file. Raises UserError; nothing is ever overwritten."""
     try:
-        Case(name=name, label="", set={})
-    except pydantic.ValidationError as error:
-        raise UserError(str(error.errors()[0]["ctx"]["error"]), help="for example ablate new temperature") from error
+        identifier(name)
+    except Mistake as error:
+        raise UserError(f"NAME = {value_text(name)}: {error}", help=error.help) from error
+    if name in RESERVED_NAMES:
+        raise UserError(f"NAME = '{name}' is a table of the store", help="give the study another name")
     path = folder / f"{name}.toml"
     if path.exists():
         raise UserError(f"{path} exists", help="give another name, or edit it")
+    if setting == "seed":
+        raise UserError("--setting seed: every study has seeds beside its axes", help="write seeds = 3 into the study")
     config = find_trainer().config
     paths = setting_paths(config)
     if setting not in paths:
@@ -50,17 +55,20 @@ def new_study(name: str, setting: str, values: str | None, folder: Path = Path("
             f"--setting {setting}: unknown setting{nearest(setting, paths)}", help="docs/settings.md has all"
         )
     chosen = _listed(values) if values is not None else _suggested(config, setting)
-    axis = setting.rpartition(".")[2]
     title = name.replace("_", " ").capitalize()
-    axis = axis if axis not in ("name", "seed") else setting.split(".")[-2]
+    axis = setting.rpartition(".")[2]
+    axis = setting.replace(".", "_") if axis == "name" or axis in COLUMNS else axis
     folder.mkdir(parents=True, exist_ok=True)
-    text = _TEMPLATE.format(name=name, title=title, setting=setting, axis=axis, values=json.dumps(chosen))
+    text = _TEMPLATE.format(name=name, title=title, setting=setting, axis=axis, values=toml(chosen))
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def _listed(values: str) -> list[Any]:
-    return [_value(value.strip()) for value in values.split(",")]
+    texts = [value.strip() for value in values.split(",")]
+    if "" in texts:
+        raise UserError(f"--values {values}: a value is empty", help="for example --values 0.1,0.5,1.0")
+    return [_value(text) for text in texts]
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,9 @@ from ablate.study.words import value_text
 
 Scalar = str | bool | int | float
 MOST_SEEDS = 1000
-_LONGEST_NAME = 60
+LONGEST_NAME = 60
+NAME = "^[a-z][a-z0-9_]*$"
+"""What names look like."""
 _NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
 _EXCLUDED = 'exclude = ["head == \'none\'"], or exclude = [{ head = "none" }]'
 
@@ -27,9 +29,9 @@ def identifier(name: str) -> str:
     """A name of a study, an axis, a case or an evaluation: one that SQL and Python have too."""
     if keyword.iskeyword(name):
         raise Mistake(f"should be no word of Python's, as '{name}' is", f"for example {name}_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > _LONGEST_NAME:
-        better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:_LONGEST_NAME] or "temperature"
-        told = f"should be of small letters, digits and _, a letter first, {_LONGEST_NAME} at most"
+    if not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
+        better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:LONGEST_NAME] or "temperature"
+        told = f"should be of small letters, digits and _, a letter first, {LONGEST_NAME} at most"
         raise Mistake(told, f"for example {better}")
     return name
 

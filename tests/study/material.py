@@ -92,7 +92,8 @@ true false True nan inf -inf -1 0 1 2 0.1 1e999 1e-320 007 +1 922337203685477580
 name title question extends trainer metric base axes zip cases exclude evaluate seeds resources profile reference
 setting values label when set table value nodes gpus_per_node cpus_per_task memory time embedded small seed epochs head
 loss augment evaluation "head.name" "seed" "evaluate" "loss" "augment.transforms.5" "augment.transforms.0" "head"
-"below" "rich" "x/y" "../rich" "json:dumps" "no.such:function" "a:b:c" ".:." "temperature" "24h" "1-12:00:00" "soon" "64GB" 3.5
+"below" "rich" "x/y" "../rich" "json:dumps" "no.such:function" "a:b:c" ".:." "temperature" "24h" "1-12:00:00" "soon"
+"64GB" 3.5
 10000 1000 [1] [0,0] [-1] [1.5] ["crop","crop"] ["knn"]
 """
 CONDITIONS = (

@@ -1,0 +1,65 @@
+"""The study that `ablate new` writes."""
+
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.study.checked import check_files
+from ablate.study.load import load_study
+from ablate.study.template import new_study
+
+
+@pytest.mark.parametrize(
+    ("setting", "values", "wanted"),
+    [
+        ("loss.temperature", None, [0.05, 0.1, 0.2]),
+        ("loss.temperature", "0.1, 0.5,1", [0.1, 0.5, 1]),
+        ("loss.normalize", None, [True, False]),
+        ("head.name", None, ["none", "linear", "nonlinear"]),
+        ("head.name", "none,linear", ["none", "linear"]),
+        ("head.output_dimension", None, [64, 128, 256]),
+        ("epochs", "2,3", [2, 3]),
+    ],
+)
+def test_a_new_study_varies_its_setting_and_is_right(
+    tmp_path: Path, setting: str, values: str | None, wanted: list[object]
+) -> None:
+    path = new_study("mine", setting, values, tmp_path / "studies")
+    axis = next(iter(load_study(str(path)).study.axes.values()))
+    assert (axis.setting, axis.values) == (setting, wanted)
+    assert check_files([str(path)], ["embedded"])[0].problems == ()
+
+
+@pytest.mark.parametrize("setting", ["loss.name", "optimizer.name", "evaluate.knn.temperature", "loss.scale"])
+def test_the_axis_of_a_new_study_has_a_name_that_a_study_allows(tmp_path: Path, setting: str) -> None:
+    path = new_study("mine", setting, None, tmp_path)
+    assert load_study(str(path)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "values", "message"),
+    [
+        ("My-Study", "epochs", None, "should be of small letters"),
+        ("trials", "epochs", None, "is a table of the store"),
+        ("mine", "loss.temprature", None, "unknown setting; did you mean 'loss.temperature'?"),
+        ("mine", "augment.transforms", None, "which values?"),
+        ("mine", "seed", None, "seeds"),
+        ("mine", "loss.temperature", "0.1,,0.5", "a value is empty"),
+    ],
+)
+def test_what_no_study_can_be_made_of_is_told_and_nothing_is_written(
+    tmp_path: Path, name: str, setting: str, values: str | None, message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        new_study(name, setting, values, tmp_path)
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    path = new_study("mine", "epochs", None, tmp_path)
+    before = path.read_text()
+    with pytest.raises(UserError, match="exists"):
+        new_study("mine", "loss.temperature", None, tmp_path)
+    assert path.read_text() == before

@@ -1,0 +1,135 @@
+"""Trainers of someone's own: what a study needs of them, and what is told where they lack it."""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.study.expand import expand
+from ablate.study.load import load_profile, load_study
+from ablate.study.trainers import find_trainer, source_of
+from ablate.study.trial import Expansion
+
+HEADER = "import pydantic\n\nclass Settings(pydantic.BaseModel):\n    model_config = {'extra': 'forbid'}\n"
+GOOD = (
+    HEADER
+    + "    seed: int = 0\n    depth: int = pydantic.Field(3, gt=0)\n\ndef train(config: Settings, context): ...\n"
+)
+Write = Callable[[str], str]
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes a module into the working folder; gives its name, new each time, as imports are kept."""
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path), set(sys.modules)
+
+    def write(text: str) -> str:
+        name = f"trainer_of_a_test_{next(_numbers)}"
+        Path(f"{name}.py").write_text(text)
+        return name
+
+    yield write
+    sys.path[:] = before[0]
+    for name in set(sys.modules) - before[1]:
+        if name.startswith("trainer_of_a_test_"):
+            del sys.modules[name]
+
+
+def expansion(module: str, text: str = "axes.depth = [1, 2]\n") -> Expansion:
+    path = Path("mine.toml")
+    path.write_text(f'name = "mine"\ntitle = "Mine"\nquestion = "Why?"\ntrainer = "{module}:train"\n{text}')
+    return expand(load_study(str(path)), load_profile("embedded", path))
+
+
+def told(module: str, text: str = "axes.depth = [1, 2]\n") -> str:
+    with pytest.raises(UserError) as caught:
+        expansion(module, text)
+    return str(caught.value)
+
+
+def test_a_module_in_the_working_folder_is_a_trainer_and_its_settings_are_varied(write: Write) -> None:
+    found = expansion(write(GOOD), "seeds = 2\naxes.depth = [1, 2]\n")
+    assert [(trial.config.depth, trial.seed) for trial in found.trials] == [(1, 0), (1, 1), (2, 0), (2, 1)]  # type: ignore[attr-defined]
+    assert len({trial.key for trial in found.trials}) == 4
+
+
+def test_settings_of_a_profile_are_not_for_a_trainer_of_ones_own(write: Write) -> None:
+    assert "batch_size" not in expansion(write(GOOD)).trials[0].config.model_dump()
+
+
+def test_a_mistake_in_its_settings_is_told_with_the_value_of_the_axis(write: Write) -> None:
+    message = told(write(GOOD), "axes.depth = [1, 0]\nbase.detph = 4\n")
+    assert message.startswith("error: unknown key 'detph'; did you mean 'depth'?\n  --> mine.toml:6:1\n")
+    assert "error: depth = 0: should be greater than 0\n  --> mine.toml:5:18\n" in message
+
+
+def test_a_new_recipe_version_gives_new_keys(write: Write) -> None:
+    text = GOOD.replace("import pydantic\n", "import pydantic\nRECIPE_VERSION = 2\n", 1)
+    first, second = write(GOOD), write(text)
+    assert find_trainer(f"{first}:train").recipe_version == 1
+    assert find_trainer(f"{second}:train").recipe_version == 2
+    assert expansion(first).trials[0].key != expansion(second).trials[0].key
+
+
+def test_its_prepare_fills_in_what_its_files_hold(write: Write) -> None:
+    module = write(GOOD + "def prepare(config):\n    return config.model_copy(update={'depth': 10 * config.depth})\n")
+    assert [trial.config.depth for trial in expansion(module).trials] == [10, 20]  # type: ignore[attr-defined]
+
+
+def test_a_valueerror_of_its_prepare_is_told_in_its_words(write: Write) -> None:
+    module = write(GOOD + "def prepare(config):\n    raise ValueError('no file for this depth')\n")
+    assert told(module) == "error: no file for this depth"
+
+
+def test_any_other_error_of_its_prepare_is_told_as_a_mistake_of_the_trainer(write: Write) -> None:
+    module = write(GOOD + "def prepare(config):\n    return {}['depth']\n")
+    assert told(module) == (
+        f"error: prepare() of trainer = '{module}:train' fails: KeyError: 'depth'\n"
+        "  help: it raises ValueError for a setting that does not fit"
+    )
+
+
+def test_a_setting_that_no_key_can_hold_is_told(write: Write) -> None:
+    module = write(GOOD.replace("gt=0)", "gt=0)\n    rate: float = float('inf')"))
+    assert "cannot be part of a key" in told(module)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER + "    depth: int = 3\ndef train(config: Settings, context): ...\n", "Settings has no field 'seed'"),
+        (GOOD.replace("config: Settings", "config"), "its first argument is not annotated with a pydantic model"),
+        (GOOD.replace("config: Settings", "config: int"), "its first argument is not annotated with a pydantic model"),
+        (GOOD.replace("config: Settings, context", ""), "its first argument is not annotated with a pydantic model"),
+        (GOOD.replace("config: Settings", "config: 'Setings'"), "its annotations cannot be read"),
+        (GOOD.replace("def train", "def trian"), "has no such function; did you mean 'trian'?"),
+        (GOOD + "train = 3\n", "has no such function"),
+        (GOOD + "RECIPE_VERSION = 'two'\n", "RECIPE_VERSION = 'two' is no whole number"),
+        (GOOD + "1 / 0\n", "cannot be imported: ZeroDivisionError: division by zero"),
+        (GOOD + "raise SystemExit(3)\n", "cannot be imported: SystemExit: 3"),
+        ("def train(:\n", "cannot be imported: SyntaxError"),
+        ("import nothing_that_is_installed\n", "cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_what_a_trainer_lacks_is_told_with_the_line_of_the_study(write: Write, text: str, message: str) -> None:
+    module = write(text)
+    shown = told(module)
+    assert message in shown
+    assert shown.startswith(f"error: trainer = '{module}:train': ")
+    assert "--> mine.toml:4:1\n" in shown
+
+
+@pytest.mark.parametrize("name", ["", ":", "a", "a:", ":b", ".:x", "..a:b", "a b:c", "\0:x", "os.path.:x"])
+def test_a_name_that_is_no_function_is_told(write: Write, name: str) -> None:
+    with pytest.raises(UserError, match="trainer = "):
+        find_trainer(name)
+
+
+def test_the_code_of_a_trainer_is_its_top_level_package_or_module(write: Write, tmp_path: Path) -> None:
+    module = write(GOOD)
+    assert source_of(f"{module}:train") == tmp_path / f"{module}.py"
