@@ -13,12 +13,11 @@ from ablate.run.command import How, check_budget, run_plan
 from ablate.run.plan import Plan, headline, make_plan
 from ablate.run.show import as_json
 from ablate.study.load import LoadedStudy, load_study
+from ablate.study.schema import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
     import pandas
     import polars
-
-DEFAULT_PROFILE = "embedded"
 
 
 def load(study: str | Path) -> "StudyFile":

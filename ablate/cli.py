@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ablate.commands import data, report, run, studies
+from ablate.commands import cancel, data, maintain, report, run, status, studies, trials
 
 app = typer.Typer(
     help="Which part of a method matters? Run ablation studies, and judge claims by what was measured.",
@@ -15,8 +15,10 @@ app = typer.Typer(
 )
 _GROUPS = (
     ("Write a study", (studies.new, studies.check, studies.schema, studies.studies)),
-    ("Run it", (run.plan, run.run, run.retry)),
+    ("Run it", (run.plan, run.run, status.status, run.retry, cancel.cancel)),
+    ("Look at trials", (trials.show, trials.diff, trials.logs, trials.why)),
     ("Read the results", (report.report, report.query, report.export)),
+    ("Look after it", (maintain.gc, maintain.doctor)),
 )
 for _panel, _commands in _GROUPS:
     for _command in _commands:

@@ -11,19 +11,26 @@ that differ from run to run (times, keys, hardware) are not compared by --check.
 
 import argparse
 import difflib
+import fcntl
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _GENERATED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_CONSOLE = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
+_CONSOLE = re.compile(r"```console\n")
+_STEP = re.compile(
+    r"<!-- file: (?P<name>[\w/.-]+) -->\n```\w+\n(?P<content>.*?)```|```console\n(?P<console>.*?)```", re.DOTALL
+)
 
 
 def commands() -> str:
@@ -110,7 +117,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    if value is None or hasattr(value, "model_fields"):
+    if value is None or hasattr(type(value), "model_fields"):
         return ""
     if value in ([], {}, ()):
         return ""
@@ -130,40 +137,68 @@ def built(document: Path) -> str:
         return text
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "studies", Path(folder) / "studies")
-        for name, content in re.findall(r"<!-- file: ([\w/.-]+) -->\n```\w+\n(.*?)```", text, re.DOTALL):
-            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / name).write_text(content, encoding="utf-8")
-        return _CONSOLE.sub(lambda found: found[1] + _console(found[2], Path(folder)) + found[3], text)
+        return _STEP.sub(lambda found: _step(found, Path(folder)), text)
+
+
+def _step(found: re.Match[str], folder: Path) -> str:
+    """A file that the document shows is written; a console is run."""
+    if found["name"]:
+        path = folder / found["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found["content"], encoding="utf-8")
+        return found[0]
+    return f"```console\n{_console(found['console'], folder)}```"
 
 
 def _console(block: str, folder: Path) -> str:
     """A block's commands with their output; where `...` stood among a command's lines, only its first and last ones."""
     shown = []
-    for command, *_ in re.findall(r"^\$ (.*(?:\\\n.*)*)$", block, re.MULTILINE):
-        before = block.split(f"$ {command}\n", 1)[-1].split("\n$ ", 1)[0].splitlines()
+    for command, before in _commands_in(block):
         code, output = _run(["bash", "-c", command], folder)
+        output = output.replace(str(folder.resolve()), "/home/you/study")
         lines = output.rstrip("\n").splitlines()
         if "..." in before:
-            head, tail = before.index("..."), len([line for line in before[before.index("...") + 1 :] if line.strip()])
+            head = before.index("...")
+            tail = len(before) - head - 1
             lines = [*lines[:head], "...", *(lines[-tail:] if tail else [])]
-        shown += [f"$ {command}", *lines]
-        if code:
-            shown.append(f"(exit code {code})")
+        shown += [f"$ {command}", *lines, *([f"(exit code {code})"] if code else [])]
     return "\n".join(shown) + "\n"
 
 
+def _commands_in(block: str) -> list[tuple[str, list[str]]]:
+    """The commands of a block, each with the lines that stand below it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif found and not line.startswith("(exit code"):
+            found[-1][1].append(line)
+    return found
+
+
 def _run(command: list[str], folder: Path) -> tuple[int, str]:
+    """Exit code and output of a command in a terminal of 80 columns."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ABLATE_", "PYTEST_"))}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "COLUMNS": "80",
-        "NO_COLOR": "1",
-        "TERM": "dumb",
-    }
-    run = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
-    )
-    return run.returncode, run.stdout
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment |= {"COLUMNS": "80", "LINES": "50", "NO_COLOR": "1", "TERM": "dumb"}
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        output = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed: the command and all that it started are gone
+                break
+            if not part:
+                break
+            output += part
+    os.close(ours)
+    lines = output.decode().replace("\r\n", "\n").splitlines()
+    return process.returncode, "\n".join(line.rstrip() for line in lines)
 
 
 def comparable(text: str) -> str:

@@ -28,7 +28,8 @@ def cancel(
     for key, state in selected(records, names or [], where).items():
         keys[state if state in ("running", "done") else "waiting"].append(key)
     for key in (*keys["running"], *keys["waiting"]):
-        request_cancel(records.trial(key))
+        if records.trial(key).trial.exists():  # a cell that no run has asked for yet has no record to write into
+            request_cancel(records.trial(key))
     if json:
         print_json(keys)
         return

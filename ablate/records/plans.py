@@ -53,9 +53,7 @@ def planned_trials(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Each cell and seed comes once; two cells that are one trial both come.
     """
-    trials = {
-        (trial["case"], str(trial["axes"]), trial["seed"]): trial for plan in plans for trial in plan["trials"]
-    }
+    trials = {(trial["case"], str(trial["axes"]), trial["seed"]): trial for plan in plans for trial in plan["trials"]}
     values = {
         axis["name"]: {str(value): place for place, value in enumerate(axis["values"])} for axis in plans[-1]["axes"]
     }

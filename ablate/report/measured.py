@@ -86,7 +86,7 @@ class Measured:
     def shown(self, value: float | None, decimals: int = 1) -> str:
         """A value of the metric as tables write it: percent with so many decimals, other numbers with four digits."""
         if value is None:
-            return "–"
+            return "\u2013"
         return f"{value:.{decimals}f}" if "%" in self.metric else f"{value:.4g}"
 
     @property

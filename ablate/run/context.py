@@ -36,7 +36,7 @@ class RecordingContext:
         """Write one row of metrics as it comes."""
         row = {name: plain(value) for name, value in metrics.items()}
         self._writer.metrics(row)
-        self._tell(_ROW_SECONDS, lambda: row)
+        self._tell(_ROW_SECONDS, lambda: _scalars(row))
 
     def say(self, message: str) -> None:
         """Keep a sentence among the attempt's events."""
@@ -45,10 +45,16 @@ class RecordingContext:
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Pass on how far the training is, a few times a second."""
         self._share = done / total if total else 1.0
-        self._tell(REPORT_SECONDS, now)
+        self._tell(REPORT_SECONDS, lambda: _scalars(now()))
 
     def _tell(self, seconds: float, metrics: Callable[[], Mapping[str, Any]]) -> None:
         """Report unless that was done so many seconds ago: whoever listens has other trials too."""
         if time.monotonic() - self._reported > seconds:
             self._report(self._share, metrics())
             self._reported = time.monotonic()
+
+
+def _scalars(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row can be shown, and sent to another process without what made it."""
+    values = {str(name): plain(value) for name, value in row.items()}
+    return {name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))}

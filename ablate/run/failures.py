@@ -1,8 +1,10 @@
 """Why an attempt ended: one word for the cause, and a message a person can act on."""
 
 import errno
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ablate.errors import UserError
 
@@ -30,9 +32,15 @@ def classify(error: BaseException) -> Failure:
         return Failure("out_of_memory", f"{message}; a smaller encoder or more memory may help")
     if isinstance(error, UserError):
         return Failure("config" if isinstance(error, SettingsRefused) else "trainer", error.problems[0].message)
-    if isinstance(error, (FileNotFoundError, ValueError)):
+    if isinstance(error, FileNotFoundError) or (isinstance(error, ValueError) and _comes_from_data(error)):
         return Failure("data", message)
     return Failure("exception", message)
+
+
+def _comes_from_data(error: BaseException) -> bool:
+    """Whether reading the images raised it: any other part may find a value odd for reasons of its own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).parts[-3:-1] == ("simclr", "data") for frame in frames)
 
 
 def _is_full_disk(error: BaseException) -> bool:

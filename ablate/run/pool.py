@@ -106,10 +106,10 @@ class Pool:
         for worker in self.workers:
             worker.process.terminate()
         outcomes = []
-        deadline = time.monotonic() + _STOP_SECONDS
+        began = time.monotonic()
         while self.workers:
-            if time.monotonic() > deadline:
-                for worker in self.workers:
+            for worker in self.workers:
+                if time.monotonic() - began > (_STOP_SECONDS if worker.key else _SILENT_SECONDS):
                     worker.process.kill()
             for worker in self._with_news(_TICK_SECONDS):
                 key = worker.key
@@ -129,7 +129,7 @@ class Pool:
         descriptor = theirs.fileno()
         with _ignoring_ctrl_c(), theirs:
             process = subprocess.Popen(
-                (sys.executable, "-c", _BOOTSTRAP, str(descriptor)),
+                (sys.executable, "-P", "-c", _BOOTSTRAP, str(descriptor)),  # -P: nothing of the working folder yet
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -138,7 +138,7 @@ class Pool:
         path = [str(Path(entry).absolute()) for entry in sys.path]
         with contextlib.suppress(OSError):  # it died: that is heard of where all deaths are
             ours.send(([str(self._code), *path] if self._code else path, sys.argv))
-            ours.send((self._results.root, index, *self._arguments))
+            ours.send((self._results.root.absolute(), index, *self._arguments))  # a trainer may change its folder
         return Worker(process, ours, output)
 
     def _give(self, worker: Worker, key: str) -> None:

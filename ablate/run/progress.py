@@ -81,13 +81,13 @@ class Progress:
         busy = [worker for worker in workers if worker.key is not None]
         for worker in busy:
             bar = ProgressBar(total=1.0, completed=worker.share, width=_BAR)
-            table.add_row(Text(self._labels[str(worker.key)]), bar, Text(_last_numbers(worker.metrics), style="dim"))
+            told = _last_numbers(worker.metrics) or "starting"
+            table.add_row(Text(self._labels[str(worker.key)]), bar, Text(told, style="dim"))
         left = self._remaining()
         total = Table.grid(padding=(0, 2))
         width = min(30, max(10, self._console.width - 40))
         bar = ProgressBar(total=len(self._labels), completed=self._done, width=width)
-        waiting = "" if busy else "starting"
-        eta = waiting or (f"{_duration(left)} left" if left is not None else "")
+        eta = f"{_duration(left)} left" if left is not None else ""
         total.add_row(Text(f"{self._done} of {len(self._labels)} trials"), bar, Text(eta))
         return Group(table, total)
 
@@ -95,7 +95,7 @@ class Progress:
 def _told(outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
     """How a trial ended: its numbers, or the first line of why there are none."""
     if outcome["state"] == "done" and result is not None:
-        top1 = f"top-1 {result['top1']:5.1f} %" if "top1" in result else _numbers(result)
+        top1 = f"top-1 {result['top1']:5.1f} %" if _is_number(result.get("top1")) else _numbers(result)
         elsewhere = f"  {outcome['message']}" if outcome.get("message") else ""
         return f"{top1 or 'done'}  {result['seconds']:4.0f} s{elsewhere}"
     message = str(outcome.get("message") or outcome.get("cause") or "").partition("\n")[0]
@@ -105,18 +105,26 @@ def _told(outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
 
 def _last_numbers(metrics: Mapping[str, Any]) -> str:
     """The last row of metrics on part of a line: SimCLR's in its own words, another trainer's as they are."""
-    if metrics.get("phase") == "pretrain" and {"epoch", "loss"} <= metrics.keys():
+    if metrics.get("phase") == "pretrain" and _is_number(metrics.get("loss")) and "epoch" in metrics:
         told = f"epoch {metrics['epoch']}  loss {metrics['loss']:.2f}"
-        return f"{told}  {metrics['pairs_per_second']:,.0f} pairs/s" if "pairs_per_second" in metrics else told
+        return (
+            f"{told}  {metrics['pairs_per_second']:,.0f} pairs/s"
+            if _is_number(metrics.get("pairs_per_second"))
+            else told
+        )
     phase = metrics.get("phase")
     return "  ".join(part for part in (str(phase).replace("_", " ") if phase else "", _numbers(metrics)) if part)
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
     """The first few numbers of a row."""
-    numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name not in _TIMES}
+    numbers = {name: value for name, value in row.items() if _is_number(value) and name not in _TIMES}
     shown = islice(numbers.items(), _MOST_NUMBERS)
     return "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _duration(seconds: float) -> str:

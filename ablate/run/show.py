@@ -58,7 +58,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     if resources:
         facts.append(("resources", ", ".join(f"{name} {value}" for name, value in resources.items())))
     if to_run:
-        facts += [("cost", told) for told in _cost(plan)]
+        facts += _cost(plan)
         if cost.largest is not None and cost.largest_hours is not None:
             facts.append(("largest", f"{cost.largest.label}: {duration(cost.largest_hours)}"))
         if cost.disk_bytes is not None:
@@ -66,18 +66,18 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     return facts
 
 
-def _cost(plan: Plan) -> list[str]:
+def _cost(plan: Plan) -> list[tuple[str, str]]:
     """The cost in words, and what it means in time on this machine."""
     cost = plan.cost
     if cost.hours is None or cost.low is None or cost.high is None:
-        return [f"unknown: no trial like these has run. Run one with --only to measure it ({len(plan.to_run)} to run)"]
-    hours = [f"{value * plan.units:.3g}" for value in (cost.hours, cost.low, cost.high)]
-    drawn = f"from {cost.samples} done trials on {', '.join(cost.devices)}"
+        return [("cost", "unknown: no trial like these has run here. To measure it, run one with --only")]
+    hours = [f"{value * plan.units:.2g}" for value in (cost.hours, cost.low, cost.high)]
+    drawn = f"from {cost.samples} done trial{'' if cost.samples == 1 else 's'} on {', '.join(cost.devices)}"
     missing = f"; without {cost.unknown} trials that no done one is like" if cost.unknown else ""
-    told = [f"{hours[0]} {unit(plan)} ({hours[1]} to {hours[2]}), {drawn}{missing}"]
+    told = [("cost", f"{hours[0]} {unit(plan)} ({hours[1]} to {hours[2]}), {drawn}{missing}")]
     if not plan.expansion.resources.gpus_per_node:
         workers = min(default_workers("auto"), len({trial.pretrain_key for trial in plan.to_run}))
-        told.append(f"about {duration(cost.hours / workers)} here, {workers} at once")
+        told.append(("time", f"about {duration(cost.hours / workers)} here, {workers} at once"))
     return told
 
 
@@ -138,9 +138,7 @@ def duration(hours: float) -> str:
 
 def size(count: int) -> str:
     """`3.2 MB`."""
-    value = float(count)
-    for unit_name in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit_name}"
-        value /= 1000
-    return f"{value:.3g} TB"
+    value, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}"

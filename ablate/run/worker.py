@@ -105,7 +105,10 @@ def _train(
         train, config = _function_and_config(spec)
         checkpoints = results.pretrained(spec["pretrain_key"])
         context = RecordingContext(how.device, checkpoints, writer, lambda: how.stopping() or cancelled(), how.report)
-        return {"state": "done"}, _numbers(train(config, context))
+        returned = train(config, context)
+        if returned is None and context.stopping():  # it ended when asked to, and has no numbers
+            raise Interrupted
+        return {"state": "done"}, _numbers(returned)
     except Interrupted:
         return _interrupted("cancelled" if cancel_requested(folder) else "stopped"), {}
     except SystemExit as error:
@@ -178,6 +181,8 @@ def _output_into(attempt: Path) -> Iterator[None]:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name).closed:  # by the trainer: the next one finds it open again
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
         with contextlib.suppress(OSError):  # what a full disk does not take is lost
-            stream.flush()
+            getattr(sys, name).flush()

@@ -84,7 +84,7 @@ def test_the_pool_and_a_run_in_this_process_give_the_same_numbers(finished: tupl
 def test_export_writes_one_row_a_trial_in_every_format(finished: tuple[Path, str]) -> None:
     project, _ = finished
     lines = ablate_in(project, "export", "tiny").stdout.splitlines()
-    assert lines[0] == "study,profile,case,first,temperature,seed,key,state,top1,loss,seconds,images"
+    assert lines[0] == "study,profile,case,first,temperature,seed,key,state,value,top1,loss,seconds,images"
     assert lines[1].endswith(",synthetic textures")
     rows = json.loads(ablate_in(project, "export", "tiny", "--format", "json").stdout)
     assert len(rows) == len(lines) - 1

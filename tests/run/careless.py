@@ -1,0 +1,38 @@
+"""Trainers for tests, as someone may write them who thinks of nothing but the one trial."""
+
+import os
+import sys
+import threading
+import time
+
+from pydantic import BaseModel
+
+from ablate.simclr.context import Context
+
+NAME = f"{__name__}:train"
+
+
+class Settings(BaseModel):
+    seed: int = 0
+    does: str = "nothing"
+
+
+def train(config: Settings, context: Context) -> dict[str, float] | None:
+    match config.does:
+        case "change the folder":
+            os.chdir("/")
+        case "close the output":
+            sys.stdout.close()
+        case "report a tensor":
+            import torch
+
+            for step in range(3):
+                context.progress(step, 3, lambda: {"loss": torch.tensor(0.5)})
+                time.sleep(0.3)
+        case "leave a thread":
+            threading.Thread(target=time.sleep, args=(30,)).start()
+        case "return when asked to stop":
+            while not context.stopping():
+                time.sleep(0.01)
+            return None
+    return {"accuracy": 0.5}
