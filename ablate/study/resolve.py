@@ -56,18 +56,19 @@ class Resolver:
             values[name], details = known
             if details:
                 wrong[name] = details
-        layers = [*self._layers, *cell.layers]
         if wrong:
             raise UserError(*(each for name in wrong for each in self._told(name, setting.get(name, ()), wrong[name])))
         try:
-            config = self._trainer.config.model_validate(values)
+            config = _validate(self._trainer.config, values)
         except pydantic.ValidationError as error:
+            layers = [*self._layers, *cell.layers]
             raise UserError(*(self._problem(detail, layers) for detail in error.errors())) from error
         try:
             return self._trainer.prepare(config)  # type: ignore[no-any-return]
         except ValueError as error:
             key = tuple(getattr(error, "setting", "").split("."))
-            raise UserError(str(error), place=_place(key, layers), help=getattr(error, "help", None)) from error
+            place = _place(key, [*self._layers, *cell.layers])
+            raise UserError(str(error), place=place, help=getattr(error, "help", None)) from error
         except Exception as error:
             told = f"prepare() of trainer = '{self._trainer.name}' fails: {type(error).__name__}: {error}"
             raise UserError(told, help="it raises ValueError for a setting that does not fit") from error
@@ -111,7 +112,7 @@ class Resolver:
         if memo not in self._known:
             self._known[memo] = value, []
             try:
-                self._trainer.config.model_validate({name: value})
+                _validate(self._trainer.config, {name: value})
             except pydantic.ValidationError as error:
                 details = error.errors(include_url=False)
                 wrong = [each for each in details if each["loc"][:1] == (name,) and each["type"] != "value_error"]
@@ -154,11 +155,21 @@ def _part(name: str, model: type[pydantic.BaseModel], value: Any) -> _Validated:
         value = _numbered_lists(value)
         if wrong := _mistyped(model, value, (name,)):
             return value, wrong
-        return model.model_validate(value), []
+        return _validate(model, value), []
     except pydantic.ValidationError as error:
         return value, [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
     except _ListError as error:
         return value, [{"type": "list_gap", "loc": (name, *error.key), "ctx": {"error": error}, "input": value}]
+
+
+def _validate(model: type[pydantic.BaseModel], values: Any) -> pydantic.BaseModel:
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError:
+        raise
+    except Exception as error:  # of a validator of someone's own
+        told = f"{model.__name__} cannot check its settings: {type(error).__name__}: {error}"
+        raise UserError(told, help="a validator raises ValueError for a setting that does not fit") from error
 
 
 def _mistyped(model: type[pydantic.BaseModel], settings: Any, key: Key = ()) -> list[Any]:

@@ -94,6 +94,12 @@ def test_any_other_error_of_its_prepare_is_told_as_a_mistake_of_the_trainer(writ
     )
 
 
+def test_an_error_in_a_validator_of_its_settings_is_told(write: Write) -> None:
+    check = "    @pydantic.field_validator('depth')\n    def check(cls, depth):\n        return {}[depth]\n"
+    module = write(GOOD.replace("def train", f"{check}\ndef train", 1))
+    assert "error: Settings cannot check its settings: KeyError: 1\n" in told(module)
+
+
 def test_a_setting_that_no_key_can_hold_is_told(write: Write) -> None:
     module = write(GOOD.replace("gt=0)", "gt=0)\n    rate: float = float('inf')"))
     assert "cannot be part of a key" in told(module)
