@@ -13,6 +13,7 @@ import argparse
 import difflib
 import fcntl
 import os
+import platform
 import pty
 import re
 import shutil
@@ -24,6 +25,8 @@ import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from ablate.records.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 _GENERATED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -126,6 +129,11 @@ def _toml(value: Any) -> str:
     return f"`{text}`"
 
 
+_OF_THIS_MACHINE = {
+    f" {platform.node()}, ": " laptop, ",
+    str(provenance()["processor"]): "a processor",
+    str(ROOT): "/home/you/ablate",
+}
 GENERATED: dict[str, Callable[[], str]] = {"commands": commands, "study-keys": study_keys, "settings": settings}
 
 
@@ -155,6 +163,8 @@ def _console(block: str, folder: Path) -> str:
     shown = []
     for command, before in _commands_in(block):
         code, output = _run(["bash", "-c", command], folder)
+        for here, shown_as in _OF_THIS_MACHINE.items():
+            output = output.replace(here, shown_as)
         output = output.replace(str(folder.resolve()), "/home/you/study")
         lines = output.rstrip("\n").splitlines()
         if "..." in before:
@@ -202,11 +212,14 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def comparable(text: str) -> str:
-    """A document without what differs from run to run: numbers, keys, widths, what they ran on."""
+    """A document without what differs from run to run and from machine to machine: numbers, keys, times, widths."""
     text = re.sub(r"\b[0-9a-f]{7,64}\b", "KEY", text)
-    text = re.sub(r"\d+(?:[.,]\d+)*", "0", text)
-    text = re.sub(r"\b0 (?:min 0 s|min|s|h)\b", "TIME", text)
-    return re.sub(r"[ \t]+", " ", text)
+    text = re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?", "0", text)
+    text = re.sub(r"(?:\b0 (?:days|h|min|s|bytes|kB|MB|GB)\b ?)+", "AMOUNT ", text)
+    text = re.sub(r"[\w.]+\u2026", "CUT", text)
+    return (
+        re.sub(r"[ \t]*\n[ \t]*|[ \t]+", " ", text).replace(" # ", "\n# ").replace(" $ ", "\n$ ").replace(" | ", "\n| ")
+    )
 
 
 def main() -> int:

@@ -51,7 +51,7 @@ def new(
     from ablate.study.template import new_study
 
     path = new_study(name, setting, values)
-    print(f"{path} is written. Next: ablate check {path}; ablate plan {path}; ablate run {path}")
+    print(f"wrote {path}\nnext: ablate check {name}, ablate plan {name}, ablate run {name}")
 
 
 def studies(json: Json = False, results: ResultsFolder = Path("results")) -> None:
