@@ -1,6 +1,8 @@
 import errno
+import fcntl
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -120,6 +122,38 @@ def test_an_attempt_of_another_machine_is_left_alone_while_its_heart_beats(resul
     writer.close()
     os.utime(writer.path / "heartbeat", (0, 0))
     assert run_trial(results, key, "test", capture_output=False)["state"] == "done"
+
+
+def test_without_locks_an_attempt_of_another_process_is_left_alone_while_its_heart_beats(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (key,) = ask(results, Settings())
+    for pid, state in ((os.getppid(), "running"), (os.getpid(), "done")):
+        writer = AttemptWriter(results.trial(key).new_attempt("local"))
+        writer.event("started", host=platform.node(), pid=pid)
+        assert run_trial(results, key, "test", capture_output=False)["state"] == state
+        writer.close()
+
+
+def test_a_second_ctrl_c_goes_on_and_is_written_as_the_attempts_end(results: Results) -> None:
+    (key,) = ask(results, Settings(does="ctrl-c"))
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(results, key, "test", capture_output=False)
+    assert (end_of(results, key)["state"], end_of(results, key)["cause"]) == ("interrupted", "stopped")
+
+
+def test_settings_that_the_trainer_no_longer_takes_are_the_cause(results: Results) -> None:
+    (key,) = ask(results, Settings())
+    spec = json.loads(results.trial(key).trial.read_text())
+    spec["config"]["seconds"] = "soon"
+    results.trial(key).trial.write_text(json.dumps(spec))
+    outcome = run_trial(results, key, "test", capture_output=False)
+    assert outcome["cause"] == "config"
+    assert outcome["message"].startswith("the trainer no longer takes the settings that were planned: ")
 
 
 def test_two_processes_at_once_give_each_trial_one_attempt(results: Results, tmp_path: Path) -> None:

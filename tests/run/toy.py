@@ -50,6 +50,7 @@ ACTIONS = {
     "object": lambda config, context: {"model": object()},
     "raise": lambda config, context: _raise(RuntimeError("boom")),
     "exit": lambda config, context: _raise(SystemExit(3)),
+    "ctrl-c": lambda config, context: _raise(KeyboardInterrupt()),
     "die": lambda config, context: os.kill(os.getpid(), signal.SIGKILL),
     "full": lambda config, context: Path("/dev/full").write_text("x"),
     "full in a library": lambda config, context: _raise(RuntimeError("write failed: No space left on device")),
