@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Profile = Annotated[str, typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/.")]
 Only = Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="These cells only: first=crop,color; case=NAME.")]
 Setting = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")]
-Seeds = Annotated[int | None, typer.Option(min=1, max=10_000, metavar="N", help="Every cell with N seeds.")]
+Seeds = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N", help="Every cell with N seeds.")]
 Budget = Annotated[str | None, typer.Option(metavar="HOURS", help="Start nothing if it may cost more: 200h, 30min.")]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]

@@ -56,6 +56,17 @@ def new(
 
 def studies(json: Json = False, results: ResultsFolder = Path("results")) -> None:
     """List the studies that there are, and how far each is."""
-    from ablate.run.overview import overview, print_overview
+    from ablate.commands.output import print_json, print_table
+    from ablate.records.table import Column
+    from ablate.run.overview import overview
 
-    print_overview(overview(results_in(results)), json)
+    rows = overview(results_in(results))
+    if json:
+        print_json(rows)
+        return
+    columns = [Column("study"), Column("profile"), Column("done", right=True), Column("title", least=10)]
+    told = [
+        [row.study, row.profile or "-", f"{row.done} of {row.trials}" if row.profile else "-", row.title]
+        for row in rows
+    ]
+    print_table(columns, told)

@@ -1,8 +1,6 @@
 """`ablate studies`: what there is, and how far each is."""
 
-import json
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ablate.errors import UserError
 from ablate.records.files import Results
@@ -50,26 +48,3 @@ def _title(file: str | None) -> str:
     except UserError:
         return "cannot be read: see ablate check"
     return loaded.study.title if not loaded.problems else "has mistakes: see ablate check"
-
-
-def print_overview(rows: list[Overview], as_json: bool) -> None:
-    """Print the rows: a table on a terminal, tab-separated lines elsewhere, or JSON."""
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    told = [
-        (row.study, row.profile or "-", f"{row.done} of {row.trials}" if row.profile else "not run", row.title)
-        for row in rows
-    ]
-    if not sys.stdout.isatty():
-        for line in (("study", "profile", "done", "title"), *told):
-            print("\t".join(line))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("study", "profile", "done", "title", box=None, header_style="bold", pad_edge=False)
-    for line in told:
-        table.add_row(*map(Text, line))
-    Console(highlight=False).print(table)

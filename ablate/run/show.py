@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablate.records.table import Column, make_table
 from ablate.run.execute import default_workers
 from ablate.run.plan import STATES, Plan, headline, unit
 from ablate.study.trial import Trial
@@ -31,13 +32,11 @@ def print_plan(plan: Plan, console: Console, whole: bool = False) -> None:
 
 
 def _print_trials(plan: Plan, trials: list[Trial], console: Console, whole: bool) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("key", "state", "trial"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for trial in trials if whole else trials[:_LISTED]:
-        table.add_row(trial.key[:12], plan.states[trial.key], Text(trial.label))
+    columns = [Column("key"), Column("state"), Column("trial", least=20)]
+    shown = trials if whole else trials[:_LISTED]
+    rows = [[trial.key[:12], plan.states[trial.key], trial.label] for trial in shown]
     console.print()
-    console.print(table)
+    console.print(make_table(columns, rows, console.width))
     if not whole and len(trials) > _LISTED:
         console.print(f"... and {len(trials) - _LISTED} more: --all lists every trial")
 

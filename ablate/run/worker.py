@@ -56,6 +56,9 @@ def run_trial(
     folder = results.trial(key)
     try:
         spec = json.loads(folder.trial.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return _failed(Failure("record", f"{folder.trial} cannot be read: {error}"))
+    try:
         with claim(folder) as held:
             if folder.result.exists():
                 return {"state": "done", "message": "done elsewhere meanwhile"}
@@ -65,7 +68,7 @@ def run_trial(
             begun(writer.path.name)
             outcome = _attempt(results, key, spec, writer, _How(place, device, stopping, report, capture_output))
             return {**outcome, "attempt": writer.path.name}
-    except (OSError, ValueError) as error:  # the trial cannot be read, or no attempt be made
+    except OSError as error:  # no attempt could be made
         return _failed(classify(error))
 
 
