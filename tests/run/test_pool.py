@@ -75,7 +75,7 @@ def test_a_trial_that_cannot_be_read_is_not_told_as_killed(pool: Pool, results: 
     keys = ask(results, Settings(), Settings())
     results.trial(keys[0]).trial.unlink()
     found = outcomes(pool, keys)
-    assert (found[keys[0]]["state"], found[keys[0]]["cause"]) == ("failed", "data")
+    assert (found[keys[0]]["state"], found[keys[0]]["cause"]) == ("failed", "record")
     assert found[keys[1]]["state"] == "done"
 
 
