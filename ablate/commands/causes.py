@@ -10,6 +10,7 @@ _HELP = {
     "ablate data verify DIR checks a pack",
     "trainer": "the trainer did not take the trial: plan it again with ablate run, so that it is made for this trainer",
     "config": "the trainer no longer takes these settings: plan it again with ablate run",
+    "record": "the trial's trial.json is missing or damaged: ablate run writes it again",
     "damaged": "a file of its record cannot be read: ablate run STUDY writes trial.json again where there is no "
     "result; else remove the trial's folder",
     "exception": "the end of the log names the line; --inline runs the trial in this process, for a debugger",

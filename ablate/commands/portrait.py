@@ -76,6 +76,9 @@ def surroundings_in_words(environment: dict[str, Any]) -> list[str]:
         f"code {known['code']}" if "code" in known else "",
         ", ".join(f"{name} {version}" for name, version in known.get("packages", {}).items() if version),
         f"python {known['python']}" if "python" in known else "",
+        f"threads {known['threads']}" if "threads" in known else "",
+        f"driver {known['driver']}" if "driver" in known else "",
+        f"plan {known['plan']}" if "plan" in known else "",
         "slurm " + ", ".join(f"{name} {value}" for name, value in known["slurm"].items()) if "slurm" in known else "",
         f"command {' '.join(map(str, known['command']))}" if "command" in known else "",
     ]

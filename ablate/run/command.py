@@ -74,9 +74,10 @@ class FinishedRun:
         reasons = {key: (outcome["cause"], outcome["message"]) for key, outcome in failed.items()}
         for reason, count in Counter(reasons.values()).most_common(5):
             first = next(key for key in failed if reasons[key] == reason)
-            lines.append(f"  {count} x {reason[0]}: {reason[1]}\n      first: {labels[first]}")
-            if attempts := self.results.trial(first).attempt_folders():
-                lines.append(f"      log: {attempts[-1]}/stderr; more: ablate why {first[:12]}")
+            lines.append(f"  {count} x {reason[0]}: {reason[1].partition(chr(10))[0]}\n      first: {labels[first]}")
+            if attempt := failed[first].get("attempt"):
+                log = self.results.trial(first).attempts / attempt / "stderr"
+                lines.append(f"      log: {log}; more: ablate why {first[:12]}")
         raise TrialsFailed("\n".join(lines))
 
 
