@@ -200,15 +200,12 @@ def wanted(study: Study, design: Design, only: Mapping[str, Iterable[str]]) -> C
     on_axes = {name: values for name, values in chosen.items() if name != "case"}
 
     def keeps(cell: Cell) -> bool:
-        if cell.case is not None and "case" not in chosen:
-            return not chosen
-        if cell.case is None and "case" in chosen and not on_axes:
+        of_cell = {name: values for name, values in on_axes.items() if name in cell.axes}
+        if any(text_of(cell.axes[name]) not in values for name, values in of_cell.items()):
             return False
-        if cell.case is not None and cell.case not in chosen["case"]:
-            return False
-        return cell.case is not None or all(
-            name in cell.axes and text_of(cell.axes[name]) in values for name, values in on_axes.items()
-        )
+        if cell.case is None:  # a case is named beside the grid, unless a value is chosen that only the grid has
+            return len(of_cell) == len(on_axes) and (bool(set(on_axes) - {EVALUATION}) or "case" not in chosen)
+        return cell.case in chosen["case"] if "case" in chosen else len(of_cell) == len(on_axes)
 
     return keeps
 

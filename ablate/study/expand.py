@@ -1,14 +1,16 @@
 """A study at a profile to trials, in a stable order: pure, and without torch."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import pydantic
+
 from ablate.errors import Problem, UserError
 from ablate.study.cells import Design, cells, design, layers_alone, wanted
-from ablate.study.identity import Keys, digest, identity
+from ablate.study.identity import Keys, digest, identity, pretrain_key, trial_key
 from ablate.study.layers import Cell, Layer, nested
 from ablate.study.load import LoadedProfile, LoadedStudy
 from ablate.study.resolve import Resolver
@@ -33,9 +35,9 @@ def expand(
 ) -> Expansion:
     """The trials of a study, seeds within cells, cells in the order of the file, cases last.
 
-    overrides: dotted settings that win over both files (`--set`). only: axis name -> values to keep, as
-    text; cases are kept where `only` names them under `case`, or names nothing. trainer: instead of the one that
-    the study names, as a test would have it.
+    overrides: dotted settings that win over both files, not over what a cell sets (`--set`). only: axis name ->
+    values to keep, as text; cases are kept where `only` names them under `case`, or no axis that they lack. trainer:
+    instead of the one that the study names, as a test would have it.
 
     Raises UserError with every mistake of the study, and every setting that is unknown or out of range.
     """
@@ -100,7 +102,7 @@ def _layers(
 def _trials(
     points: Iterator[Cell], alone: Iterator[Layer], keeps: Any, seeds: list[int], resolve: Resolver, trainer: Trainer
 ) -> Iterator[Trial]:
-    keys = Keys(trainer.name, trainer.recipe_version)
+    keys = _keys(trainer)
     problems: dict[Problem, None] = {}
     wrong = 0
     for cell in points:
@@ -114,22 +116,38 @@ def _trials(
             continue
         if problems or not keeps(cell):
             continue
-        for seed in seeds:
-            config = config if seed == seeds[0] else config.model_copy(update={"seed": seed})
+        for seeded in _seeded(config, cell, seeds, resolve, trainer):
             try:
-                key, pretrain_key = keys(config)
+                key, pretrain_key = keys(seeded)
             except (TypeError, ValueError) as error:  # of a trainer of someone's own
                 told = f"a setting of trainer = '{trainer.name}' cannot be part of a key: {error}"
                 raise UserError(
                     told, help="settings are text, finite numbers, true, false, lists and tables"
                 ) from error
-            yield Trial(cell.axes, cell.case, seed, config, key, pretrain_key)
+            yield Trial(cell.axes, cell.case, seeded.__dict__["seed"], seeded, key, pretrain_key)
     if problems:
         for layer in islice(alone, _MOST_WRONG_CELLS):
             problems |= dict.fromkeys(resolve.wrong_alone(layer))
         stopped = len(problems) > _MOST_PROBLEMS or wrong >= _MOST_WRONG_CELLS
         more = [Problem("other cells may have more mistakes; these come first", kind="note")] if stopped else []
         raise UserError(*islice(problems, _MOST_PROBLEMS), *more)
+
+
+def _seeded(
+    config: pydantic.BaseModel, cell: Cell, seeds: list[int], resolve: Resolver, trainer: Trainer
+) -> Iterator[pydantic.BaseModel]:
+    """The config of a cell at each seed; `config` is that of the first. A validator may look at the seed."""
+    yield config
+    for seed in seeds[1:]:
+        yield config.model_copy(update={"seed": seed}) if trainer.shares_parts else resolve(cell, seed)
+
+
+def _keys(trainer: Trainer) -> Callable[[pydantic.BaseModel], tuple[str, str]]:
+    """The function from a config to its key and its pretraining's."""
+    name, version = trainer.name, trainer.recipe_version
+    if trainer.shares_parts:
+        return Keys(name, version)
+    return lambda config: (trial_key(config, name, version), pretrain_key(config, name, version))
 
 
 def _digest(study: Study, varied: Design, resolve: Resolver, trainer: Trainer) -> str:
@@ -145,6 +163,7 @@ def _digest(study: Study, varied: Design, resolve: Resolver, trainer: Trainer) -
         {
             "base": base,
             "axes": axes,
+            "factors": [sorted(factor) for factor in varied.factors],
             "cases": [case.model_dump(mode="json") for case in study.cases],
             "exclude": study.exclude,
             "trainer": trainer.name,

@@ -24,18 +24,27 @@ def identity(config: pydantic.BaseModel) -> dict[str, Any]:
 
     A field marked `json_schema_extra={"identity": False}` is left out.
     """
-    counted: dict[str, Any] = {}
-    plain = config.model_dump(mode="json")
-    for name, field in type(config).model_fields.items():
-        if _left_out(field.json_schema_extra):
-            continue
-        value = getattr(config, name)
-        counted[name] = identity(value) if isinstance(value, pydantic.BaseModel) else plain[name]
-    return counted
+    plain = config.model_dump(mode="json", by_alias=False)
+    return {
+        name: _value(getattr(config, name), plain[name])
+        for name, field in type(config).model_fields.items()
+        if not _left_out(field.json_schema_extra)
+    }
+
+
+def _value(value: Any, plain: Any) -> Any:
+    """The plain form of a value, without what does not count in the models that it holds."""
+    if isinstance(value, pydantic.BaseModel):
+        return identity(value)
+    if isinstance(value, (list, tuple)) and isinstance(plain, list):
+        return [_value(*each) for each in zip(value, plain, strict=True)]
+    if isinstance(value, dict) and isinstance(plain, dict):
+        return {name: _value(*each) for name, *each in zip(plain, value.values(), plain.values(), strict=True)}
+    return plain
 
 
 class Keys:
-    """The keys of many configs of one trainer; what configs share is written out once.
+    """The keys of many configs of one trainer whose configs share parts; what they share is written out once.
 
     The key of a trial is that of its config, the trainer, and the version of the trainer's arithmetic. The key of
     its pretraining leaves `evaluate` out, so that trials which differ in that only share it; a trainer whose config
@@ -60,7 +69,7 @@ class Keys:
 
     def _json(self, value: Any) -> str:
         if isinstance(value, _PLAIN):
-            key = (type(value), value)
+            key = (type(value), value or repr(value))  # 0.0 equals -0.0
             return self._scalars.get(key) or self._scalars.setdefault(key, canonical_json(value))
         if (known := self._models.get(id(value))) is not None:
             return known[1]

@@ -85,7 +85,7 @@ def merge(layers: list[Layer]) -> dict[str, Any]:
 
 def is_number(key: str) -> bool:
     """Whether a key is the number of an item of a list."""
-    return key.isascii() and key.isdigit() and len(key) < 7
+    return key.isascii() and key.isdigit() and len(key) < 7 and key == str(int(key))
 
 
 def over(below: Any, above: Any) -> Any:

@@ -10,6 +10,7 @@ import pydantic
 from ablate.errors import Place, Problem, UserError, nearest
 from ablate.simclr.config import Config
 from ablate.study.check import MOST_MISTAKES, check_study
+from ablate.study.layers import over
 from ablate.study.mistakes import problem
 from ablate.study.schema import Profile, Study
 from ablate.study.source import Source, read_toml
@@ -171,6 +172,8 @@ def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
             del result[key]
         elif isinstance(inner, dict) and isinstance(value, list) and "setting" in inner:
             result[key] = inner | {"values": value}
+        elif isinstance(inner, list) and isinstance(value, dict):
+            result[key] = over(inner, value)
         else:
             result[key] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result

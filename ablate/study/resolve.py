@@ -1,5 +1,6 @@
 """One cell to one config: layers of settings merged, mistakes told where they stand."""
 
+import copy
 import functools
 import re
 from typing import Any
@@ -7,16 +8,18 @@ from typing import Any
 import pydantic
 
 from ablate.errors import Place, Problem, UserError
-from ablate.study.layers import Cell, Layer, is_number, merge, over
+from ablate.study.layers import Cell, Layer, merge, over
 from ablate.study.locate import Key
 from ablate.study.mistakes import inner_model, problem
+from ablate.study.numbered import ListError, numbered
 from ablate.study.trainer import Trainer
 
 
 class Resolver:
     """Merges layers over the trainer's defaults, and tells which layer a mistake came from.
 
-    Parts of a config (the models that its fields hold) are validated once for all cells that have them alike.
+    Parts of a config (the models that its fields hold) are validated once for all cells that have them alike, and
+    shared by these where the trainer says that nothing changes them.
     """
 
     def __init__(self, trainer: Trainer, layers: list[Layer]) -> None:
@@ -59,7 +62,7 @@ class Resolver:
         if wrong:
             raise UserError(*(each for name in wrong for each in self._told(name, setting.get(name, ()), wrong[name])))
         try:
-            config = _validate(self._trainer.config, values)
+            config = _validate(self._trainer.config, values if self._trainer.shares_parts else self._anew(cell, seed))
         except pydantic.ValidationError as error:
             layers = [*self._layers, *cell.layers]
             raise UserError(*(self._problem(detail, layers) for detail in error.errors())) from error
@@ -72,6 +75,12 @@ class Resolver:
         except Exception as error:
             told = f"prepare() of trainer = '{self._trainer.name}' fails: {type(error).__name__}: {error}"
             raise UserError(told, help="it raises ValueError for a setting that does not fit") from error
+
+    def _anew(self, cell: Cell, seed: int) -> dict[str, Any]:
+        """The settings of a cell as they were written: what a validator does to a part of it stays in the cell."""
+        merged = merge([*self._layers, *cell.layers, Layer({"seed": seed})])
+        found: dict[str, Any] = copy.deepcopy(numbered(merged, self._trainer.config))
+        return found
 
     def always_wrong(self) -> list[Problem]:
         """Mistakes in what all cells have in common that no cell can put right: told even where all cells hide them."""
@@ -100,6 +109,11 @@ class Resolver:
         """A setting, a part of the config as a model, and what is wrong with it as pydantic tells errors."""
         model = self._parts.get(name)
         if model is None:
+            field = self._trainer.config.model_fields.get(name)
+            try:
+                value = numbered(value, field.annotation if field else None)
+            except ListError as error:
+                return value, [{"type": "list_gap", "loc": (name,), "ctx": {"error": error}, "input": value}]
             return value, _mistyped(self._trainer.config, {name: value}) or self._out_of_range(name, value)
         memo = (name, repr(value))
         if memo not in self._known:
@@ -152,13 +166,13 @@ _Validated = tuple[Any, list[Any]]
 
 def _part(name: str, model: type[pydantic.BaseModel], value: Any) -> _Validated:
     try:
-        value = _numbered_lists(value)
+        value = numbered(value, model)
         if wrong := _mistyped(model, value, (name,)):
             return value, wrong
         return _validate(model, value), []
     except pydantic.ValidationError as error:
         return value, [{**detail, "loc": (name, *detail["loc"])} for detail in error.errors()]
-    except _ListError as error:
+    except ListError as error:
         return value, [{"type": "list_gap", "loc": (name, *error.key), "ctx": {"error": error}, "input": value}]
 
 
@@ -213,24 +227,3 @@ def _is_table(settings: Any, key: Key) -> bool:
     for part in key:
         settings = settings.get(str(part)) if isinstance(settings, dict) else None
     return isinstance(settings, dict)
-
-
-class _ListError(ValueError):
-    """Items of a list that are set by number, and one before them is not; `key` is the list's."""
-
-    def __init__(self, message: str, key: Key) -> None:
-        super().__init__(message)
-        self.key = key
-
-
-def _numbered_lists(value: Any, key: Key = ()) -> Any:
-    """{"0": a, "1": b} -> [a, b]: how axes set the items of a list. Raises _ListError where a number is missing."""
-    if not isinstance(value, dict):
-        return value
-    if value and all(map(is_number, value)):
-        numbers = {int(name) for name in value}
-        if missing := set(range(max(numbers) + 1 if len(numbers) == len(value) else 0)) - numbers:
-            told = f"item {max(numbers)} is set, and item {min(missing)} is not; items count from 0"
-            raise _ListError(told, key)
-        return [_numbered_lists(value[name], (*key, name)) for name in sorted(value, key=int)]
-    return {name: _numbered_lists(inner, (*key, name)) for name, inner in value.items()}

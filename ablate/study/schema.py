@@ -145,7 +145,7 @@ class Study(_Strict):
     """Study files whose content holds where this file says nothing else: names, or paths as seen from this one."""
     trainer: str = SIMCLR
     """`package.module:function` of a trainer of your own; its first argument's pydantic model is its settings."""
-    metric: str = "top1"
+    metric: Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=100)] = "top1"
     """Which of the numbers that a trainer returns is compared."""
     base: dict[str, Any] = Field({}, examples=[{"epochs": 4}])
     """Settings of the trainer that hold for every cell, at every profile."""

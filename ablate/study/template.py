@@ -1,14 +1,21 @@
 """A study file to start from."""
 
+import math
+import tempfile
 import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import annotated_types
 import pydantic
 
 from ablate.errors import UserError, nearest
+from ablate.study.expand import expand
+from ablate.study.load import known_profiles, load_profile, load_study
 from ablate.study.mistakes import setting_paths
-from ablate.study.schema import COLUMNS, RESERVED_NAMES
+from ablate.study.schema import COLUMNS, DEFAULT_PROFILE, RESERVED_NAMES
 from ablate.study.trainers import find_trainer
 from ablate.study.values import Mistake, identifier
 from ablate.study.words import toml, value_text
@@ -55,11 +62,18 @@ def new_study(name: str, setting: str, values: str | None, folder: Path = Path("
             f"--setting {setting}: unknown setting{nearest(setting, paths)}", help="docs/settings.md has all"
         )
     chosen = _listed(values) if values is not None else _suggested(config, setting)
+    if len(chosen) < 2 and values is None:
+        raise _which_values(setting)
     title = name.replace("_", " ").capitalize()
     axis = setting.rpartition(".")[2]
     axis = setting.replace(".", "_") if axis == "name" or axis in COLUMNS else axis
-    folder.mkdir(parents=True, exist_ok=True)
     text = _TEMPLATE.format(name=name, title=title, setting=setting, axis=axis, values=toml(chosen))
+    if values is None:
+        try:
+            _expand(text, path)
+        except UserError as error:
+            raise _which_values(setting, f"the ones at hand do not fit: {error.problems[0].message}") from error
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -78,8 +92,25 @@ def _value(text: str) -> Any:
         return text
 
 
+def _which_values(setting: str, why: str = "") -> UserError:
+    return UserError(f"--setting {setting}: which values?{why and ' '}{why}", help="add --values A,B,C")
+
+
+def _expand(text: str, path: Path) -> None:
+    """Expand a study as if it lay at a path already. Raises UserError for what `ablate check` would tell."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder) / path.name
+        scratch.write_text(text, encoding="utf-8")
+        loaded = load_study(str(scratch))
+    if loaded.problems:
+        raise UserError(*loaded.problems)
+    if DEFAULT_PROFILE in known_profiles(path):
+        trainer = replace(find_trainer(), prepare=lambda config: config)  # data folders are not looked into
+        expand(loaded, load_profile(DEFAULT_PROFILE, path), trainer=trainer)
+
+
 def _suggested(config: type[pydantic.BaseModel], setting: str) -> list[Any]:
-    """Half, once and twice the default; or every choice."""
+    """Half, once and twice the default, those in the field's limits; or every choice. Raises UserError for neither."""
     *parents, leaf = setting.split(".")
     model: Any = config
     for parent in parents:
@@ -89,10 +120,22 @@ def _suggested(config: type[pydantic.BaseModel], setting: str) -> list[Any]:
     if isinstance(default, bool):
         return [True, False]
     if isinstance(default, int):
-        return sorted({max(1, default // 2), default, default * 2})
+        return _clipped((max(1, default // 2), default, default * 2), field.metadata)
     if isinstance(default, float):
-        return [default / 2, default, default * 2]
+        return _clipped((default / 2, default, default * 2), field.metadata)
     choices = [choice for choice in getattr(field.annotation, "__args__", ()) if isinstance(choice, str)]
     if choices:
         return choices
-    raise UserError(f"--setting {setting}: which values?", help="add --values A,B,C")
+    raise _which_values(setting)
+
+
+def _clipped(values: Iterable[Any], limits: Iterable[Any]) -> list[Any]:
+    """Numbers put between a field's limits, each once, in order; those outside of open limits are left out."""
+    least, most, above, below = -math.inf, math.inf, -math.inf, math.inf
+    for limit in limits:
+        least = max(least, limit.ge) if isinstance(limit, annotated_types.Ge) else least
+        most = min(most, limit.le) if isinstance(limit, annotated_types.Le) else most
+        above = max(above, limit.gt) if isinstance(limit, annotated_types.Gt) else above
+        below = min(below, limit.lt) if isinstance(limit, annotated_types.Lt) else below
+    clipped = {min(max(value, least), most) for value in values}
+    return sorted(value for value in clipped if above < value < below)

@@ -28,3 +28,5 @@ class Trainer:
     """Trials of one likeness take time in proportion to their work."""
     advice: Callable[[list[dict[str, Any]], dict[str, str]], list[tuple[str, str]]] = lambda cells, axes: []
     """What looks wrong in a comparison: settings of all cells, axis -> setting; gives (axis, warning)."""
+    shares_parts: bool = False
+    """Whether configs may share the models that they hold: those are frozen, and no validator writes into them."""

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,7 @@ def find_trainer(name: str = SIMCLR) -> Trainer:
             lambda config: work(config, look_once),
             likeness,
             advice,
+            shares_parts=True,
         )
     return _imported(name)
 
@@ -97,4 +98,21 @@ def _config_of(function: Callable[..., Any], name: str) -> type[pydantic.BaseMod
         raise UserError(f"{shown}: its first argument is not annotated with a pydantic model", help=_EXAMPLE)
     if "seed" not in config.model_fields:
         raise UserError(f"{shown}: {config.__name__} has no field 'seed'", help="add seed: int = 0, and use it")
+    if odd := next(_odd_fields(config), None):
+        raise UserError(f"{shown}: {odd}", help="what a trial trains with is what its record says, and its key")
     return config
+
+
+def _odd_fields(config: type[pydantic.BaseModel]) -> Iterator[str]:
+    """Fields that could not be written into a trial's record and read back as they were."""
+    for name, field in config.model_fields.items():
+        where = f"{config.__name__}.{name}"
+        if field.exclude:
+            yield f"{where} is excluded from what the model writes"
+        if field.alias or field.validation_alias or field.serialization_alias:
+            yield f"{where} has an alias, and settings go by their names"
+        default = field.default
+        if type(default) is int and field.annotation is float:
+            yield f"the default of {where} is {default}; write {default}.0, so that it is one trial with {default}.0"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel):
+            yield from _odd_fields(field.annotation)

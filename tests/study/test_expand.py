@@ -11,8 +11,10 @@ from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.data.listing import Listing
 from ablate.simclr.fingerprints import fingerprinted
 from ablate.study.expand import Expansion, expand
+from ablate.study.identity import Keys, trial_key
 from ablate.study.load import load_profile, load_study
-from ablate.study.trainers import SIMCLR, Trainer
+from ablate.study.schema import Study
+from ablate.study.trainer import SIMCLR, Trainer
 
 KEYS = """
 from ablate.study.expand import expand
@@ -142,3 +144,51 @@ def test_the_data_folder_is_no_part_of_a_key_but_what_lies_in_it_is() -> None:
 
     assert key("here", "a") == key("there", "a")
     assert key("here", "a") != key("here", "b")
+
+
+def write_study(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text('name = "mine"\ntitle = ""\nquestion = ""\n' + text)
+    return str(path)
+
+
+def test_minus_zero_after_zero_has_a_key_of_its_own(tmp_path: Path) -> None:
+    study = write_study(tmp_path, "[axes]\nwarmup_epochs = { setting = 'warmup_epochs', values = [0.0, 0.1] }\n")
+    keys = Keys(SIMCLR, RECIPE_VERSION)
+    for trial in expansion(study).trials:
+        for value in (0.0, -0.0):
+            config = trial.config.model_copy(update={"warmup_epochs": value})
+            assert keys(config)[0] == trial_key(config, SIMCLR, RECIPE_VERSION)
+
+
+def test_a_zip_of_what_was_a_grid_is_another_design(tmp_path: Path) -> None:
+    axes = "epochs = [1, 2]\nsize = { setting = 'batch_size', values = [16, 32] }\n"
+    grid = expansion(write_study(tmp_path, f"[axes]\n{axes}")).design
+    assert expansion(write_study(tmp_path, f"[[zip]]\n{axes}")).design != grid
+
+
+def test_only_an_evaluation_of_a_case_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    text = (
+        "[axes]\nepochs = [1]\n[[cases]]\nname = 'untrained'\nlabel = 'u'\nset.epochs = 0\n"
+        "[evaluate.linear]\nparts = ['cached_linear']\n[evaluate.knn]\nparts = ['knn']\n"
+    )
+    study = write_study(tmp_path, text)
+
+    def labels(only: dict[str, list[str]]) -> list[str]:
+        return [trial.label for trial in expansion(study, only=only).trials]
+
+    assert labels({"case": ["untrained"], "evaluation": ["knn"]}) == ["untrained evaluation=knn seed=0"]
+    assert labels({"evaluation": ["knn"]}) == ["epochs=1 evaluation=knn seed=0", "untrained evaluation=knn seed=0"]
+    assert labels({"epochs": ["1"], "evaluation": ["knn"]}) == ["epochs=1 evaluation=knn seed=0"]
+
+
+def test_an_item_is_picked_by_its_number_without_zeros_before_it(tmp_path: Path) -> None:
+    text = "[base]\naugment.transforms = ['crop', 'color']\n[axes]\n"
+    study = write_study(tmp_path, text + "x = { setting = 'augment.transforms.00', values = ['blur', 'noise'] }\n")
+    with pytest.raises(UserError):
+        expansion(study)
+
+
+def test_a_metric_is_a_name() -> None:
+    with pytest.raises(ValueError, match="metric"):
+        Study(name="mine", title="", question="", metric='er"ror', axes={})

@@ -120,3 +120,15 @@ def told(loaded: LoadedStudy) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+def test_an_item_by_number_replaces_that_item_of_the_inherited_list(tmp_path: Path) -> None:
+    head = 'title = "t"\nquestion = "q"\n'
+    (tmp_path / "parent.toml").write_text(
+        f'name = "parent"\n{head}base.augment.transforms = ["crop", "color", "blur"]\naxes.epochs = [1]\n'
+    )
+    child = tmp_path / "child.toml"
+    child.write_text('name = "child"\nextends = "parent"\nbase.augment.transforms.0 = "sobel"\n')
+    study = load_study(str(child))
+    (trial,) = expand(study, load_profile("embedded", child)).trials
+    assert trial.config.augment.transforms == ("sobel", "color", "blur")  # type: ignore[attr-defined]

@@ -139,3 +139,92 @@ def test_a_name_that_is_no_function_is_told(write: Write, name: str) -> None:
 def test_the_code_of_a_trainer_is_its_top_level_package_or_module(write: Write, tmp_path: Path) -> None:
     module = write(GOOD)
     assert source_of(f"{module}:train") == tmp_path / f"{module}.py"
+
+
+WRITES_INTO_ITS_PARTS = """
+from typing import Any
+import pydantic
+
+class Data(pydantic.BaseModel):
+    sha: str | None = None
+
+class Options(pydantic.BaseModel):
+    warmup: float = 0.0
+
+class Settings(pydantic.BaseModel):
+    seed: int = 0
+    data_seed: int | None = None
+    epochs: int = 10
+    data: Data = Data()
+    options: Options = Options()
+
+    @pydantic.model_validator(mode="after")
+    def _derived(self) -> "Settings":
+        self.options.warmup = self.epochs / 10
+        if self.data_seed is None:
+            self.data_seed = 100 + self.seed
+        return self
+
+def prepare(config: Settings) -> Settings:
+    config.data.sha = f"sha of {config.epochs}"
+    return config
+
+def train(config: Settings, context: Any) -> dict[str, float]:
+    return {}
+"""
+
+
+def test_what_a_validator_or_prepare_writes_into_a_part_stays_in_its_own_cell(write: Write) -> None:
+    trials = expansion(write(WRITES_INTO_ITS_PARTS), "axes.epochs = [10, 20, 30]\n").trials
+    plain = [trial.config.model_dump() for trial in trials]
+    assert [each["options"]["warmup"] for each in plain] == [1.0, 2.0, 3.0]
+    assert [each["data"]["sha"] for each in plain] == ["sha of 10", "sha of 20", "sha of 30"]
+
+
+def test_every_seed_is_validated_for_itself(write: Write) -> None:
+    trials = expansion(write(WRITES_INTO_ITS_PARTS), "seeds = [0, 7]\naxes.epochs = [10]\n").trials
+    assert [trial.config.model_dump()["data_seed"] for trial in trials] == [100, 107]
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("secret: str = pydantic.Field('', exclude=True)", "Settings.secret is excluded from what the model writes"),
+        ("rate: float = pydantic.Field(0.1, alias='lr')", "Settings.rate has an alias, and settings go by their names"),
+        ("rate: float = 1", "the default of Settings.rate is 1; write 1.0"),
+    ],
+)
+def test_a_setting_that_a_record_could_not_hold_is_refused(write: Write, field: str, words: str) -> None:
+    assert words in told(write(GOOD.replace("    seed: int = 0\n", f"    seed: int = 0\n    {field}\n")))
+
+
+LISTS = HEADER.replace("pydantic\n", "pydantic\nfrom typing import Any\n", 1) + (
+    "    seed: int = 0\n    layers: list[int] = [8]\n    milestones: dict[str, float] = {}\n\n"
+    "def train(config: Settings, context: Any): ...\n"
+)
+
+
+def test_a_number_picks_an_item_of_a_list_of_the_config_itself(write: Write) -> None:
+    text = "base.layers = [1, 2, 3]\naxes.first = { setting = 'layers.0', values = [7, 9] }\n"
+    trials = expansion(write(LISTS), text).trials
+    assert [trial.config.model_dump()["layers"] for trial in trials] == [[7, 2, 3], [9, 2, 3]]
+
+
+def test_numbers_are_names_in_a_table_that_is_no_list(write: Write) -> None:
+    text = "base.milestones = { 10 = 0.1, 20 = 0.01 }\naxes.layers = { values = { a = [1] }, setting = 'layers' }\n"
+    assert expansion(write(LISTS), text).trials[0].config.model_dump()["milestones"] == {"10": 0.1, "20": 0.01}
+
+
+def test_a_field_that_does_not_count_is_left_out_inside_lists_too(write: Write) -> None:
+    module = write(
+        "import pydantic\nfrom typing import Any\n\nclass Item(pydantic.BaseModel):\n    size: int = 1\n"
+        "    where: str = pydantic.Field('', json_schema_extra={'identity': False})\n\n"
+        "class Settings(pydantic.BaseModel):\n    seed: int = 0\n    items: list[Item] = []\n\n"
+        "def train(config: Settings, context: Any): ...\n"
+    )
+    keys = [
+        expansion(module, f"axes.items = {{ setting = 'items', values = {{ a = [{{ where = '{place}' }}] }} }}\n")
+        .trials[0].key
+        for place in ("here", "there")
+    ]  # fmt: skip
+    assert keys[0] == keys[1]
