@@ -1,5 +1,6 @@
 """The command line: which commands there are, and how they end. `--help` needs no torch."""
 
+import errno
 import sys
 
 import typer
@@ -13,6 +14,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_HELP = {
+    errno.ENOSPC: "make room: ablate gc --dry-run lists what nothing needs; what is done stays done",
+    errno.EDQUOT: "make room: ablate gc --dry-run lists what nothing needs; what is done stays done",
+    errno.EROFS: "choose a folder that can be written: --results DIR, --reports DIR",
+    errno.EACCES: "choose a folder that you may write: --results DIR, --reports DIR",
+}
 _GROUPS = (
     ("Write a study", (studies.new, studies.check, studies.schema, studies.studies)),
     ("Run it", (run.plan, run.run, status.status, run.retry, cancel.cancel)),
@@ -40,4 +47,6 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or ''}".removesuffix(": "), file=sys.stderr)
+        if error.errno in _HELP:
+            print(f"  help: {_HELP[error.errno]}", file=sys.stderr)
         sys.exit(AblateError.exit_code)

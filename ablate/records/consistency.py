@@ -9,6 +9,7 @@ Environment = Mapping[str, Any]
 _FACTORS: dict[str, Callable[[Environment], Any]] = {
     "devices": lambda environment: _device(environment),
     "versions of torch": lambda environment: (environment.get("packages") or {}).get("torch"),
+    "numbers of threads": lambda environment: _threads(environment),
     "number formats": lambda environment: environment.get("precision"),
     "commits of the code": lambda environment: environment.get("commit") and environment["commit"][:10],
 }
@@ -43,3 +44,10 @@ def unpaired(seeds: Mapping[str, set[int]]) -> list[str]:
 def _device(environment: Environment) -> Any:
     device = environment.get("device")
     return environment.get("processor") if device in (None, "cpu") else device
+
+
+def _threads(environment: Environment) -> Any:
+    """Threads of a processor, which round otherwise than another number of them; a GPU's work does not feel them."""
+    threads = environment.get("threads")
+    on_processor = environment.get("device") in (None, "cpu")
+    return f"{threads} thread{'' if threads == 1 else 's'}" if threads and on_processor else None

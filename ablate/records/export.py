@@ -19,6 +19,8 @@ def export_study(results: Results, study: str, format: str, profile: str | None,
     """
     if format not in _COPY:
         raise UserError(f"unknown format '{format}'{nearest(format, _COPY)}", help=f"formats are: {', '.join(_COPY)}")
+    if format == "parquet" and output is None and sys.stdout.isatty():
+        raise UserError("Parquet is no text, and this is a terminal", help=f"add --output {Path(study).stem}.parquet")
     name = Path(study).stem
     with open_store(results) as store, tempfile.TemporaryDirectory() as folder:
         known = [view for (view,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]

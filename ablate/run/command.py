@@ -51,6 +51,7 @@ def run_plan(plan: Plan, results: Results, how: How, console: Console | None = N
             how.inline,
             extra_code=[own] if own else [],
             stop_at_first_failure=how.stop_at_first_failure,
+            threads=plan.expansion.resources.cpus_per_task or 1,
         )
     return FinishedRun(plan, outcomes, results)
 

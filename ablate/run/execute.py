@@ -32,20 +32,22 @@ def execute(
     inline: bool,
     extra_code: Sequence[Path] = (),
     stop_at_first_failure: bool = False,
+    threads: int = 1,
 ) -> dict[str, Outcome]:
     """Run trials; returns how each ended, by key.
 
-    extra_code: packages and modules beside ablate that a worker is to run as they are now. stop_at_first_failure:
-    when a trial fails, those under way stop at their next step, and the rest is not started.
+    threads: that a trial computes with, whatever runs beside it: sums of another number of threads round otherwise,
+    and a training carries that on. extra_code: packages and modules beside ablate that a worker is to run as they are
+    now. stop_at_first_failure: when a trial fails, those under way stop at their next step, and the rest is not
+    started.
 
     On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
     """
     labels = {trial.key: trial.label for trial in trials}
     if inline:
-        return _inline(labels, results, console, device, stop_at_first_failure)
+        return _inline(labels, results, console, device, stop_at_first_failure, threads)
     pretrainings = {trial.key: trial.pretrain_key for trial in trials}
-    size = min(workers or default_workers(device), len(set(pretrainings.values())))
-    threads = max(1, available_cores() // size)
+    size = min(workers or default_workers(device, threads), len(set(pretrainings.values())))
     code = snapshot(results, extra_code).folder
     outcomes: dict[str, Outcome] = {}
     with Pool(results, size, threads, device, code) as pool, Progress(console, labels, size) as progress:
@@ -64,9 +66,14 @@ def execute(
 
 
 def _inline(
-    labels: Mapping[str, str], results: Results, console: Console, device: str, stop_at_first_failure: bool
+    labels: Mapping[str, str],
+    results: Results,
+    console: Console,
+    device: str,
+    stop_at_first_failure: bool,
+    threads: int,
 ) -> dict[str, Outcome]:
-    """One trial after another in this process, with all cores, so that a debugger can step in: the code of the folder.
+    """One trial after another in this process, so that a debugger can step in: the code of the folder.
 
     Ctrl-C lets the trial save its state; a second one does not wait.
     """
@@ -74,7 +81,7 @@ def _inline(
 
     outcomes = {}
     shown = _Shown(None)
-    with Progress(console, labels, 1) as progress, _ctrl_c_noted() as asked:
+    with Progress(console, labels, 1) as progress, _ctrl_c_noted() as asked, _threads(threads):
 
         def report(share: float, metrics: Mapping[str, Any]) -> None:
             shown.share, shown.metrics = share, metrics
@@ -100,6 +107,19 @@ class _Shown:
     key: str | None
     share: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many threads for torch meanwhile: a notebook gets its own back."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -147,11 +167,11 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here", help="use --device cpu")
 
 
-def default_workers(device: str) -> int:
+def default_workers(device: str, threads: int = 1) -> int:
     """One worker a GPU where the machine has some, or for the one that is named; one a core elsewhere."""
     if device.startswith("cuda:"):
         return 1
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         gpus = min(gpus, len([number for number in visible.split(",") if number.strip()]))
-    return gpus or available_cores()
+    return gpus or max(1, available_cores() // threads)

@@ -53,8 +53,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
             for problem in error.problems:
                 told.setdefault(problem, []).append(profile)
     problems = tuple(
-        problem if len(where) == len(profiles) else replace(problem, message=f"{_at(where)}: {problem.message}")
-        for problem, where in told.items()
+        problem if len(where) == len(profiles) else _at_some(problem, where) for problem, where in told.items()
     )
     return Checked(name, problems, tuple(warnings), trials)
 
@@ -64,8 +63,11 @@ def _own_profiles(loaded: LoadedStudy) -> list[str]:
     return list(dict.fromkeys([DEFAULT_PROFILE, *loaded.study.profile]))
 
 
-def _at(profiles: list[str]) -> str:
-    return f"at the profile{'s' if len(profiles) > 1 else ''} {', '.join(profiles)}"
+def _at_some(problem: Problem, profiles: list[str]) -> Problem:
+    """A mistake that is one at some profiles only, with what to do about that."""
+    where = f"at the profile{'s' if len(profiles) > 1 else ''} {', '.join(profiles)}"
+    elsewhere = "say it under [profile.NAME] for the scale that it is meant for, or check one scale with --profile NAME"
+    return replace(problem, message=f"{where}: {problem.message}", help=problem.help or elsewhere)
 
 
 def print_checked(checked: Sequence[Checked], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ablate.errors import Place, UserError
 from ablate.study.locate import Key
 from ablate.study.source import Source
-from ablate.study.values import Scalar
+from ablate.study.values import Scalar, is_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,6 @@ def merge(layers: list[Layer]) -> dict[str, Any]:
     for layer in layers:
         settings = over(settings, layer.settings)
     return settings
-
-
-def is_number(key: str) -> bool:
-    """Whether a key is the number of an item of a list."""
-    return key.isascii() and key.isdigit() and len(key) < 7 and key == str(int(key))
 
 
 def over(below: Any, above: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pydantic
 
-from ablate.study.layers import is_number
 from ablate.study.locate import Key
+from ablate.study.values import is_number
 
 
 class ListError(ValueError):

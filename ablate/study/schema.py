@@ -98,7 +98,7 @@ class Resources(_Strict):
     nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 0
     cpus_per_task: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Of each rank; there is one rank a GPU, or one where there is none."""
+    """Threads of each rank, 1 where it is unset; there is one rank a GPU, or one where there is none."""
     memory: str | None = None
     """Of a node, as in `"64GB"`."""
     time: str | None = None

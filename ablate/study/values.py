@@ -96,3 +96,8 @@ def exclude(rule: Any) -> Any:
     if isinstance(rule, (str, dict)):
         return rule
     raise Mistake("should be a condition in quotes, or a table of axis values", f"for example {_EXCLUDED}")
+
+
+def is_number(key: str) -> bool:
+    """Whether a key is the number of an item of a list."""
+    return key.isascii() and key.isdigit() and len(key) < 7 and key == str(int(key))

@@ -77,8 +77,16 @@ def test_the_pool_and_a_run_in_this_process_give_the_same_numbers(finished: tupl
     ablate_in(project, "run", "tiny", "--inline", *options)
     (path,) = (tmp_path / "inline/trials").glob("*/result.json")
     inline, pooled = json.loads(path.read_text()), results_of(project)[path.parent.name]
-    assert inline["loss"] == pytest.approx(pooled["loss"], rel=1e-4)  # sums over threads may round otherwise
-    assert inline["top1"] == pytest.approx(pooled["top1"], abs=5)
+    assert (inline["loss"], inline["top1"]) == (pooled["loss"], pooled["top1"])
+
+
+def test_a_trial_gets_the_same_numbers_alone_and_in_company(finished: tuple[Path, str], tmp_path: Path) -> None:
+    project, _ = finished
+    options = ("--only", "first=color", "--only", "temperature=1.0", "--results", str(tmp_path / "alone"))
+    ablate_in(project, "run", "tiny", *options)
+    (path,) = (tmp_path / "alone/trials").glob("*/result.json")
+    alone, company = json.loads(path.read_text()), results_of(project)[path.parent.name]
+    assert (alone["loss"], alone["top1"]) == (company["loss"], company["top1"])
 
 
 def test_export_writes_one_row_a_trial_in_every_format(finished: tuple[Path, str]) -> None:
