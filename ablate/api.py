@@ -2,7 +2,8 @@
 
 import html
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,12 @@ from ablate.records.store import open_store
 from ablate.run.command import How, check_budget, run_plan
 from ablate.run.plan import Plan, headline, make_plan
 from ablate.run.show import as_json
+from ablate.study.expand import MOST_TRIALS
 from ablate.study.load import LoadedStudy, load_study
 from ablate.study.schema import DEFAULT_PROFILE
+from ablate.study.values import Mistake
+from ablate.study.values import seeds as check_seeds
+from ablate.study.words import value_text
 
 if TYPE_CHECKING:
     import pandas
@@ -25,7 +30,7 @@ def load(study: str | Path) -> "StudyFile":
     loaded = load_study(str(study))
     if loaded.problems:
         raise UserError(*loaded.problems)
-    return StudyFile(loaded)
+    return StudyFile(loaded, loaded.source.path.absolute())
 
 
 def results(study: str, profile: str | None = None, folder: str | Path = "results") -> "StudyResults":
@@ -35,9 +40,11 @@ def results(study: str, profile: str | None = None, folder: str | Path = "result
 
 @dataclass(frozen=True, repr=False)
 class StudyFile:
-    """A study as it was read."""
+    """A study as it was read: that is what is planned, whatever becomes of the file."""
 
     loaded: LoadedStudy
+    path: Path
+    """Of the file, from wherever one looks."""
 
     @property
     def name(self) -> str:
@@ -58,10 +65,17 @@ class StudyFile:
         set: settings by dotted path. seeds: how many, or which. only: axis -> a value, or several. folder: of all
         records. Raises UserError for any mistake in the study, in these, or in the data.
         """
-        numbers = range(seeds) if isinstance(seeds, int) else seeds
+        numbers = None if seeds is None else _seeds(seeds)
         chosen = {name: _texts(values) for name, values in (only or {}).items()}
-        found = Results(Path(folder))
-        return PlannedStudy(make_plan(str(self.loaded.source.path), profile, found, set, numbers, chosen), found)
+        found = Results(Path(folder).absolute())  # where the plan looked is where it runs
+        return PlannedStudy(make_plan(self._from_here, profile, found, set, numbers, chosen), found)
+
+    @property
+    def _from_here(self) -> LoadedStudy:
+        """The study with the path of its file as it leads there from the working folder of now."""
+        source = self.loaded.source
+        path = source.path if source.path.absolute() == self.path else self.path
+        return replace(self.loaded, source=replace(source, path=path))
 
     def __repr__(self) -> str:
         study = self.loaded.study
@@ -169,6 +183,16 @@ class StudyResults:
 
     def _repr_html_(self) -> str:
         return str(self.pl()._repr_html_())
+
+
+def _seeds(seeds: int | Iterable[int]) -> list[int]:
+    """The numbers of the seeds. Raises UserError as for `seeds` of a study file."""
+    given: Any = list(islice(seeds, MOST_TRIALS + 1)) if isinstance(seeds, Iterable) else seeds
+    try:
+        checked = check_seeds(given)
+    except Mistake as error:
+        raise UserError(f"seeds = {value_text(given)}: {error}", help=error.help) from error
+    return list(range(checked)) if isinstance(checked, int) else checked
 
 
 def _texts(values: Any) -> list[str]:

@@ -76,6 +76,53 @@ def test_what_is_chosen_in_python_is_what_the_command_line_would_choose(notebook
     assert plan.pl()["label"].to_list() == ["kind=steep slope=2.5 seed=7"]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        (0, "should be how many, from 1 to"),
+        ([], "should be how many, from 1 to"),
+        ([0, 0], "has 0 twice"),
+        ([-1], "a seed is a whole number from 0 on"),
+        (1.5, "should be how many, from 1 to"),
+        (True, "should be how many, from 1 to"),
+    ],
+)
+def test_seeds_that_a_study_file_could_not_have_are_a_mistake_in_python_too(
+    notebook: Path, seeds: object, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ablate.load("slopes").plan(seeds=seeds)
+
+
+@pytest.mark.parametrize("seeds", [2, [0, 1], (0, 1), range(2), iter([0, 1])])
+def test_seeds_are_a_number_or_anything_that_lists_them(notebook: Path, seeds: object) -> None:
+    assert ablate.load("slopes").plan(seeds=seeds, only={"kind": "plain"}).pl()["seed"].to_list() == [0, 1]
+
+
+def test_what_was_loaded_is_what_is_planned_when_the_file_changes_and_from_another_folder(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = notebook / "studies" / "slopes.toml"
+    (path.parent / "profiles").mkdir()
+    (path.parent / "profiles" / "mine.toml").write_text('title = "Mine"\ndescription = "Of this folder"\nbase = {}\n')
+    study = ablate.load("studies/slopes.toml")
+    path.write_text("no study any more")
+    assert len(study.plan().pl()) == 6
+    (notebook / "elsewhere").mkdir()
+    monkeypatch.chdir(notebook / "elsewhere")
+    assert len(study.plan("mine").pl()) == 6
+
+
+def test_a_plan_runs_where_it_looked_for_results_whatever_the_working_folder_is_by_then(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = ablate.load("slopes").plan(seeds=1)
+    (notebook / "elsewhere").mkdir()
+    monkeypatch.chdir(notebook / "elsewhere")
+    assert plan.run(inline=True).pl()["state"].to_list() == ["done"] * 3
+    assert len(list((notebook / "results" / "trials").iterdir())) == 3
+
+
 def test_a_failed_trial_is_raised_and_the_others_are_kept(notebook: Path) -> None:
     path = notebook / "studies" / "slopes.toml"
     path.write_text(path.read_text().replace("[1.0, 2.5]", "[1.0, -1.0]"))

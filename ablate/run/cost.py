@@ -1,14 +1,14 @@
 """What a plan would cost, from what trials like its own have taken: time with its spread, and disk."""
 
+import contextlib
 import json
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
-
-import pydantic
 
 from ablate.records.files import Results
 from ablate.study.trainer import Trainer
@@ -48,6 +48,16 @@ class Cost:
     largest: Trial | None
     largest_hours: float | None
     disk_bytes: int | None
+    hook_mistakes: tuple[str, ...] = ()
+    """Why trials are unknown whose trainer could not say how much work they are; the first of each hook."""
+
+
+class _HookMistake(Exception):
+    """What went wrong in a trainer's `work` or `likeness`, in a sentence; `hook` is its name."""
+
+    def __init__(self, hook: str, message: str) -> None:
+        super().__init__(message)
+        self.hook = hook
 
 
 def measured(trainer: Trainer, results: Results, keys: Iterable[str]) -> list[Sample]:
@@ -70,16 +80,41 @@ def measured(trainer: Trainer, results: Results, keys: Iterable[str]) -> list[Sa
 
 def _sample(trainer: Trainer, spec: Any, result: Any, environment: Any) -> Sample | None:
     try:
-        config = trainer.config.model_validate(spec["config"])
-        work, seconds = trainer.work(config), float(result["seconds"])
-    except (pydantic.ValidationError, KeyError, TypeError, ValueError):
+        config, seconds = trainer.config.model_validate(spec["config"]), float(result["seconds"])
+        likeness, work = _weighed(trainer, config)
+    except Exception:  # of a validator of someone's own too: the record may be of settings of long ago
         return None
     if not work:
         return None
     evaluation = float(result.get("evaluate_seconds") or 0.0)
     device = environment.get("device") or "cpu"
     shown = environment.get("processor") if device == "cpu" else device
-    return Sample(trainer.likeness(config), max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device))
+    return Sample(likeness, max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device))
+
+
+def _weighed(trainer: Trainer, config: Any) -> tuple[str, float | None]:
+    """A config's likeness and its work. Raises _HookMistake: the trainer may be anybody's."""
+
+    def likeness(config: Any) -> str:
+        if not isinstance(found := trainer.likeness(config), str):
+            raise TypeError(f"it returns {found!r}, which is no text")
+        return found
+
+    def work(config: Any) -> float | None:
+        found = trainer.work(config)
+        if found is not None and not 0 <= float(found) < math.inf:
+            raise ValueError(f"it returns {found!r}, which is no amount of work")
+        return None if found is None else float(found)
+
+    return _asked(trainer, "likeness", likeness, config), _asked(trainer, "work", work, config)
+
+
+def _asked(trainer: Trainer, hook: str, ask: Callable[[Any], Any], config: Any) -> Any:
+    try:
+        return ask(config)
+    except (Exception, SystemExit) as error:
+        told = f"{hook}() of trainer = '{trainer.name}' fails: {type(error).__name__}: {error}"
+        raise _HookMistake(hook, told) from error
 
 
 def estimate(
@@ -94,8 +129,14 @@ def estimate(
     total, unknown, trained = [0.0, 0.0, 0.0], 0, set(pretrained)
     largest: tuple[float, Trial] | None = None
     used: set[str] = set()
+    mistakes: dict[str, str] = {}
     for trial in trials:
-        likeness, work = trainer.likeness(trial.config), trainer.work(trial.config)
+        try:
+            likeness, work = _weighed(trainer, trial.config)
+        except _HookMistake as mistake:
+            mistakes.setdefault(mistake.hook, str(mistake))
+            unknown += 1
+            continue
         if likeness not in groups or work is None:
             unknown += 1
             continue
@@ -118,6 +159,7 @@ def estimate(
         largest[1] if largest else None,
         largest[0] / 3600 if largest else None,
         disk,
+        tuple(mistakes.values()),
     )
 
 
@@ -140,4 +182,10 @@ def disk_bytes(results: Results, done: Sequence[str], pretrained: Iterable[str],
 
 
 def _size(folder: Path) -> int:
-    return sum((Path(root) / name).stat().st_size for root, _, names in os.walk(folder) for name in names)
+    """Bytes of all files in a folder; those that vanish meanwhile are passed over: others may be at work in it."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(root) / name).stat().st_size
+    return total

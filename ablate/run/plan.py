@@ -18,10 +18,12 @@ from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
 from ablate.study.expand import expand
 from ablate.study.lint import lint
 from ablate.study.load import LoadedStudy, load_profile, load_study
+from ablate.study.trainer import SIMCLR, Trainer
 from ablate.study.trial import Expansion, Trial
 
 TO_RUN = ("new", "stale", "failed", "interrupted")
 STATES = ("done", "running", "failed", "interrupted", "stale", "new")
+_HOOK_HELP = "what these trials cost is unknown; they run all the same"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Plan:
     """Other studies -> how many of these trials they ask for too."""
     cost: Cost
     warnings: tuple[Problem, ...]
+    causes: dict[str, str]
+    """Trial key -> why its newest attempt failed, for those that did."""
 
     @property
     def distinct(self) -> dict[str, Trial]:
@@ -72,24 +76,26 @@ class Plan:
 
 
 def make_plan(
-    study: str,
+    study: str | LoadedStudy,
     profile: str,
     results: Results,
     overrides: Mapping[str, Any] | None = None,
     seeds: Iterable[int] | None = None,
     only: Mapping[str, Iterable[str]] | None = None,
 ) -> Plan:
-    """Read and expand a study, look into its data folder, and look up each trial's state.
+    """Read a study unless it was read already, expand it, look into its data folder, look up each trial's state.
 
     Raises UserError for any mistake in the study, the options or the data, before anything runs.
     """
-    loaded = load_study(study)
+    loaded = load_study(study) if isinstance(study, str) else study
     expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only)
     if not expansion.trials:
         raise UserError("no trial is left after --only", help="leave out an --only, or give more values")
     now = time.time()
     distinct = {trial.key: trial for trial in expansion.trials}
-    states: dict[str, str] = {key: trial_status(results.trial(key), now).state for key in distinct}
+    found = {key: trial_status(results.trial(key), now) for key in distinct}
+    states: dict[str, str] = {key: status.state for key, status in found.items()}
+    causes = {key: status.cause or "unknown" for key, status in found.items() if status.state == "failed"}
     earlier = [plan for plan in load_plans(results, loaded.study.name) if plan["profile"] == profile]
     missing = [trial for key, trial in distinct.items() if states[key] == "new"]
     outdated = stale(expansion, missing, earlier, results)
@@ -100,9 +106,10 @@ def make_plan(
     shown = {name: count for name, count in shared.items() if count}
     warnings = [
         *lint(loaded, expansion),
+        *(Problem(told, help=_HOOK_HELP, kind="warning") for told in cost.hook_mistakes),
         *(Problem(told, kind="warning") for told in cautions(expansion.trials, states, results)),
     ]
-    return Plan(loaded, profile, expansion, states, outdated, shown, cost, tuple(warnings))
+    return Plan(loaded, profile, expansion, states, outdated, shown, cost, tuple(warnings), causes)
 
 
 def _cost(
@@ -119,21 +126,32 @@ def _cost(
     elsewhere = [key for keys in others.values() for key in keys]
     candidates = list(dict.fromkeys([*done, *before, *elsewhere]))
     samples = measured(expansion.trainer, results, candidates)
-    pretrained = {distinct[key].pretrain_key for key in done}
-    pretrained |= {trial.pretrain_key for trial in to_run if _ended(results.pretrained(trial.pretrain_key))}
+    maybe = {distinct[key].pretrain_key for key in done}
+    if expansion.trainer.name == SIMCLR:
+        maybe |= {trial.pretrain_key for trial in to_run}
+    pretrained = {key for key in maybe if _ended(expansion.trainer, results.pretrained(key))}
     new = len({trial.pretrain_key for trial in to_run} - pretrained)
     weighed = done or [key for key in candidates if results.trial(key).result.exists()]
     disk = disk_bytes(results, weighed, _entries(results.root / "pretrained"), len(to_run), new)
     return estimate(to_run, expansion.trainer, samples, pretrained, disk)
 
 
-def _ended(pretraining: Path) -> bool:
-    """Whether the end of a pretraining lies in its folder, as simclr/checkpoint.py leaves it there."""
-    return any(pretraining.glob("final-*.pt"))
+def _ended(trainer: Trainer, pretraining: Path) -> bool:
+    """Whether the end of a pretraining still lies in its folder: gc may have removed it since its trial was done.
+
+    simclr/checkpoint.py leaves `final-*.pt` there; what another trainer leaves nobody knows, so any file will do.
+    """
+    names = _entries(pretraining)
+    if trainer.name == SIMCLR:
+        return any(name.startswith("final-") and name.endswith(".pt") for name in names)
+    return any(not name.startswith(".") for name in names)
 
 
 def _entries(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
 
 
 def record_plan(plan: Plan, results: Results, command: list[str]) -> Path:

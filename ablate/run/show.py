@@ -1,6 +1,7 @@
 """A plan for people and for programs: what `ablate plan` prints."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -48,6 +49,8 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         whys = list(dict.fromkeys(stale.why for stale in plan.stale.values()))
         more = f"; and {len(whys) - 3} other reasons" if len(whys) > 3 else ""
         facts.append(("stale", "; ".join(whys[:3]) + more))
+    if plan.causes:
+        facts.append(("failed", _failed(plan)))
     if plan.shared:
         facts.append(("shared", ", ".join(f"{count} with {name}" for name, count in plan.shared.items())))
     pretrainings = len({trial.pretrain_key for trial in to_run})
@@ -63,6 +66,13 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         if cost.disk_bytes is not None:
             facts.append(("disk", size(cost.disk_bytes)))
     return facts
+
+
+def _failed(plan: Plan) -> str:
+    """Causes with how often each was one, and where to read more."""
+    causes = Counter(plan.causes.values()).most_common()
+    key = next(key for key, cause in plan.causes.items() if cause == causes[0][0])
+    return f"{', '.join(f'{count} x {cause}' for cause, count in causes)}; see ablate why {key[:12]}"
 
 
 def _cost(plan: Plan) -> list[tuple[str, str]]:
@@ -98,6 +108,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
                 "seed": trial.seed,
                 "state": plan.states[trial.key],
                 "why": plan.stale[trial.key].why if trial.key in plan.stale else None,
+                "cause": plan.causes.get(trial.key),
                 "pretrain_key": trial.pretrain_key,
             }
             for trial in plan.expansion.trials

@@ -1,14 +1,12 @@
 """A study file to start from."""
 
-import math
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import annotated_types
 import pydantic
 
 from ablate.errors import UserError, nearest
@@ -129,13 +127,11 @@ def _suggested(config: type[pydantic.BaseModel], setting: str) -> list[Any]:
     raise _which_values(setting)
 
 
-def _clipped(values: Iterable[Any], limits: Iterable[Any]) -> list[Any]:
-    """Numbers put between a field's limits, each once, in order; those outside of open limits are left out."""
-    least, most, above, below = -math.inf, math.inf, -math.inf, math.inf
-    for limit in limits:
-        least = max(least, limit.ge) if isinstance(limit, annotated_types.Ge) else least
-        most = min(most, limit.le) if isinstance(limit, annotated_types.Le) else most
-        above = max(above, limit.gt) if isinstance(limit, annotated_types.Gt) else above
-        below = min(below, limit.lt) if isinstance(limit, annotated_types.Lt) else below
-    clipped = {min(max(value, least), most) for value in values}
-    return sorted(value for value in clipped if above < value < below)
+def _clipped(values: Iterable[float], limits: Sequence[Any]) -> list[float]:
+    """Numbers put between a field's limits, each once, in order; those that an open limit shuts out are left out."""
+    bounds = {
+        name: [getattr(limit, name) for limit in limits if hasattr(limit, name)] for name in ("ge", "gt", "le", "lt")
+    }
+    clipped = {type(value)(min([max([value, *bounds["ge"]]), *bounds["le"]])) for value in values}
+    inside = [value for value in clipped if all(value > least for least in bounds["gt"])]
+    return sorted(value for value in inside if all(value < most for most in bounds["lt"]))

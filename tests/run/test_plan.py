@@ -1,17 +1,21 @@
 """What a plan says: states and why, what is shared, what it costs."""
 
+import io
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ablate.errors import UserError
 from ablate.records.files import Results, write_json
 from ablate.run.command import check_budget
 from ablate.run.plan import Plan, make_plan, record_plan
-from ablate.run.show import as_json, duration, size
+from ablate.run.show import as_json, duration, print_plan, size
 from tests.conftest import Ablate
 
 
@@ -23,14 +27,18 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
 
 
 def finish(plan: Plan, results: Results, seconds: float = 36.0, **environment: Any) -> None:
-    """Records of all trials of a plan, as if each had taken so many seconds."""
+    """Records of all trials of a plan, as if each had taken so many seconds, but an untrained encoder a twelfth."""
     record_plan(plan, results, ["test"])
     for number, trial in enumerate(plan.distinct.values()):
         folder = results.trial(trial.key)
         attempt = folder.new_attempt("local")
         write_json(attempt / "env.json", {"device": "cpu", "processor": "a processor", **environment})
-        result = {"attempt": attempt.name, "seconds": seconds + number, "evaluate_seconds": 6.0, "top1": 50.0}
+        pretraining = (seconds + number - 6.0) / (1 if getattr(trial.config, "epochs", 1) else 12)
+        result = {"attempt": attempt.name, "seconds": pretraining + 6.0, "evaluate_seconds": 6.0, "top1": 50.0}
         write_json(folder.result, result)
+        end = results.pretrained(trial.pretrain_key) / "final-0123456789abcdef.pt"
+        end.parent.mkdir(parents=True, exist_ok=True)
+        end.write_bytes(b"")
 
 
 def change(project: Path, old: str, new: str) -> None:
@@ -105,11 +113,57 @@ def test_a_budget_stops_a_run_that_would_cost_more_and_one_whose_cost_nobody_kno
         check_budget(plan, "10h")
     finish(make_plan("tiny", "embedded", here), here, seconds=3606.0)
     more = make_plan("tiny", "embedded", here, seeds=range(2))
-    check_budget(more, "5.1h")
-    with pytest.raises(UserError, match=r"the run may take 5\.01 worker-hours"):
+    check_budget(more, "4.2h")
+    with pytest.raises(UserError, match=r"the run may take 4\.1 worker-hours"):
         check_budget(more, "240min")
-    with pytest.raises(UserError, match="'soon' is no time"):
+    with pytest.raises(UserError, match="--budget soon: should be a length of time"):
         check_budget(more, "soon")
+
+
+def test_a_pretraining_whose_checkpoints_were_removed_costs_again_and_counts_for_the_budget(
+    here: Results, project: Path
+) -> None:
+    change(project, "[axes]\n", "[axes]\nl2 = { setting = 'evaluate.cached_linear.l2', values = [1e-4, 1e-3] }\n")
+    finish(make_plan("tiny", "embedded", here, only={"l2": ["0.0001"]}), here, seconds=3606.0)
+    plan = make_plan("tiny", "embedded", here, only={"l2": ["0.0001", "0.001"]})
+    assert (len(plan.to_run), plan.cost.hours) == (4, pytest.approx(4 * 6 / 3600))
+    check_budget(plan, "1h")
+    shutil.rmtree(here.root / "pretrained")  # as `ablate gc --checkpoints` does
+    again = make_plan("tiny", "embedded", here, only={"l2": ["0.0001", "0.001"]})
+    assert again.cost.hours == pytest.approx(4 * 3607.5 / 3600)
+    with pytest.raises(UserError, match="the run may take"):
+        check_budget(again, "1h")
+
+
+def test_files_that_vanish_while_their_size_is_taken_are_passed_over(
+    here: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(make_plan("tiny", "embedded", here), here)
+    walk = os.walk
+
+    def walk_with_a_ghost(folder: Path) -> Any:
+        return ((root, folders, [*files, "gone"]) for root, folders, files in walk(folder))
+
+    before = make_plan("tiny", "embedded", here, seeds=range(2)).cost.disk_bytes
+    monkeypatch.setattr(os, "walk", walk_with_a_ghost)
+    assert make_plan("tiny", "embedded", here, seeds=range(2)).cost.disk_bytes == before
+
+
+def test_a_plan_counts_the_causes_of_failed_trials_and_says_where_to_read_more(here: Results) -> None:
+    plan = make_plan("tiny", "embedded", here)
+    record_plan(plan, here, ["test"])
+    keys = [trial.key for trial in plan.expansion.trials]
+    for key, causes in ((keys[0], ["data"]), (keys[1], ["data", "diverged"]), (keys[2], ["diverged"])):
+        for cause in causes:  # the newest attempt's counts
+            attempt = here.trial(key).new_attempt("local")
+            end = {"event": "ended", "time": time.time(), "state": "failed", "cause": cause}
+            (attempt / "events.jsonl").write_text(json.dumps(end) + "\n")
+    plan = make_plan("tiny", "embedded", here)
+    console = Console(file=io.StringIO(), width=120)
+    print_plan(plan, console)
+    told = next(line for line in console.file.getvalue().splitlines() if line.startswith("failed"))
+    assert told.split(maxsplit=1)[1].strip() == f"2 x diverged, 1 x data; see ablate why {keys[1][:12]}"
+    assert [trial["cause"] for trial in as_json(plan)["trials"]] == ["data", "diverged", "diverged", None, None]
 
 
 def test_a_plan_names_the_studies_that_ask_for_the_same_trials(here: Results, project: Path) -> None:

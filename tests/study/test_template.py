@@ -7,7 +7,9 @@ import pytest
 from ablate.errors import UserError
 from ablate.study.checked import check_files
 from ablate.study.load import load_study
+from ablate.study.mistakes import setting_paths
 from ablate.study.template import new_study
+from ablate.study.trainers import find_trainer
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,8 @@ from ablate.study.template import new_study
         ("head.name", None, ["none", "linear", "nonlinear"]),
         ("head.name", "none,linear", ["none", "linear"]),
         ("head.output_dimension", None, [64, 128, 256]),
+        ("augment.color.jitter_probability", None, [0.4, 0.8, 1.0]),
+        ("data.center_crop", None, [0.5, 1.0]),
         ("epochs", "2,3", [2, 3]),
     ],
 )
@@ -44,6 +48,8 @@ def test_the_axis_of_a_new_study_has_a_name_that_a_study_allows(tmp_path: Path, 
         ("trials", "epochs", None, "is a table of the store"),
         ("mine", "loss.temprature", None, "unknown setting; did you mean 'loss.temperature'?"),
         ("mine", "augment.transforms", None, "which values?"),
+        ("mine", "encoder.name", None, "which values? the ones at hand do not fit: encoder: torchvision"),
+        ("mine", "warmup_epochs", None, "which values? the ones at hand do not fit: warmup_epochs = 5"),
         ("mine", "seed", None, "seeds"),
         ("mine", "loss.temperature", "0.1,,0.5", "a value is empty"),
     ],
@@ -63,3 +69,19 @@ def test_a_study_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exists"):
         new_study("mine", "loss.temperature", None, tmp_path)
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize("setting", setting_paths(find_trainer().config))
+def test_whatever_setting_is_varied_the_values_suggested_for_it_are_right_or_there_is_no_file(
+    tmp_path: Path, setting: str
+) -> None:
+    try:
+        path = new_study("mine", setting, None, tmp_path)
+    except UserError as refused:
+        told, path = str(refused), None
+    if path is None:
+        assert list(tmp_path.iterdir()) == []
+        assert "add --values" in told or setting == "seed"
+    else:
+        assert len(next(iter(load_study(str(path)).study.axes.values())).values) > 1
+        assert check_files([str(path)], ["embedded"])[0].problems == ()
