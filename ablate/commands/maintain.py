@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 _KINDS = {
-    "trial": "trials in no study's newest design",
+    "trial": "trials that no study asks for",
     "pretraining": "pretrainings that no trial uses",
     "checkpoints": "checkpoints of ended pretrainings",
     "code": "copies of code that no attempt ran",
@@ -29,13 +29,17 @@ def gc(
         bool, typer.Option("--checkpoints", help="Also those of ended pretrainings; a new evaluation trains again.")
     ] = False,
     now: Annotated[bool, typer.Option("--now", help="Also trials and pretrainings younger than a day.")] = False,
+    abandoned: Annotated[
+        bool, typer.Option("--abandoned", help="Also finished trials that only older designs of a study asked for.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before removing.")] = False,
     json: Json = False,
     results: ResultsFolder = Path("results"),
 ) -> None:
-    """Remove what nothing needs: trials of abandoned designs, their pretrainings, old code, what crashes left.
+    """Remove what nothing needs: trials in no plan, unfinished ones of older designs, old code, what crashes left.
 
-    Running trials stay, and whatever the newest plan of any study asks for at any profile.
+    What stays: running trials; all that any study's newest design asks for, at any profile; every result that any
+    plan of a study asked for, unless --abandoned is given; and what shares the pretraining of a trial that stays.
     """
     import time
 
@@ -45,12 +49,12 @@ def gc(
     folder = results_in(results)
     if not folder.root.is_dir():
         raise UserError(f"there is no results folder {folder.root}", help="give --results DIR")
-    found = find_garbage(folder, time.time(), checkpoints, now)
+    found = find_garbage(folder, time.time(), checkpoints, now, abandoned)
     if not json:
         _tell(found)
     if found and not dry_run and (yes or _agreed(found, json)):
         # Somebody may have begun a run while the question stood: what it needs is garbage no more.
-        still = {item.path for item in find_garbage(folder, time.time(), checkpoints, now)}
+        still = {item.path for item in find_garbage(folder, time.time(), checkpoints, now, abandoned)}
         gone = list(remove(item for item in found if item.path in still))
         if not json:
             print(f"removed {_sum(gone)}")

@@ -125,8 +125,19 @@ def _run(planned: "Plan", results: "Results", how: "How") -> "FinishedRun":
 
 
 def _finish(finished: "FinishedRun", reports: Path) -> None:
+    from ablate.errors import TrialsFailed
+    from ablate.records.metric import finished_numbers, lacking
     from ablate.report.page import write_report
 
-    plan = finished.plan
-    print(f"page: {write_report(finished.results, plan.loaded.study.name, plan.profile, reports)}")
+    plan, results = finished.plan, finished.results
+    try:
+        print(f"page: {write_report(results, plan.loaded.study.name, plan.profile, reports)}")
+    except Exception as error:  # what failed is told all the same
+        try:
+            finished.raise_failures()
+        except TrialsFailed as failed:
+            raise TrialsFailed(f"{failed}\nand the page could not be written:\n{error}") from error
+        raise
+    if told := lacking(plan.loaded.study.metric, finished_numbers(results, plan.distinct)):
+        print(f"warning: {told}")
     finished.raise_failures()

@@ -1,6 +1,8 @@
 """What nothing needs any more below results/, and its removal.
 
-trial         in no study's newest design, at any profile; neither running nor younger than a day
+trial         in no plan of any study, or in none of any study's newest design and not done; when asked for, also
+              what is done of older designs. None that runs, that is younger than a day, or whose pretraining a
+              trial that stays shares
 pretraining   checkpoints that no remaining trial uses
 checkpoints   only when asked for: of pretrainings whose trials are all done. A later evaluation trains again
 code          snapshots that no remaining attempt ran and no plan names, older than a day
@@ -11,8 +13,10 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,25 +44,28 @@ class Garbage:
     """Bytes."""
 
 
-def find_garbage(results: Results, now: float, checkpoints: bool = False, young: bool = False) -> list[Garbage]:
+def find_garbage(
+    results: Results, now: float, checkpoints: bool = False, young: bool = False, abandoned: bool = False
+) -> list[Garbage]:
     """Everything that may go, in the order in which it should.
 
     checkpoints: also those of ended pretrainings. young: also trials and pretrainings of the last day, but no code:
-    somebody's workers may be about to import it. Raises UserError where plans cannot be read, since what they ask
-    for is not garbage.
+    somebody's workers may be about to import it. abandoned: also results of older designs. Raises UserError where
+    plans cannot be read, since what they ask for is not garbage.
     """
     age = 0.0 if young else DAY
-    wanted, named = _asked_for(results)
+    asked = _asked_for(results)
     trials = [TrialFolder(path) for path in _folders(results.trials)]
-    if trials and not wanted:
+    if trials and not asked.newest:
         told = f"{results.root / 'studies'} holds no plan, so that every trial would go"
         raise UserError(told, help="run a study first; or remove the folder of trials yourself, if that is meant")
+    wanted = _wanted(trials, asked, abandoned)
     old = [folder for folder in trials if folder.path.name not in wanted and _may_go(folder, now, age)]
     gone = {folder.path for folder in old}
     remaining = [folder for folder in trials if folder.path not in gone]
-    found: list[_Found] = [("trial", folder.path, "in no study's newest design") for folder in old]
+    found: list[_Found] = [("trial", folder.path, _why(folder, asked)) for folder in old]
     found += _pretrainings(results, remaining, now, age, checkpoints)
-    used = named | {code for folder in remaining for code in _codes(folder)}
+    used = asked.codes | {code for folder in remaining for code in _codes(folder)}
     found += [
         ("code", path, "no attempt ran it")
         for path in _folders(results.code)
@@ -77,38 +84,87 @@ def remove(garbage: Iterable[Garbage]) -> Iterator[Garbage]:
     """
     needed = set()
     for item in garbage:
-        if item.kind == "trial" and not _idle(TrialFolder(item.path)):
-            needed.add(_read(TrialFolder(item.path).trial).get("pretrain_key"))
-            continue
         if item.path.name in needed or not item.path.exists():
             continue
         if item.path.is_dir():
-            away = item.path.with_name(f".{item.path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-            item.path.rename(away)
-            os.utime(away)  # nobody else takes it for a leftover before a day is over
-            shutil.rmtree(away)
+            away = _trial_away(TrialFolder(item.path)) if item.kind == "trial" else _away(item.path)
+            if away is None:
+                needed.add(_read(TrialFolder(item.path).trial).get("pretrain_key"))
+                continue
+            with suppress(FileNotFoundError):  # what a late writer takes away itself; the rest goes the next time
+                shutil.rmtree(away)
         else:
             item.path.unlink(missing_ok=True)
         yield item
 
 
+def _trial_away(folder: TrialFolder) -> Path | None:
+    """Rename a trial's folder while nobody else can begin it; None where somebody is at it."""
+    with claim(folder) as whose:
+        if whose == "theirs" or trial_status(folder, time.time()).state == "running":
+            return None
+        return _away(folder.path)
+
+
+def _away(path: Path) -> Path | None:
+    """Rename a folder to what a later removal takes for a leftover; None where it is gone."""
+    away = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        path.rename(away)
+    except FileNotFoundError:
+        return None
+    os.utime(away)  # nobody else takes it for a leftover before a day is over
+    return away
+
+
 _Found = tuple[Kind, Path, str]
 
 
-def _asked_for(results: Results) -> tuple[set[str], set[str]]:
-    """The keys of all trials in any newest design, and the digests of code that any plan names."""
-    keys: set[str] = set()
+@dataclass(frozen=True)
+class _Asked:
+    """What the plans of all studies name."""
+
+    newest: set[str]
+    """Keys of trials of the newest design of any study at any profile."""
+    ever: set[str]
+    """Keys of trials of any plan."""
+    codes: set[str]
+    """Digests of code."""
+
+
+def _asked_for(results: Results) -> _Asked:
+    newest: set[str] = set()
+    ever: set[str] = set()
     codes: set[str] = set()
     for folder in _folders(results.root / "studies"):
         try:
             plans = load_plans(results, folder.name)
             for profile in {plan["profile"] for plan in plans}:
-                keys |= {trial["key"] for plan in current_design(plans, profile) for trial in plan["trials"]}
+                newest |= {trial["key"] for plan in current_design(plans, profile) for trial in plan["trials"]}
+            ever |= {trial["key"] for plan in plans for trial in plan["trials"]}
             codes |= {str(plan["code"]) for plan in plans if plan.get("code")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             told = f"a plan in {folder} cannot be read ({error}); what it asks for would look like garbage"
             raise UserError(told, help="mend or remove that plan-N.json first; nothing was removed") from error
-    return keys, codes
+    return _Asked(newest, ever, codes)
+
+
+def _wanted(trials: list[TrialFolder], asked: _Asked, abandoned: bool) -> set[str]:
+    """The keys of trials that stay: a run of a part, or with --set, abandons no result of the runs before it.
+
+    Also those that share the pretraining of one that stays: the one that trained it has its curve and its cost.
+    """
+    results = set() if abandoned else {trial.path.name for trial in trials if trial.result.exists()}
+    wanted = asked.newest | (asked.ever & results)
+    pretrainings = {trial.path.name: _read(trial.trial).get("pretrain_key") for trial in trials}
+    shared = {pretraining for key, pretraining in pretrainings.items() if key in wanted} - {None}
+    return wanted | {key for key, pretraining in pretrainings.items() if pretraining in shared}
+
+
+def _why(trial: TrialFolder, asked: _Asked) -> str:
+    if trial.path.name not in asked.ever:
+        return "in no plan of any study"
+    return "in no study's newest design" + ("" if trial.result.exists() else ", and not done")
 
 
 def _may_go(folder: TrialFolder, now: float, age: float) -> bool:
@@ -119,20 +175,9 @@ def _may_go(folder: TrialFolder, now: float, age: float) -> bool:
     return not running and now - _changed(folder.path) >= age
 
 
-def _idle(folder: TrialFolder) -> bool:
-    """Whether nobody is at a trial at this moment."""
-    if not folder.path.is_dir():
-        return False
-    with claim(folder) as whose:
-        return whose != "theirs" and trial_status(folder, time.time()).state != "running"
-
-
 def _changed(path: Path) -> float:
-    """When anything in a folder of ours was written last; two levels are enough to see an attempt's files."""
-    newest = path.stat().st_mtime
-    for pattern in ("*", "attempts/*/*"):
-        newest = max([newest, *(entry.lstat().st_mtime for entry in path.glob(pattern))])
-    return newest
+    """When anything in a folder was written last; just now, where the folder is gone."""
+    return max((entry.st_mtime for entry in _entries(path)), default=time.time())
 
 
 def _pretrainings(results: Results, trials: list[TrialFolder], now: float, age: float, ended: bool) -> list[_Found]:
@@ -163,7 +208,10 @@ def _leftovers(root: Path, inside: set[Path], now: float) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         temporary = [name for name in (*folders, *files) if _TEMPORARY.fullmatch(name)]
-        yield from (here / name for name in temporary if now - (here / name).lstat().st_mtime >= DAY)
+        for name in temporary:
+            with suppress(FileNotFoundError):  # its writer lives, and gave it its name
+                if now - (here / name).lstat().st_mtime >= DAY:
+                    yield here / name
         folders[:] = [name for name in folders if name not in temporary and here / name not in inside]
 
 
@@ -184,7 +232,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; links count as themselves."""
-    if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size
-    names = (Path(folder) / name for folder, _, files in os.walk(path) for name in files)
-    return sum(name.lstat().st_size for name in names)
+    return sum(entry.st_size for entry in _entries(path) if not stat.S_ISDIR(entry.st_mode))
+
+
+def _entries(path: Path) -> Iterator[os.stat_result]:
+    """A file; or a folder and all in it, less links to folders, and what others take away meanwhile."""
+    folders = os.walk(path) if not path.is_symlink() else ()
+    names = (Path(folder) / name for folder, _, files in folders for name in ("", *files))
+    for name in (path, *names):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            yield name.lstat()

@@ -20,8 +20,9 @@ from ablate.errors import UserError
 from ablate.records.files import Results
 from ablate.records.plans import current_design, load_plans, planned_trials
 from ablate.records.rows import trial_rows
+from ablate.records.sql import VALUE, sql_name, sql_text
 
-_VERSION = 2
+_VERSION = 3
 _TABLES = {
     "trials": {
         "key": "VARCHAR", "pretrain_key": "VARCHAR", "trainer": "VARCHAR", "recipe_version": "BIGINT",
@@ -183,7 +184,8 @@ def _update(
 def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, study: str) -> None:
     """The cells of a study, of each profile's newest design, and the view over them.
 
-    An axis that a cell is without is NULL in the view.
+    An axis that a cell is without is NULL in the view. Every column is told with its table: an axis may be called
+    like one of them, and ORDER BY would take the axis.
     """
     connection.execute("DELETE FROM cells WHERE study = ?", [study])
     plans = load_plans(results, study)
@@ -198,14 +200,16 @@ def _replace_study(connection: duckdb.DuckDBPyConnection, results: Results, stud
             rows.append({**about, "position": position, **trial})
     _insert(connection, "cells", rows)
     columns = "".join(
-        f"""(axes ->> '$."{name}"')::{_sql_type(values)} AS "{name}", """ for name, values in axes.items()
+        f"(cells.axes ->> {sql_text(f'/{name}')})::{_sql_type(values)} AS {sql_name(name)}, "
+        for name, values in axes.items()
     )
     connection.execute(
-        f"""CREATE OR REPLACE VIEW "{study}" AS
-        SELECT study, profile, "case", {columns} cells.seed, key, coalesce(state, 'new') AS state,
-            TRY_CAST(json_extract_string(numbers, '$."' || metric || '"') AS DOUBLE) AS value,
-            top1, loss, seconds, images
-        FROM cells LEFT JOIN trials USING (key) WHERE study = '{study}' ORDER BY profile, position"""
+        f"""CREATE OR REPLACE VIEW {sql_name(study)} AS
+        SELECT cells.study, cells.profile, cells."case", {columns} cells.seed, cells.key,
+            coalesce(trials.state, 'new') AS state, {VALUE} AS value,
+            trials.top1, trials.loss, trials.seconds, trials.images
+        FROM cells LEFT JOIN trials ON trials.key = cells.key WHERE cells.study = {sql_text(study)}
+        ORDER BY cells.profile, cells.position"""
     )
 
 

@@ -22,7 +22,12 @@ def charts(measured: Measured) -> dict[str, alt.Chart | alt.LayerChart]:
 def _draw(measured: Measured, values: Sequence[float | None], title: str) -> alt.Chart | alt.LayerChart:
     if len(measured.axes) == 2 and all(len(cell.axes) == 2 for cell in measured.grid):
         return heatmap(measured, values, title)
-    return bars(measured.grid, values, title)
+    return bars(measured.grid, values, title, _format(measured))
+
+
+def _format(measured: Measured) -> str:
+    """As `Measured.shown` writes numbers: percent with one decimal, others with four digits."""
+    return ".1f" if "%" in measured.metric else ".4~g"
 
 
 def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> alt.LayerChart:
@@ -31,6 +36,7 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
     The color scale spans the values of this chart: at another scale than the paper's only order compares.
     """
     down, across = measured.axes
+    digits = _format(measured)
     rows: list[dict[str, Any]] = [
         {down: cell.axes[down], across: cell.axes[across], "_value": value, "_seeds": len(cell.values)}
         for cell, value in zip(measured.grid, values, strict=True)
@@ -47,7 +53,7 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
                 axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)),
         y=alt.Y(f"{down}:N", sort=orders[down], title=titles[down],
                 axis=alt.Axis(domain=False, ticks=False)),
-        tooltip=[f"{down}:N", f"{across}:N", alt.Tooltip("_value:Q", title=title, format=".1f"),
+        tooltip=[f"{down}:N", f"{across}:N", alt.Tooltip("_value:Q", title=title, format=digits),
                  alt.Tooltip("_seeds:Q", title="seeds")],
     )  # fmt: skip
     scale = alt.Scale(scheme="viridis", domain=[low, high] if high > low else [low - 1, low + 1])
@@ -57,11 +63,11 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
             "_value:Q",
             scale=scale,
             title=None,
-            legend=alt.Legend(gradientLength=len(orders[down]) * _CELL, format=".0f"),
+            legend=alt.Legend(gradientLength=len(orders[down]) * _CELL, format=digits),
         )
     )
     numbers = base.transform_filter("isValid(datum._value)").mark_text(fontSize=13).encode(
-        text=alt.Text("_value:Q", format=".1f"),
+        text=alt.Text("_value:Q", format=digits),
         color=alt.condition(f"datum._value > {middle}", alt.value("black"), alt.value("white")),
     )  # fmt: skip
     missing = (
@@ -74,13 +80,13 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
     return chart
 
 
-def bars(cells: Sequence[Cell], values: Sequence[float | None], title: str) -> alt.Chart:
-    """One bar a cell, in the order of the study."""
+def bars(cells: Sequence[Cell], values: Sequence[float | None], title: str, digits: str) -> alt.Chart:
+    """One bar a cell, in the order of the study; `digits` is the format of its number."""
     rows = [{"cell": cell.label, "value": value} for cell, value in zip(cells, values, strict=True)]
     chart = alt.Chart(alt.InlineData(values=rows)).mark_bar(color="#3b528b").encode(
         x=alt.X("value:Q", title=title),
         y=alt.Y("cell:N", sort=[cell.label for cell in cells], title=None),
-        tooltip=["cell:N", alt.Tooltip("value:Q", title=title, format=".1f")],
+        tooltip=["cell:N", alt.Tooltip("value:Q", title=title, format=digits)],
     )  # fmt: skip
     styled: alt.Chart = _styled(chart.properties(title=title, width=360))
     return styled

@@ -6,15 +6,21 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import duckdb
+
 from ablate.errors import UserError, nearest
 from ablate.judge.correlation import spearman
 from ablate.paper.reader import published
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
+from ablate.records.metric import lacking
 from ablate.records.plans import current_design, load_plans
+from ablate.records.sql import VALUE
 from ablate.records.store import open_store
 
 DEFAULT_PROFILE = "embedded"
+_EVALUATION = "evaluation"
+"""The axis that [evaluate] makes; the paper's number is about the cell, whichever way it is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Measured:
     """Each surrounding that trials ran in."""
     cautions: tuple[str, ...]
     """What makes the results hard to compare."""
+    lacking: str | None
+    """What to say where trials are done, and none has the study's metric."""
 
     @property
     def axes(self) -> list[str]:
@@ -124,10 +132,9 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
     axes = [axis["name"] for axis in plan["axes"]]
     with open_store(results) as store:
         rows = store.execute(
-            """SELECT axes, "case", cells.seed, key, coalesce(state, 'new'),
-                TRY_CAST(numbers ->> ('$."' || ? || '"') AS DOUBLE), loss, seconds, message, attempt
+            f"""SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), {VALUE}, loss, seconds, message, attempt
             FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
-            [plan.get("metric", "top1"), name, profile],
+            [name, profile],
         ).fetchall()
         trials = tuple(Trial(json.loads(row[0]), *row[1:]) for row in rows)
         keys = [trial.key for trial in trials]
@@ -146,6 +153,7 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND config ->> 'micro_batch' IS NOT NULL ORDER BY 1""",
             [keys],
         ).fetchall()
+        finished = [] if any(trial.value is not None for trial in trials) else _finished_numbers(store, keys)
     surroundings = [
         json.loads(environment) | {"precision": precision} for environment, precision, _ in environments if environment
     ]
@@ -160,13 +168,23 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
         micro_batches=tuple(part for (part,) in parts),
         environments=_distinct(surroundings),
         cautions=(*differences(surroundings), *unpaired(_finished_seeds(trials))),
+        lacking=lacking(plan.get("metric") or "top1", finished),
     )
+
+
+def _finished_numbers(store: duckdb.DuckDBPyConnection, keys: list[str]) -> list[dict[str, Any]]:
+    """What those of the trials returned that are done."""
+    rows = store.execute(
+        "SELECT numbers FROM trials WHERE key IN (SELECT unnest(?::VARCHAR[])) AND state = 'done' ORDER BY key", [keys]
+    ).fetchall()
+    return [json.loads(numbers) for (numbers,) in rows]
 
 
 def _finished_seeds(trials: tuple[Trial, ...]) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for trial in trials:
-        label = trial.case or ", ".join(f"{name}={value}" for name, value in trial.axes.items())
+        axes = (f"{name}={value}" for name, value in trial.axes.items())
+        label = ", ".join([*([trial.case] if trial.case else []), *axes])
         found.setdefault(label, set()).update({trial.seed} if trial.state == "done" else ())
     return found
 
@@ -180,7 +198,8 @@ def _distinct(environments: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
 
 def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> tuple[Cell, ...]:
     labels = {case["name"]: case["label"] for case in plan["cases"]}
-    paper = _paper_numbers(plan["reference"], axes)
+    published_axes = [name for name in axes if name != _EVALUATION]
+    paper = _paper_numbers(plan["reference"], published_axes)
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.case, *(trial.axes.get(name) for name in axes)), []).append(trial)
@@ -188,7 +207,8 @@ def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> 
     for (case, *values), group in groups.items():
         here = [str(value) for value in values if value is not None]
         label = ", ".join([labels[case], *here] if case else here)
-        number, status = paper.get(tuple(map(str, values)), (None, None)) if not case else (None, None)
+        place = tuple(str(group[0].axes.get(name)) for name in published_axes)
+        number, status = paper.get(place, (None, None)) if not case else (None, None)
         found = tuple(trial.value for trial in group if trial.value is not None)
         cells.append(Cell(group[0].axes, case, label, found, len(group), number, status))
     return tuple(cells)

@@ -69,6 +69,8 @@ def findings(measured: Measured) -> list[str]:
         for cell in measured.cells
         if cell.case and cell.mean is not None
     ]
+    if measured.lacking:
+        return [f"{measured.lacking}{'' if measured.lacking.endswith('?') else '.'}"]
     if not done:
         told = [f"{label}: {_mean(cell):.4g}." for label, cell in others]
         return told or ["No trial is done yet."]

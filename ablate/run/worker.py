@@ -18,6 +18,7 @@ from ablate.records.attempt import AttemptWriter, plain
 from ablate.records.cancel import cancel_requested, watch_for_cancel
 from ablate.records.claim import claim, running_elsewhere
 from ablate.records.files import Results, write_json
+from ablate.records.metric import not_returned
 from ablate.records.provenance import provenance
 from ablate.run.context import RecordingContext, Report
 from ablate.run.failures import Failure, SettingsRefused, classify
@@ -84,6 +85,7 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
             if outcome["state"] == "done":
                 ours = {"key": key, "attempt": writer.path.name, "seconds": round(time.monotonic() - began, 3)}
                 write_json(results.trial(key).result, ours | numbers | ours)
+                _say_what_is_lacking(results, spec, numbers | ours, writer)
         except KeyboardInterrupt:  # the second Ctrl-C, of someone who does not wait
             writer.end(**_interrupted("stopped"))
             raise
@@ -92,6 +94,16 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
         with contextlib.suppress(OSError):  # whoever asked for the trial is told
             writer.end(**outcome)
     return outcome
+
+
+def _say_what_is_lacking(
+    results: Results, spec: dict[str, Any], numbers: dict[str, Any], writer: AttemptWriter
+) -> None:
+    """Keep a warning among the events where the number is not there that the trial's study is about."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the trial is done, whatever its plan says
+        plan = json.loads((results.root / spec["plan"]).read_text(encoding="utf-8"))
+        if told := not_returned(plan["metric"], numbers):
+            writer.event("warning", message=told)
 
 
 def _train(

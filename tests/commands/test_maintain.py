@@ -30,8 +30,16 @@ def results(tmp_path: Path) -> Results:
 def test_a_dry_run_lists_what_would_go_and_removes_nothing(call: Call, results: Results) -> None:
     lines = call("gc", "--dry-run", "--results", str(results.root)).splitlines()
     assert lines[0] == "kind\tsize\tpath\twhy"
-    assert lines[1].split("\t")[2:] == [str(results.trial(ABANDONED).path), "in no study's newest design"]
+    assert lines[1].split("\t")[2:] == [str(results.trial(ABANDONED).path), "in no plan of any study"]
     assert results.trial(ABANDONED).result.exists()
+
+
+def test_a_run_with_another_setting_abandons_no_result_until_that_is_asked_for(call: Call, results: Results) -> None:
+    write_plan(results, {ABANDONED: {"size": 1}}, design="with --set")
+    make_old(results.root)
+    assert call("gc", "--yes", "--results", str(results.root)) == "nothing to remove\n"
+    assert "removed 1 thing, " in call("gc", "--yes", "--abandoned", "--results", str(results.root))
+    assert (results.trial(KEPT).path.exists(), results.trial(ABANDONED).path.exists()) == (False, True)
 
 
 def test_nothing_is_removed_where_nobody_can_be_asked(call: Call, results: Results) -> None:

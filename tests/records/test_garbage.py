@@ -1,12 +1,16 @@
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from ablate.errors import UserError
+from ablate.records import garbage
+from ablate.records.attempt import AttemptStatus, trial_status
 from ablate.records.claim import claim
-from ablate.records.files import Results, write_json
+from ablate.records.files import Results, TrialFolder, write_json
 from ablate.records.garbage import Garbage, find_garbage, remove
 from ablate.records.store import open_store
 from tests.records.by_hand import key_of, make_old, write_plan, write_trial
@@ -32,8 +36,36 @@ def results(tmp_path: Path) -> Results:
     return results
 
 
-def test_a_trial_of_an_abandoned_design_goes_with_its_pretraining_and_no_other(results: Results) -> None:
+def test_a_result_of_an_older_design_stays_unless_abandoned_ones_are_asked_for(results: Results) -> None:
+    assert find_garbage(results, time.time(), young=True) == []
+    assert kinds(find_garbage(results, time.time(), abandoned=True))[0] == ("trial", ABANDONED)
+
+
+def test_a_trial_of_an_older_design_that_never_finished_goes(results: Results) -> None:
+    results.trial(ABANDONED).result.unlink()
+    write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
+    make_old(results.root)
     found = find_garbage(results, time.time())
+    assert [item.why for item in found] == ["in no study's newest design, and not done", "no trial uses it"]
+
+
+def test_a_trial_in_no_plan_goes_though_it_is_done(results: Results) -> None:
+    write_trial(results, key_of(9))
+    make_old(results.root)
+    found = find_garbage(results, time.time())
+    assert [(item.kind, item.path.name, item.why) for item in found] == [
+        ("trial", key_of(9), "in no plan of any study"),
+    ]
+
+
+def test_a_trial_that_shares_the_pretraining_of_one_that_stays_stays_too(results: Results) -> None:
+    write_trial(results, ABANDONED, pretrain_key="p0001")
+    make_old(results.root)
+    assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("pretraining", "p0003")]
+
+
+def test_a_trial_of_an_abandoned_design_goes_with_its_pretraining_and_no_other(results: Results) -> None:
+    found = find_garbage(results, time.time(), abandoned=True)
     assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
     assert [item.path for item in remove(found)] == [item.path for item in found]
     assert sorted(path.name for path in results.trials.iterdir()) == [WANTED, OTHER]
@@ -43,32 +75,78 @@ def test_a_trial_of_an_abandoned_design_goes_with_its_pretraining_and_no_other(r
 
 
 def test_nothing_is_removed_twice_and_nothing_is_left_behind(results: Results) -> None:
-    found = find_garbage(results, time.time())
-    list(remove(found))
+    found = find_garbage(results, time.time(), abandoned=True)
+    assert len(list(remove(found))) == 2
     assert list(remove(found)) == []
-    assert find_garbage(results, time.time() + 10 * 86_400) == []
+    assert find_garbage(results, time.time() + 10 * 86_400, abandoned=True) == []
 
 
 def test_a_running_trial_stays_and_so_does_a_young_one_unless_that_is_meant(results: Results) -> None:
     write_trial(results, ABANDONED, pretrain_key="p0003")
     running = key_of(4)
     write_trial(results, running, state="running")
-    assert find_garbage(results, time.time()) == []
-    assert kinds(find_garbage(results, time.time(), young=True)) == [("trial", ABANDONED), ("pretraining", "p0003")]
+    assert find_garbage(results, time.time(), abandoned=True) == []
+    found = find_garbage(results, time.time(), young=True, abandoned=True)
+    assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
 
 
 def test_a_trial_that_somebody_took_meanwhile_stays_with_its_pretraining(results: Results) -> None:
-    found = find_garbage(results, time.time())
+    found = find_garbage(results, time.time(), abandoned=True)
+    assert len(found) == 2
     with claim(results.trial(ABANDONED)):
         assert list(remove(found)) == []
     assert results.trial(ABANDONED).result.exists()
     assert results.pretrained("p0003").is_dir()
 
 
+def test_nobody_can_take_a_trial_while_its_folder_is_renamed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    (item, _) = find_garbage(results, time.time(), abandoned=True)
+    taken: list[str] = []
+
+    def rename(path: Path, target: Path) -> None:
+        with claim(results.trial(path.name)) as whose:
+            taken.append(whose)
+        os.rename(path, target)  # noqa: PTH104
+
+    monkeypatch.setattr(Path, "rename", rename)
+    assert list(remove([item])) == [item]
+    assert taken == ["theirs"]
+
+
+def test_files_that_vanish_while_one_looks_stop_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    leftover = results.trial(WANTED).path / ".result.json.4711-0123abcd"
+    leftover.write_text("half")
+    make_old(results.root)
+    expected = kinds(find_garbage(results, time.time(), abandoned=True))
+    vanishing = {".result.json.4711-0123abcd", "heartbeat", "final-1.pt"}
+    lstat = Path.lstat
+
+    def gone(path: Path) -> os.stat_result:
+        if path.name in vanishing:
+            raise FileNotFoundError(path)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    found = find_garbage(results, time.time(), abandoned=True)
+    assert kinds(found) == [item for item in expected if item[0] != "leftover"]
+    assert len(list(remove(found))) == 2
+
+
+def test_a_trial_that_vanishes_while_one_looks_is_no_garbage(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanish(folder: TrialFolder, now: float) -> AttemptStatus:
+        found = trial_status(folder, now)
+        shutil.rmtree(folder.path)
+        return found
+
+    monkeypatch.setattr(garbage, "trial_status", vanish)
+    found = find_garbage(results, time.time(), abandoned=True)
+    assert "trial" not in dict(kinds(found))
+
+
 def test_checkpoints_of_ended_pretrainings_go_only_when_asked_for(results: Results) -> None:
     write_trial(results, key_of(5), state="failed", pretrain_key="p0002")
     write_plan(results, {key_of(5): {"size": 3}}, study="third")
-    found = find_garbage(results, time.time(), checkpoints=True)
+    found = find_garbage(results, time.time(), checkpoints=True, abandoned=True)
     assert kinds(found) == [("trial", ABANDONED), ("checkpoints", "p0001"), ("pretraining", "p0003")]
 
 
@@ -105,7 +183,8 @@ def test_temporary_files_and_folders_older_than_a_day_go_wherever_they_lie(resul
 def test_the_size_of_a_folder_is_that_of_its_files_and_not_of_what_links_point_to(results: Results) -> None:
     (results.trial(ABANDONED).path / "link").symlink_to(results.root)
     before = sum(path.lstat().st_size for path in results.trial(ABANDONED).path.rglob("*") if not path.is_dir())
-    (item,) = [item for item in find_garbage(results, time.time(), young=True) if item.kind == "trial"]
+    found = find_garbage(results, time.time(), young=True, abandoned=True)
+    (item,) = [item for item in found if item.kind == "trial"]
     assert item.size == before
     list(remove([item]))
     assert results.trial(WANTED).result.exists()
@@ -125,5 +204,5 @@ def test_a_plan_that_cannot_be_read_stops_everything(results: Results) -> None:
 
 def test_a_damaged_trial_keeps_every_pretraining(results: Results) -> None:
     results.trial(WANTED).trial.write_text("{")
-    assert kinds(find_garbage(results, time.time())) == [("trial", ABANDONED)]
+    assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("trial", ABANDONED)]
     assert json.loads((results.pretrained("p0003") / "final-1.pt").read_text()) == {}

@@ -201,6 +201,27 @@ def test_the_value_of_a_study_is_the_number_that_its_plan_names_at_each_profile(
     assert rows(results, "SELECT key, value, top1 FROM mine") == [("a", 2.0, 1.0), ("c", None, None), ("b", 3.0, 3.0)]
 
 
+@pytest.mark.parametrize("metric", ['er"ror', "it's", "a/b~c", "knn.top1", "$.top1"])
+def test_the_number_that_a_study_is_about_may_have_any_name(tmp_path: Path, metric: str) -> None:
+    results = Results(tmp_path)
+    by_hand.write_trial(results, "a", numbers={metric: 2.0, "top1": 1.0})
+    by_hand.write_plan(results, {"a": {"size": 1}}, study='one\'s "own"', metric=metric)
+    assert rows(results, """SELECT value FROM "one's ""own\"\"" """) == [(2.0,)]
+
+
+def test_axes_called_like_columns_of_the_store_change_neither_the_order_nor_the_numbers(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for key, error in (("a", 1.0), ("b", 2.0)):
+        by_hand.write_trial(results, key, numbers={"error": error})
+    names = ("position", "metric", "axes", "numbers", "trials", "cells", "top2")
+    cells = {"a": dict.fromkeys(names, 20), "b": dict.fromkeys(names, 10)}
+    by_hand.write_plan(results, cells, metric="error")
+    assert rows(results, "SELECT position, metric, axes, numbers, value FROM mine") == [
+        (20, 20, 20, 20, 1.0),
+        (10, 10, 10, 10, 2.0),
+    ]
+
+
 def test_two_cells_that_are_one_trial_both_stand_in_the_view(tmp_path: Path) -> None:
     results = Results(tmp_path)
     add_trial(results, "a", top1=61.5)

@@ -17,6 +17,7 @@ from ablate.records.attempt import AttemptWriter, read_json_lines, trial_status
 from ablate.records.cancel import clear_cancel, request_cancel
 from ablate.records.claim import claim
 from ablate.records.files import Results
+from ablate.records.plans import save_plan
 from ablate.run.worker import run_trial
 from tests.run.toy import Settings, ask
 
@@ -44,6 +45,31 @@ def test_a_trainer_of_ones_own_leaves_its_numbers_its_rows_and_its_surroundings(
     folder = results.trial(key).attempts / "001-test"
     assert read_json_lines(folder / "metrics.jsonl") == [{"step": 1, "accuracy": 0.25}]
     assert json.loads((folder / "env.json").read_text())["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("metric", "warnings"),
+    [
+        ("accuracy", []),
+        (
+            "acuracy",
+            [
+                "the study is about a number that the trainer did not return: 'acuracy'; it returned accuracy; "
+                "did you mean 'accuracy'?"
+            ],
+        ),
+    ],
+)
+def test_a_trial_that_is_done_without_the_number_of_its_study_says_so(
+    results: Results, metric: str, warnings: list[str]
+) -> None:
+    (key,) = ask(results, Settings())
+    plan = save_plan(results, "mine", {"metric": metric})
+    spec = json.loads(results.trial(key).trial.read_text()) | {"plan": str(plan.relative_to(results.root))}
+    results.trial(key).trial.write_text(json.dumps(spec))
+    assert run_trial(results, key, "test", capture_output=False)["state"] == "done"
+    events = read_json_lines(results.trial(key).attempt_folders()[-1] / "events.jsonl")
+    assert [event["message"] for event in events if event["event"] == "warning"] == warnings
 
 
 @pytest.mark.parametrize(
