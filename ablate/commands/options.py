@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from ablate.records.files import Results
 
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of all records.")]
-ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="DIR", help="Folder of all pages.")]
+ReportsFolder = Annotated[
+    Path | None,
+    typer.Option("--reports", metavar="DIR", help="Folder of all pages; by default reports beside results."),
+]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or its name under studies/.")]
 TrialName = Annotated[
     str, typer.Argument(metavar="TRIAL", help="First digits of its key, or STUDY:AXIS=VALUE,...,seed=N.")
@@ -22,3 +25,8 @@ def results_in(folder: Path) -> "Results":
     from ablate.records.files import Results
 
     return Results(folder)
+
+
+def reports_in(folder: Path | None, results: Path) -> Path:
+    """The folder of pages: the named one, or `reports` beside the records that they are about."""
+    return results.parent / "reports" if folder is None else folder

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, results_in
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
 
 OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")]
 
@@ -14,12 +14,12 @@ def report(
     study: StudyName,
     profile: OneProfile = None,
     results: ResultsFolder = Path("results"),
-    reports: ReportsFolder = Path("reports"),
+    reports: ReportsFolder = None,
 ) -> None:
     """Write the page of a study from its records."""
     from ablate.report.page import write_report
 
-    print(write_report(results_in(results), study, profile, reports))
+    print(write_report(results_in(results), study, profile, reports_in(reports, results)))
 
 
 def query(

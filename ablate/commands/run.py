@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, results_in
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
 
 if TYPE_CHECKING:
     from ablate.records.files import Results
@@ -36,14 +36,14 @@ def run(
     inline: Inline = False,
     stop_at_first_failure: Stop = False,
     results: ResultsFolder = Path("results"),
-    reports: ReportsFolder = Path("reports"),
+    reports: ReportsFolder = None,
 ) -> None:
     """Train every cell of a study that is not done yet, and write its page."""
     from ablate.run.command import How
 
     planned = _plan(study, profile, only, set, seeds, results_in(results), budget)
     how = How(workers, device, inline, stop_at_first_failure)
-    _finish(_run(planned, results_in(results), how), reports)
+    _finish(_run(planned, results_in(results), how), reports_in(reports, results))
 
 
 def plan(
@@ -83,16 +83,21 @@ def retry(
     device: Device = "auto",
     inline: Inline = False,
     results: ResultsFolder = Path("results"),
-    reports: ReportsFolder = Path("reports"),
+    reports: ReportsFolder = None,
 ) -> None:
     """Train again what failed or was interrupted, and nothing that is new."""
     from ablate.run.command import How
+    from ablate.run.history import seeds_run, to_retry_elsewhere
 
     planned = _plan(study, profile, only, set, seeds, results_in(results))
+    run_before = seeds_run(results_in(results), planned.loaded.study.name, planned.profile)
+    if seeds is None and run_before:
+        planned = _plan(study, profile, only, set, run_before, results_in(results))
     if not (again := planned.keep_states(("failed", "interrupted"))).to_run:
-        print("nothing failed or was interrupted")
+        elsewhere = to_retry_elsewhere(results_in(results), planned.loaded.study.name, planned.profile)
+        print("\n".join([f"nothing failed or was interrupted at {planned.profile}", *elsewhere]))
         return
-    _finish(_run(again, results_in(results), How(workers, device, inline)), reports)
+    _finish(_run(again, results_in(results), How(workers, device, inline)), reports_in(reports, results))
 
 
 def _plan(
@@ -100,14 +105,14 @@ def _plan(
     profile: str,
     only: list[str],
     settings: list[str],
-    seeds: int | None,
+    seeds: int | list[int] | None,
     results: "Results",
     budget: str | None = None,
 ) -> "Plan":
     from ablate.run.command import check_budget, parse_only, parse_settings
     from ablate.run.plan import make_plan
 
-    numbers = range(seeds) if seeds else None
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
     planned = make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only))
     if budget is not None:
         check_budget(planned, budget)

@@ -188,7 +188,9 @@ def _elsewhere(status: "Status") -> str:
     """A sentence about the trials that stand in no study."""
     states = ", ".join(f"{count} {state}" for state, count in status.elsewhere.items())
     return (
-        f"and trials that no study's newest design asks for: {states}. ablate gc --dry-run lists them" if states else ""
+        f"and trials that no study's newest design asks for: {states}. ablate gc --abandoned --dry-run lists them"
+        if states
+        else ""
     )
 
 

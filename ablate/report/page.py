@@ -24,7 +24,8 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
     folder of the same name.
     """
     measured = measure(results, study, profile)
-    name = measured.plan["study"] + ("" if measured.profile == DEFAULT_PROFILE else f"-{measured.profile}")
+    scale = re.sub(r"[^\w.+=-]", "_", measured.profile)[:150]
+    name = measured.plan["study"] + ("" if measured.profile == DEFAULT_PROFILE else f"-{scale}")
     page, drawn = reports / f"{name}.html", []
     for chart_name, chart in charts(measured).items():
         spec = chart.to_dict()

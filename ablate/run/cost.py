@@ -29,6 +29,7 @@ class Sample:
     evaluation: float
     """Seconds."""
     device: str
+    work: float
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _sample(trainer: Trainer, spec: Any, result: Any, environment: Any) -> Sampl
     evaluation = float(result.get("evaluate_seconds") or 0.0)
     device = environment.get("device") or "cpu"
     shown = environment.get("processor") if device == "cpu" else device
-    return Sample(likeness, max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device))
+    return Sample(likeness, max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device), work)
 
 
 def _weighed(trainer: Trainer, config: Any) -> tuple[str, float | None]:
@@ -124,6 +125,7 @@ def estimate(
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.likeness, []).append(sample)
+    groups = {likeness: _telling(group) for likeness, group in groups.items()}
     speeds = {likeness: _spread([sample.pretraining for sample in group]) for likeness, group in groups.items()}
     evaluations = {likeness: median(sample.evaluation for sample in group) for likeness, group in groups.items()}
     total, unknown, trained = [0.0, 0.0, 0.0], 0, set(pretrained)
@@ -161,6 +163,12 @@ def estimate(
         disk,
         tuple(mistakes.values()),
     )
+
+
+def _telling(samples: list[Sample]) -> list[Sample]:
+    """Without the trials that were so short that starting took most of their time, where there are longer ones."""
+    most = max(sample.work for sample in samples)
+    return [sample for sample in samples if sample.work >= most / 10]
 
 
 def _spread(values: list[float]) -> tuple[float, float, float]:

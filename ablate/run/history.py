@@ -1,15 +1,18 @@
 """What earlier plans tell about a new one: which results are out of date and why, what other studies share."""
 
 import json
+import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ablate.records.attempt import trial_status
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.plans import current_design, load_plans
 from ablate.study.identity import identity
-from ablate.study.trial import Expansion, Trial
+from ablate.study.trial import Expansion, Trial, cell_label
 
 _MOST_REASONS = 4
 _MOST_READ = 300
@@ -91,15 +94,45 @@ def keys_of_other_studies(study: str, results: Results) -> dict[str, list[str]]:
     return found
 
 
-def cautions(trials: Iterable[Trial], states: Mapping[str, str], results: Results) -> list[str]:
-    """What makes the done ones of these trials hard to compare: hardware, versions, code, seeds."""
+def seeds_run(results: Results, study: str, profile: str) -> list[int]:
+    """The seeds that runs of a study's newest design at a profile have asked for; none where it was not run."""
+    plans = load_plans(results, study)
+    if profile not in {plan["profile"] for plan in plans}:
+        return []
+    return sorted({trial["seed"] for plan in current_design(plans, profile) for trial in plan["trials"]})
+
+
+def to_retry_elsewhere(results: Results, study: str, profile: str) -> list[str]:
+    """A line for each other scale of a study at which trials failed or were interrupted."""
+    plans = load_plans(results, study)
+    now = time.time()
+    lines = []
+    for other in dict.fromkeys(plan["profile"] for plan in plans if plan["profile"] != profile):
+        keys = {trial["key"] for plan in current_design(plans, other) for trial in plan["trials"]}
+        count = sum(trial_status(results.trial(key), now).state in ("failed", "interrupted") for key in keys)
+        name, *settings = re.split(r"\+(?=[a-z_])", other)
+        options = "".join([f" --profile {name}", *(f" --set {setting}" for setting in settings)])
+        lines += [f"{count} did at {other}: ablate retry {study}{options}"] if count else []
+    return lines
+
+
+def cautions(
+    expansion: Expansion, states: Mapping[str, str], plans: list[dict[str, Any]], results: Results
+) -> list[str]:
+    """What makes the results of a study hard to compare once a plan has run: hardware, versions, code, seeds.
+
+    plans: the study's earlier ones at the same scale; results of the same design count too.
+    """
     environments: list[dict[str, Any]] = []
     seeds: dict[str, set[int]] = {}
-    for trial in trials:
-        done = states[trial.key] == "done"
-        seeds.setdefault(trial.cell_label, set()).update({trial.seed} if done else ())
-        if done and len(environments) < _MOST_READ and (found := environment(results, trial.key)) is not None:
-            environments.append(found)
+    for trial in expansion.trials:
+        seeds.setdefault(trial.cell_label, set()).add(trial.seed)
+        if states[trial.key] == "done" and len(environments) < _MOST_READ:
+            environments += [found] if (found := environment(results, trial.key)) is not None else []
+    for plan in plans:
+        for trial in plan["trials"] if plan["design"] == expansion.design else []:
+            if results.trial(trial["key"]).result.exists():
+                seeds.setdefault(cell_label(trial["axes"], trial["case"]), set()).add(trial["seed"])
     return [*differences(environments), *unpaired(seeds)]
 
 

@@ -1,5 +1,6 @@
 """What a study would run now: which trials are new, stale, running, failed or done, and what the rest costs."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from ablate.records.plans import load_plans, save_plan
 from ablate.run.cost import Cost, disk_bytes, estimate, measured
 from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
 from ablate.study.expand import expand
+from ablate.study.identity import counts
 from ablate.study.lint import lint
 from ablate.study.load import LoadedStudy, load_profile, load_study
 from ablate.study.trainer import SIMCLR, Trainer
@@ -32,6 +34,7 @@ class Plan:
 
     loaded: LoadedStudy
     profile: str
+    """Its name, and what --set changes of a trial beside it: `small+loss.temperature=0.3` is another table."""
     expansion: Expansion
     states: dict[str, str]
     """By trial key: one of STATES."""
@@ -69,7 +72,7 @@ class Plan:
         """The same plan, to run those in these states only: others count as they are, and are left."""
         kept = set(states)
         left = {
-            key: state if state in kept or state not in TO_RUN else f"{state}, left"
+            key: state if state in kept or state not in TO_RUN else f"{state} (left)"
             for key, state in self.states.items()
         }
         return replace(self, states=left)
@@ -96,33 +99,43 @@ def make_plan(
     found = {key: trial_status(results.trial(key), now) for key in distinct}
     states: dict[str, str] = {key: status.state for key, status in found.items()}
     causes = {key: status.cause or "unknown" for key, status in found.items() if status.state == "failed"}
-    earlier = [plan for plan in load_plans(results, loaded.study.name) if plan["profile"] == profile]
+    scale = _scale(profile, overrides or {}, expansion.trainer)
+    plans = load_plans(results, loaded.study.name)
+    earlier = [plan for plan in plans if plan["profile"] == scale]
     missing = [trial for key, trial in distinct.items() if states[key] == "new"]
     outdated = stale(expansion, missing, earlier, results)
     states |= dict.fromkeys(outdated, "stale")
     others = keys_of_other_studies(loaded.study.name, results)
     shared = {name: len(distinct.keys() & set(keys)) for name, keys in others.items()}
-    cost = _cost(expansion, states, results, earlier, others)
+    cost = _cost(expansion, states, results, plans, others)
     shown = {name: count for name, count in shared.items() if count}
     warnings = [
         *lint(loaded, expansion),
         *(Problem(told, help=_HOOK_HELP, kind="warning") for told in cost.hook_mistakes),
-        *(Problem(told, kind="warning") for told in cautions(expansion.trials, states, results)),
+        *(Problem(told, kind="warning") for told in cautions(expansion, states, earlier, results)),
     ]
-    return Plan(loaded, profile, expansion, states, outdated, shown, cost, tuple(warnings), causes)
+    return Plan(loaded, scale, expansion, states, outdated, shown, cost, tuple(warnings), causes)
+
+
+def _scale(profile: str, overrides: Mapping[str, Any], trainer: Trainer) -> str:
+    """The profile, with the overrides that make other trials: they stand beside the study's table, not in it."""
+    changed = sorted(path for path in overrides if counts(trainer.config, path))
+    return "+".join(
+        [profile, *(f"{path}={json.dumps(overrides[path], default=str).strip(chr(34))}" for path in changed)]
+    )
 
 
 def _cost(
     expansion: Expansion,
     states: dict[str, str],
     results: Results,
-    earlier: list[dict[str, Any]],
+    plans: list[dict[str, Any]],
     others: dict[str, list[str]],
 ) -> Cost:
     distinct = {trial.key: trial for trial in expansion.trials}
     to_run = [trial for key, trial in distinct.items() if states[key] in TO_RUN]
     done = [key for key in distinct if states[key] == "done"]
-    before = [trial["key"] for plan in reversed(earlier) for trial in plan["trials"]]
+    before = [trial["key"] for plan in reversed(plans) for trial in plan["trials"]]
     elsewhere = [key for keys in others.values() for key in keys]
     candidates = list(dict.fromkeys([*done, *before, *elsewhere]))
     samples = measured(expansion.trainer, results, candidates)

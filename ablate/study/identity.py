@@ -94,6 +94,19 @@ def _counted(config: type[pydantic.BaseModel]) -> list[tuple[str, str]]:
     return [(name, f"{canonical_json(name)}:") for name in names]
 
 
+def counts(config: type[pydantic.BaseModel], path: str) -> bool:
+    """Whether a setting, by its dotted path, is part of a trial's identity; one that is unknown is."""
+    model: Any = config
+    for part in path.split("."):
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            return True
+        if _left_out(field.json_schema_extra):
+            return False
+        model = field.annotation
+    return True
+
+
 def _left_out(extra: Any) -> bool:
     return isinstance(extra, dict) and extra.get("identity") is False
 

@@ -1,5 +1,6 @@
 """The trials of a study: plain values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pydantic
@@ -29,8 +30,13 @@ class Trial:
     @property
     def cell_label(self) -> str:
         """What people call its cell: `first=crop second=color`, or the name of a case."""
-        point = [f"{name}={value}" for name, value in self.axes.items()]
-        return " ".join([self.case, *point] if self.case else point)
+        return cell_label(self.axes, self.case)
+
+
+def cell_label(axes: Mapping[str, Scalar], case: str | None) -> str:
+    """What people call a cell: `first=crop second=color`, or the name of a case."""
+    point = [f"{name}={value}" for name, value in axes.items()]
+    return " ".join([case, *point] if case else point)
 
 
 @dataclass(frozen=True)
