@@ -143,6 +143,11 @@ def _finish(finished: "FinishedRun", reports: Path) -> None:
         except TrialsFailed as failed:
             raise TrialsFailed(f"{failed}\nand the page could not be written:\n{error}") from error
         raise
+    elsewhere = sum(outcome["state"] == "running" for outcome in finished.outcomes.values())
+    if elsewhere := elsewhere + plan.counts["running"]:
+        print(
+            f"the page lacks {elsewhere} of these trials, which another process is running: ablate report when they end"
+        )
     if told := lacking(plan.loaded.study.metric, finished_numbers(results, plan.distinct)):
         print(f"warning: {told}")
     finished.raise_failures()

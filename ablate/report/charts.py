@@ -8,6 +8,8 @@ import altair as alt
 from ablate.report.measured import Cell, Measured
 
 _CELL = 46  # pixels
+_WIDE_CELL = 78
+"""Of four digits with their exponent."""
 
 
 def charts(measured: Measured) -> dict[str, alt.Chart | alt.LayerChart]:
@@ -75,7 +77,10 @@ def heatmap(measured: Measured, values: Sequence[float | None], title: str) -> a
         .mark_text(fontSize=13, color="#767676")
         .encode(text=alt.value("-"))
     )
-    size = {"width": len(orders[across]) * _CELL, "height": len(orders[down]) * _CELL}
+    size = {
+        "width": len(orders[across]) * (_CELL if "%" in measured.metric else _WIDE_CELL),
+        "height": len(orders[down]) * _CELL,
+    }
     chart: alt.LayerChart = _styled(alt.layer(squares, numbers, missing).properties(title=title, **size))
     return chart
 

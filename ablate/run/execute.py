@@ -56,12 +56,16 @@ def execute(
             outcomes[key] = outcome
             progress.ended(key, outcome, read_result(results, key))
 
-        for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
-            note(key, outcome)
-            if stop_at_first_failure and outcome["state"] == "failed":
-                for stopped, how in pool.stop():
-                    note(stopped, how)
-                break
+        try:
+            for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
+                note(key, outcome)
+                if stop_at_first_failure and outcome["state"] == "failed":
+                    for stopped, how in pool.stop():
+                        note(stopped, how)
+                    break
+        except KeyboardInterrupt:
+            console.print("Stopping: trials under way save their state.", soft_wrap=True)
+            raise
     return outcomes
 
 

@@ -170,6 +170,7 @@ def test_ctrl_c_leaves_what_is_done_and_stops_the_rest_at_once(project: Path) ->
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=30)
     assert run.returncode == 130
+    assert "Stopping: trials under way save their state." in out
     assert "What is done stays done" in out
     assert "Traceback" not in out + err
     assert {end["state"] for end in ends(project) if end["state"] != "done"} == {"interrupted"}
