@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ def finished(results: Results, outcome: dict[str, Any], metric: str = "error") -
         profile="embedded",
         expansion=SimpleNamespace(trials=(trial,)),
         distinct={KEY: trial},
+        counts=Counter(),
     )
     return FinishedRun(plan, {KEY: outcome}, results)
 
