@@ -66,7 +66,14 @@ def test_a_terminal_of_any_width_shows_keys_labels_and_causes_in_lines_that_fit(
     console.print(_drawn(found, width))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, written.splitlines())) <= width
-    for told in (KEYS[1][:12], KEYS[2][:12], "first=crop second=color size=1", "2 of 2", "diverged", "gc --abandoned --dry-run"):
+    for told in (
+        KEYS[1][:12],
+        KEYS[2][:12],
+        "first=crop second=color size=1",
+        "2 of 2",
+        "diverged",
+        "gc --abandoned --dry-run",
+    ):
         assert told in written.replace("\n", " ")
     assert (LONG_HOST in written) == (width == 200)
     assert "damaged" not in written
