@@ -164,7 +164,7 @@ def _console(block: str, folder: Path) -> str:
     for command, before in _commands_in(block):
         code, output = _run(["bash", "-c", command], folder)
         for here, shown_as in _OF_THIS_MACHINE.items():
-            output = output.replace(here, shown_as)
+            output = output.replace(here, shown_as) if here else output
         output = output.replace(str(folder.resolve()), "/home/you/study")
         lines = output.rstrip("\n").splitlines()
         if "..." in before:
