@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.records.attempt import trial_status
+from ablate.records.compare import flat
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.plans import current_design, load_plans
@@ -58,7 +59,7 @@ def _why(results: Results, old_key: str, trial: Trial, expansion: Expansion) -> 
     for name, now in (("trainer", expansion.trainer.name), ("recipe_version", expansion.trainer.recipe_version)):
         if old.get(name) != now:
             reasons.append(f"{name}: {old.get(name)} -> {now}")
-    before, after = _flat(old.get("config", {})), _flat(identity(trial.config))
+    before, after = flat(old.get("config", {})), flat(identity(trial.config))
     for name in [name for name in after if name in before]:
         if before[name] != after[name]:
             reasons.append(f"{name}: {_shown(before[name])} -> {_shown(after[name])}")
@@ -67,13 +68,6 @@ def _why(results: Results, old_key: str, trial: Trial, expansion: Expansion) -> 
     shown = ", ".join(reasons[:_MOST_REASONS])
     more = f", and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
     return shown + more or "its identity is computed in another way"
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
 
 
 def _shown(value: Any) -> str:
