@@ -124,7 +124,7 @@ def _cell(value: Any) -> Any:
 
 def _settings(detail: "Detail") -> Facts:
     """The settings, those of one part in one line."""
-    from ablate.records.compare import flat
+    from ablate.records.flatten import flat
 
     plain = {name: value for name, value in detail.config.items() if not isinstance(value, dict)}
     parts = {"": plain, **{name: value for name, value in detail.config.items() if isinstance(value, dict)}}

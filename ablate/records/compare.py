@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.records.detail import Detail
+from ablate.records.flatten import flat
 
 _SURROUNDINGS = (
     "host", "device", "driver", "cuda", "processor", "cores", "threads", "platform", "python", "commit", "modified",
@@ -50,15 +51,6 @@ def compare(left: Detail, right: Detail) -> Comparison:
         surroundings=tuple(_differing(*surroundings)),
         same_pretraining=shared,
     )
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by their dotted names, as study files write them."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        nested = isinstance(value, dict) and value
-        found |= flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return found
 
 
 def _both(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[Difference]:

@@ -13,6 +13,7 @@ import jinja2
 import vl_convert
 
 from ablate.records.files import Results, write_bytes, write_text
+from ablate.records.flatten import flat
 from ablate.report.charts import charts
 from ablate.report.measured import DEFAULT_PROFILE, Cell, Measured, measure
 
@@ -116,14 +117,6 @@ def _diagonal(measured: Measured, done: list[Cell]) -> Cell | None:
 def _mean(cell: Cell) -> float:
     assert cell.mean is not None
     return cell.mean
-
-
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    result: dict[str, Any] = {}
-    for name, value in settings.items():
-        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return result
 
 
 def _own_ids(svg: str, chart: str) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.records.attempt import trial_status
-from ablate.records.compare import flat
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
+from ablate.records.flatten import flat
 from ablate.records.plans import current_design, load_plans
 from ablate.study.identity import identity
 from ablate.study.trial import Expansion, Trial, cell_label

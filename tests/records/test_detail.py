@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from ablate.records.address import find_trial
-from ablate.records.compare import Difference, compare, flat
+from ablate.records.compare import Difference, compare
 from ablate.records.detail import Detail, read_detail
 from ablate.records.files import Results
+from ablate.records.flatten import flat
 from ablate.records.store import open_store
 from tests.records.by_hand import key_of, write_plan, write_trial
 
