@@ -38,7 +38,8 @@ def fingerprinted(config: Config, look: Callable[[Path], Listing] = look) -> Con
             told = f"batch_size = {config.batch_size} is more than the {listing.train_images} training images"
             raise SettingError(f"{told} in {config.data.root}", "batch_size")
         config = _changed(config, "data", fingerprint=listing.fingerprint)
-    if "transfer" in evaluate.parts:
+    to_textures = config.data.name == "textures" and evaluate.transfer.root is None
+    if "transfer" in evaluate.parts and not to_textures:
         listing = _listing("evaluate.transfer.root", evaluate.transfer.root, "evaluate.parts", "packed", look)
         evaluate = _changed(evaluate, "transfer", fingerprint=listing.fingerprint)
     if "finetune" in evaluate.parts and evaluate.finetune.subset is not None:

@@ -228,6 +228,11 @@ def test_transfer_to_another_data_set_gives_its_metric(data: Dataset, pack_root:
     assert ("transfer_l2" in found) == (mode == "linear")
 
 
+def test_textures_transfer_to_textures_of_other_classes_where_no_pack_is_named(data: Dataset) -> None:
+    found = PARTS["transfer"](pretrained(data, evaluate={"parts": ["transfer"]}))
+    assert 0 < found["transfer_top1"] < 100
+
+
 def test_alignment_and_uniformity_are_those_of_the_normalized_z_of_the_test_images(data: Dataset) -> None:
     case = pretrained(data, augment={"transforms": []}, evaluate={"parts": ["geometry"]})
     found = PARTS["geometry"](case)

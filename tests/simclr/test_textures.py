@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ablate.simclr.data.textures import FAMILIES, draw
+from ablate.simclr.data.textures import FAMILIES, draw, draw_mixed
 
 
 def test_the_same_arguments_draw_the_same_images() -> None:
@@ -47,6 +47,20 @@ def test_the_spectrum_of_an_image_tells_its_class() -> None:
     gray = images.mean(1) - images.mean((1, 2, 3))[:, None, None]
     spectrum = np.log1p(np.abs(np.fft.rfft2(gray))).reshape(4000, -1)
     assert nearest_mean(spectrum, labels) > 0.5
+
+
+def test_mixed_textures_are_other_classes_that_the_spectrum_tells() -> None:
+    images, labels = draw_mixed(4000, 32, 0, "train")
+    assert np.bincount(labels).tolist() == [400] * len(FAMILIES)
+    gray = images.mean(1) - images.mean((1, 2, 3))[:, None, None]
+    spectrum = np.log1p(np.abs(np.fft.rfft2(gray))).reshape(4000, -1)
+    assert nearest_mean(spectrum, labels) > 0.4
+    assert nearest_mean(images.mean((2, 3)), labels) < 0.15  # chance is 0.1
+    own = draw(4000, 32, 0, "train")[0]
+    own_gray = own.mean(1) - own.mean((1, 2, 3))[:, None, None]
+    own_spectrum = np.log1p(np.abs(np.fft.rfft2(own_gray))).reshape(4000, -1)
+    crossed = np.concatenate([own_spectrum[:2000], spectrum[:2000]])
+    assert nearest_mean(crossed, np.concatenate([labels[:2000], labels[:2000]])) < 0.4  # not the same classes
 
 
 def test_no_test_image_is_a_training_image() -> None:

@@ -75,7 +75,7 @@ class Transfer(Settings):
     """Another data set, a pack (App. B.8): logistic regression on frozen h, or fine-tuning."""
 
     root: Path | None = Field(None, json_schema_extra={"identity": False})
-    """Where its pack lies: `ablate data get NAME`."""
+    """Where its pack lies: `ablate data get NAME`. Unset with textures: textures of other classes."""
     fingerprint: str | None = None
     """Of the pack; filled in when a study is planned."""
     mode: Literal["linear", "finetune", "random_init"] = "linear"

@@ -151,6 +151,20 @@ def load(data: Data, device: torch.device) -> Dataset:
     return Dataset(splits["train"], splits["test"], classes=int(splits["train"].labels.max()) + 1)
 
 
+def load_mixed_textures(data: Data, device: torch.device) -> Dataset:
+    """As many textures as the data has, of other classes, to transfer to where there is no other data set."""
+    assert data.train_images is not None  # both checked by Data
+    assert data.test_images is not None
+    train, test = (
+        Split(Resident(torch.from_numpy(images).to(device)), torch.from_numpy(labels).to(device))
+        for images, labels in (
+            textures.draw_mixed(data.train_images, data.image_size, seed=0, split="train"),
+            textures.draw_mixed(data.test_images, data.image_size, seed=0, split="test"),
+        )
+    )
+    return Dataset(train, test, classes=len(textures.FAMILIES))
+
+
 def load_pack(data: Data, device: torch.device) -> Dataset:
     """A pack's splits: in the device's memory where they fit well, else read while they are needed."""
     if data.root is None:

@@ -33,16 +33,29 @@ def draw(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np.uint8
     Returns images as uint8 (count, 3, size, size) and labels as int64 (count,), an index into `FAMILIES`.
     The classes are balanced: image i belongs to family i modulo ten.
     """
+    return _drawn(count, size, [seed, {"train": 0, "test": 1}[split]])
+
+
+def draw_mixed(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw images of other classes than `draw`, to transfer to: each is the product of two families' patterns.
+
+    Class c multiplies family c by the family three places on. Shapes and balance as in `draw`.
+    """
+    return _drawn(count, size, [seed, {"train": 2, "test": 3}[split]], partner=3)
+
+
+def _drawn(count: int, size: int, key: list[int], partner: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     images = np.empty((count, 3, size, size), np.uint8)
     labels = np.arange(count, dtype=np.int64) % len(FAMILIES)
     for start in range(0, count, _CHUNK):
         chunk = slice(start, min(start + _CHUNK, count))
-        generator = np.random.default_rng([seed, {"train": 0, "test": 1}[split], start])
-        images[chunk] = _draw_chunk(labels[chunk], size, generator)
+        images[chunk] = _draw_chunk(labels[chunk], size, np.random.default_rng([*key, start]), partner)
     return images, labels
 
 
-def _draw_chunk(labels: NDArray[np.int64], size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _draw_chunk(
+    labels: NDArray[np.int64], size: int, generator: np.random.Generator, partner: int = 0
+) -> NDArray[np.uint8]:
     count = len(labels)
 
     def uniform(low: float, high: float, *shape: int) -> _Array:
@@ -50,11 +63,10 @@ def _draw_chunk(labels: NDArray[np.int64], size: int, generator: np.random.Gener
 
     x, y = _placed_coordinates(count, size, generator)
     frequency = uniform(3, 6)  # periods per image side
-    pattern = np.empty((count, size, size), np.float32)
     cells = generator.choice(_SIGNS, (count, size, size))
-    for family, name in enumerate(FAMILIES):
-        of = labels == family
-        pattern[of] = _pattern(name, x[of], y[of], frequency[of], cells[of])
+    pattern = _patterns(labels, x, y, frequency, cells)
+    if partner:
+        pattern *= _patterns((labels + partner) % len(FAMILIES), x, y, frequency, cells)
 
     contrast = uniform(0.2, 0.5) * generator.choice(_SIGNS, (count, 1, 1))
     luminance = (0.5 + contrast * pattern + uniform(-0.15, 0.15)) * _gradient(count, size, generator)
@@ -83,6 +95,15 @@ def _gradient(count: int, size: int, generator: np.random.Generator) -> _Array:
     along = np.cos(angle) * grid[None, None, :] + np.sin(angle) * grid[None, :, None]
     factors: _Array = 1 + slope * along / np.abs(along).max(axis=(1, 2), keepdims=True)
     return factors
+
+
+def _patterns(labels: NDArray[np.int64], x: _Array, y: _Array, frequency: _Array, cells: _Array) -> _Array:
+    """Each image's luminance pattern in [-1, 1], (count, size, size)."""
+    pattern = np.empty_like(x)
+    for family, name in enumerate(FAMILIES):
+        of = labels == family
+        pattern[of] = _pattern(name, x[of], y[of], frequency[of], cells[of])
+    return pattern
 
 
 def _pattern(name: str, x: _Array, y: _Array, frequency: _Array, cells: _Array) -> _Array:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.simclr.config import Data
-from ablate.simclr.data.images import Dataset, joined, load_pack
+from ablate.simclr.config import Config, Data
+from ablate.simclr.data.images import Dataset, joined, load_mixed_textures, load_pack
 from ablate.simclr.distributed import make_batch_norm_global
 from ablate.simclr.evaluate.classifier import Recipe, fitting_batch, train_classifier, zero_classifier
 from ablate.simclr.evaluate.frozen import Frozen
@@ -23,19 +23,21 @@ _HELD_OUT = 0.2
 
 def transfer(frozen: Frozen) -> dict[str, float]:
     """The metric of the other data set in percent, named after it: top1, mean_per_class or map11."""
-    settings, own = frozen.config.evaluate.transfer, frozen.config.data
-    if settings.root is None:
-        raise ValueError("evaluate.parts has 'transfer', which needs evaluate.transfer.root")
-    source = Data(
-        name="packed",
-        root=settings.root,
-        fingerprint=settings.fingerprint,
-        image_size=own.image_size,
-    )
-    other = load_pack(source, frozen.context.device)
+    settings, other = frozen.config.evaluate.transfer, _other(frozen.config, frozen.context.device)
     if settings.mode == "linear":  # short side to the size, centre square (App. B.8)
         return _linear(Frozen(frozen.config, frozen.model, other, frozen.context, center_crop=1.0))
     return _finetune(Frozen(frozen.config, frozen.model, other, frozen.context))
+
+
+def _other(config: Config, device: torch.device) -> Dataset:
+    """The pack at evaluate.transfer.root; for textures without one, textures of other classes."""
+    settings, own = config.evaluate.transfer, config.data
+    if settings.root is None and own.name == "textures":
+        return load_mixed_textures(own, device)
+    if settings.root is None:
+        raise ValueError("evaluate.parts has 'transfer', which needs evaluate.transfer.root")
+    source = Data(name="packed", root=settings.root, fingerprint=settings.fingerprint, image_size=own.image_size)
+    return load_pack(source, device)
 
 
 def metric_of(data: Dataset) -> Callable[[Tensor, Tensor], float]:
