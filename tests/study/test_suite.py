@@ -1,0 +1,83 @@
+"""Suite files: how they are found, and what is told of a broken one."""
+
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.study.suite import find_suite, known_suites, load_suite
+
+GOOD = 'name = "both"\ntitle = "Both"\nstudies = ["tiny", "other"]\n'
+
+
+@pytest.fixture
+def suite(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A good suite of two studies, in the working folder."""
+    monkeypatch.chdir(project)
+    tiny = (project / "studies/tiny.toml").read_text()
+    (project / "studies/other.toml").write_text(tiny.replace('"tiny"', '"other"'))
+    (project / "studies/suites").mkdir()
+    path = project / "studies/suites/both.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def told(path: Path, old: str, new: str) -> str:
+    """What is told of the suite with a change in it."""
+    path.write_text(GOOD.replace(old, new))
+    try:
+        return "\n\n".join(map(str, load_suite(path).problems))
+    except UserError as error:
+        return str(error)
+
+
+def test_a_suite_names_its_studies_in_the_order_in_which_they_run(suite: Path) -> None:
+    loaded = load_suite(suite)
+    assert loaded.problems == ()
+    assert list(loaded.studies) == ["tiny", "other"]
+    assert Path(loaded.studies["other"]).samefile("studies/other.toml")
+
+
+def test_a_suite_is_found_by_its_path_and_by_its_name_and_a_study_is_none(suite: Path) -> None:
+    assert find_suite("both") == find_suite("studies/suites/both.toml") == Path("studies/suites/both.toml")
+    assert known_suites()["both"] == Path("studies/suites/both.toml")
+    assert find_suite("tiny") is find_suite("studies/tiny.toml") is find_suite("nowhere.toml") is None
+
+
+def test_a_study_comes_before_a_suite_of_the_same_name(suite: Path) -> None:
+    suite.rename(suite.with_name("tiny.toml"))
+    assert find_suite("tiny") is None
+
+
+def test_a_file_that_lists_studies_is_a_suite_wherever_it_lies(suite: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "both.toml"
+    elsewhere.write_text(GOOD.replace('"tiny"', '"studies/tiny.toml"'))
+    assert find_suite(str(elsewhere)) == elsewhere
+    assert list(load_suite(elsewhere).studies) == ["tiny", "other"]
+
+
+def test_a_name_that_is_nearly_a_suites_is_told_with_it(suite: Path) -> None:
+    with pytest.raises(UserError, match="there is no study or suite 'boht'; did you mean 'both'"):
+        find_suite("boht")
+
+
+def test_an_unknown_study_is_told_where_it_stands_with_the_nearest_name(suite: Path) -> None:
+    message = told(suite, '"other"', '"othr"')
+    assert "error: studies names 'othr': there is no file" in message
+    assert "did you mean 'other'?" in message
+    assert "both.toml:3:20" in message
+
+
+def test_a_study_that_comes_twice_and_a_suite_in_a_suite_are_mistakes(suite: Path) -> None:
+    assert "studies names 'tiny' twice" in told(suite, '"other"', '"tiny"')
+    assert "studies names 'both', which is a suite: suites do not nest" in told(suite, '"other"', '"both"')
+    assert "'suites/both.toml', which is a suite" in told(suite, '"other"', '"../suites/both.toml"').replace("../", "")
+
+
+def test_unknown_and_missing_keys_and_other_kinds_of_values_are_told_like_those_of_studies(suite: Path) -> None:
+    message = told(suite, "title", "titel")
+    assert "error: the key 'title' is missing" in message
+    assert "error: unknown key 'titel'; did you mean 'title'?" in message
+    assert "studies = 3: should be a list of the names of studies" in told(suite, '["tiny", "other"]', "3")
+    assert "studies = []: should be a list" in told(suite, '["tiny", "other"]', "[]")
+    assert "differs from the name of the file, 'both'" in told(suite, '"both"', '"bth"')
