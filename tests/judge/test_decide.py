@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from ablate.judge.combine import holm, permutation_sides, sides
+from ablate.judge.decide import decide, decide_sequentially
+from ablate.judge.formula import Every, Formula, Leaf, Some, first
+
+CLEAR = Leaf("crop, color - blur", (4.1, 4.6, 4.3, 4.4, 4.2))
+AGAINST = Leaf("z - h", (-4.1, -4.6, -4.3, -4.4, -4.2))
+OPEN = Leaf("cosine - dot", (0.4, -0.3, 0.9, 0.1, -0.2))
+
+
+def test_a_clear_effect_is_supported_its_reverse_refuted_and_noise_is_neither() -> None:
+    found = decide({"A1": CLEAR, "A2": AGAINST, "A3": OPEN})
+    assert {name: decision.state for name, decision in found.items()} == {
+        "A1": "supported",
+        "A2": "refuted",
+        "A3": "undecided",
+    }
+    assert [decision.leaning for decision in found.values()] == ["supports", "refutes", "supports"]
+
+
+def test_p_values_are_those_of_both_sides_adjusted_over_the_study() -> None:
+    claims = {"A1": CLEAR, "A2": AGAINST, "A3": OPEN}
+    found = decide(claims)
+    p = [float(sides(claim).p) for claim in claims.values()]
+    assert [decision.p for decision in found.values()] == pytest.approx(p)
+    assert [decision.adjusted_p for decision in found.values()] == pytest.approx(holm(p).tolist())
+    assert found["A1"].permutation_p == pytest.approx(2 / 32)
+
+
+def test_the_numbers_told_are_those_of_the_comparison_that_decides() -> None:
+    near = Leaf("crop - flip", (1.0, 1.4, 1.2, 1.1, 1.3), bound=1.0)
+    decision = decide({"A1": Every((CLEAR, near))})["A1"]
+    assert (decision.compared, decision.bound, decision.seeds) == ("crop - flip", 1.0, 5)
+    assert decision.effect == pytest.approx(1.2)
+    assert decision.interval == pytest.approx((1.2 - 0.19632, 1.2 + 0.19632), abs=1e-4)  # 2.7764 * 0.15811 / sqrt(5)
+    assert decision.bootstrap is not None
+    assert decision.interval is not None
+    assert decision.interval[0] < decision.bootstrap[0] < decision.bootstrap[1] < decision.interval[1]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_only_point_to_a_verdict_however_large_the_effect(seeds: int) -> None:
+    for found in (decide({"A1": first(CLEAR, seeds)}), decide_sequentially({"A1": first(CLEAR, seeds)})):
+        decision = found["A1"]
+        assert (decision.state, decision.leaning) == ("undecided", "supports")
+        assert (decision.p, decision.adjusted_p, decision.permutation_p, decision.look) == (None, None, None, None)
+        assert decision.more_seeds == 3 - seeds
+
+
+def test_claims_with_too_few_seeds_share_the_level_with_the_others() -> None:
+    alone = decide({"A1": CLEAR})["A1"].adjusted_p
+    beside = decide({"A1": CLEAR, "A2": first(CLEAR, 1)})["A1"].adjusted_p
+    assert alone is not None
+    assert beside == pytest.approx(2 * alone)
+
+
+def test_only_an_undecided_claim_asks_for_more_seeds() -> None:
+    found = decide({"A1": CLEAR, "A3": OPEN})
+    assert found["A1"].more_seeds is None
+    assert (found["A3"].more_seeds or 0) > 10
+
+
+def test_equal_differences_of_three_seeds_are_no_verdict() -> None:
+    decision = decide({"A1": Leaf("", (9.0, 9.0, 9.0))})["A1"]
+    assert (decision.state, decision.p, decision.more_seeds) == ("undecided", 0.25, 3)
+
+
+def test_an_effect_at_its_bound_is_undecided_when_nothing_varies() -> None:
+    decision = decide({"A1": Leaf("", (0.0,) * 8)})["A1"]
+    assert (decision.state, decision.p, decision.more_seeds) == ("undecided", 1.0, None)
+
+
+def test_a_study_without_claims_has_no_decisions() -> None:
+    assert decide({}) == decide_sequentially({}) == {}
+
+
+def test_differences_that_are_not_finite_are_refused_by_both() -> None:
+    for judge in (decide, decide_sequentially):
+        with pytest.raises(ValueError, match="not finite"):
+            judge({"A1": Leaf("", (1.0, float("nan"), 2.0))})
+
+
+def test_a_sequential_verdict_is_that_of_its_first_look_and_stays_when_later_seeds_turn_round() -> None:
+    turned = Leaf("", (*CLEAR.differences, *(-30.0,) * 12))
+    states = [decide_sequentially({"A1": first(turned, seeds)})["A1"].state for seeds in range(1, 18)]
+    assert states == ["undecided"] * 2 + ["supported"] * 15
+    decision = decide_sequentially({"A1": turned})["A1"]
+    assert (decision.look, decision.seeds, decision.leaning, decision.more_seeds) == (3, 17, "refutes", None)
+    assert decision.p == pytest.approx(float(sides(first(turned, 3)).p))
+    assert decision.permutation_p == pytest.approx(float(permutation_sides(first(turned, 3)).p))
+
+
+def test_seeds_between_two_looks_change_no_p() -> None:
+    noise = Leaf("", tuple(np.random.default_rng(3).normal(0.3, 1.0, size=12).tolist()))
+    found = [decide_sequentially({"A1": first(noise, seeds)})["A1"] for seeds in (8, 9, 11, 12)]
+    assert found[0].p == found[1].p == found[2].p != found[3].p
+    assert [decision.more_seeds for decision in found] == [4, 3, 1, 5]
+
+
+def test_a_sequential_test_asks_more_of_the_same_seeds() -> None:
+    claims: dict[str, Formula] = {"A1": CLEAR, "A2": Some((OPEN, CLEAR)), "A3": OPEN}
+    once, watched = decide(claims), decide_sequentially(claims)
+    for name in claims:
+        assert (watched[name].adjusted_p or 0) >= (once[name].adjusted_p or 0)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from ablate.judge.formula import Leaf
+from ablate.judge.paired import t_test
+from ablate.judge.power import more_seeds, power
+
+
+@pytest.mark.parametrize(
+    ("standardized", "seeds", "level"), [(1.5, 5, 0.025), (3.0, 5, 0.025 / 6), (0.5, 30, 0.025), (0.0, 8, 0.05)]
+)
+def test_the_power_is_how_often_a_simulated_effect_is_found(standardized: float, seeds: int, level: float) -> None:
+    studies = np.random.default_rng(seeds).normal(standardized, 1.0, size=(seeds, 20_000))
+    found = (t_test(tuple(studies), 0.0) <= level).mean()
+    assert power(standardized, seeds, level) == pytest.approx(found, abs=0.015)
+
+
+def test_the_power_grows_with_seeds_up_to_a_thousand_and_an_effect_as_large_as_may_be() -> None:
+    seeds = np.arange(2, 1_001)
+    for standardized in (0.01, 0.5, 3.0, 1e6):
+        found = power(standardized, seeds, 0.025 / 50)
+        assert np.isfinite(found).all()
+        assert (np.diff(found) > -1e-9).all()
+
+
+def test_with_the_seeds_that_are_asked_for_the_power_is_enough_and_with_one_less_it_is_not() -> None:
+    leaf = Leaf("", (0.2, 1.6, -0.3, 0.9))
+    standardized = float(np.mean(leaf.differences) / np.std(leaf.differences, ddof=1))
+    seeds = 4 + (more_seeds(leaf, 0.05, claims=3) or 0)
+    assert power(standardized, seeds, 0.025 / 3) >= 0.8 > power(standardized, seeds - 1, 0.025 / 3)
+
+
+def test_more_seeds_are_counted_from_the_bound_whichever_side_of_it() -> None:
+    above, below = Leaf("", (1.2, 2.6, 0.7), bound=0.5), Leaf("", (0.8, -0.6, 1.3), bound=1.5)
+    assert more_seeds(above, 0.05, 1) == more_seeds(below, 0.05, 1)
+    assert (more_seeds(above, 0.05, 10) or 0) > (more_seeds(above, 0.05, 1) or 0) > 0
+
+
+def test_one_more_seed_is_asked_for_where_the_ones_there_should_have_been_enough() -> None:
+    assert more_seeds(Leaf("", (5.0, 5.1, 5.2)), 0.05, 1) == 1
+
+
+def test_no_number_of_seeds_is_named_for_no_effect_or_one_that_a_thousand_would_not_show() -> None:
+    assert more_seeds(Leaf("", (1.0, -1.0, 0.0)), 0.05, 1) is None
+    assert more_seeds(Leaf("", (1.0, -1.0, 0.003)), 0.05, 1) is None
+
+
+def test_fewer_than_two_seeds_need_three_first() -> None:
+    assert more_seeds(Leaf("", (1.0,)), 0.05, 1) == 2
+
+
+def test_equal_differences_need_the_seeds_that_their_signs_do() -> None:
+    leaf = Leaf("", (2.0, 2.0, 2.0))
+    assert more_seeds(leaf, 0.05, 1) == 3  # 2 / 2^6 is below 0.05, 2 / 2^5 above
+    assert 2 * t_test((2.0,) * 6, 0.0) < 0.05 < 2 * t_test((2.0,) * 5, 0.0)
