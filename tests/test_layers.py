@@ -14,7 +14,7 @@ ALLOWED = {
     "cli": {"commands", "errors", "records", "report", "run"},
     "commands": {"errors", "judge", "paper", "records", "report", "run", "simclr", "study"},
     "report": {"errors", "judge", "paper", "records"},
-    "judge": {"errors", "records"},
+    "judge": {"errors", "paper", "records", "study"},
     "run": {"errors", "records", "simclr", "study"},
     "records": {"errors"},
     "study": {"errors", "paper", "simclr"},

@@ -1,7 +1,7 @@
 """What was measured for a study at a profile, beside what the paper publishes: plain values for a page."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 
 from ablate.errors import UserError, nearest
+from ablate.judge import cells as judge
 from ablate.judge.correlation import spearman
-from ablate.paper.reader import published
+from ablate.judge.published import published_cells, references
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.metric import lacking
@@ -19,8 +20,6 @@ from ablate.records.sql import VALUE
 from ablate.records.store import open_store
 
 DEFAULT_PROFILE = "embedded"
-_EVALUATION = "evaluation"
-"""The axis that [evaluate] makes; the paper's number is about the cell, whichever way it is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Measured:
     """Everything that a page shows."""
 
     plan: dict[str, Any]
-    """The newest plan file: title, question, axes, reference."""
+    """The newest plan file: title, question, axes; its `reference` is the first of its references."""
     profile: str
     cells: tuple[Cell, ...]
     trials: tuple[Trial, ...]
@@ -129,6 +128,7 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
     if profile not in profiles:
         raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
     plan = current_design(plans, profile)[-1]
+    plan = {**plan, "reference": next(iter(references(plan)), None)}
     axes = [axis["name"] for axis in plan["axes"]]
     with open_store(results) as store:
         rows = store.execute(
@@ -198,8 +198,6 @@ def _distinct(environments: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
 
 def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> tuple[Cell, ...]:
     labels = {case["name"]: case["label"] for case in plan["cases"]}
-    published_axes = [name for name in axes if name != _EVALUATION]
-    paper = _paper_numbers(plan["reference"], published_axes)
     groups: dict[tuple[Any, ...], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.case, *(trial.axes.get(name) for name in axes)), []).append(trial)
@@ -207,21 +205,18 @@ def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> 
     for (case, *values), group in groups.items():
         here = [str(value) for value in values if value is not None]
         label = ", ".join([labels[case], *here] if case else here)
-        place = tuple(str(group[0].axes.get(name)) for name in published_axes)
-        number, status = paper.get(place, (None, None)) if not case else (None, None)
         found = tuple(trial.value for trial in group if trial.value is not None)
-        cells.append(Cell(group[0].axes, case, label, found, len(group), number, status))
-    return tuple(cells)
+        cells.append(Cell(group[0].axes, case, label, found, len(group), None, None))
+    return _with_paper(plan, cells)
 
 
-def _paper_numbers(reference: dict[str, str] | None, axes: list[str]) -> dict[tuple[str, ...], tuple[float, str]]:
-    """The published number and its status for each combination of axis values."""
-    if reference is None:
-        return {}
-    rows = published(reference["table"])
-    if missing := [name for name in (*axes, reference["value"]) if name not in rows[0]]:
-        raise UserError(
-            f"the paper's table '{reference['table']}' has no column {', '.join(missing)}",
-            help=f"its columns are: {', '.join(rows[0])}",
-        )
-    return {tuple(row[name] for name in axes): (float(row[reference["value"]]), row["status"]) for row in rows}
+def _with_paper(plan: dict[str, Any], cells: list[Cell]) -> tuple[Cell, ...]:
+    """The cells with the published numbers of the study's metric."""
+    bare = [judge.Measured(cell.axes, cell.case, cell.label, cell.trials, {}) for cell in cells]
+    paper = published_cells(plan, bare)
+    metric = plan.get("metric") or "top1"
+    numbers = {place: each[metric] for place, each in paper.items() if metric in each}
+    return tuple(
+        replace(cell, paper=numbers[place].value, paper_status=numbers[place].status) if place in numbers else cell
+        for place, cell in enumerate(cells)
+    )

@@ -16,6 +16,7 @@ from ablate.records.files import Results, write_json
 from ablate.records.plans import load_plans, save_plan
 from ablate.run.cost import Cost, disk_bytes, estimate, measured
 from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
+from ablate.study.claims import plain_claim
 from ablate.study.expand import expand
 from ablate.study.identity import counts
 from ablate.study.lint import lint
@@ -207,7 +208,9 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
         "title": study.title,
         "question": study.question,
         "metric": study.metric,
-        "reference": study.reference.model_dump() if study.reference else None,
+        "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in study.reference],
+        "claims": [plain_claim(claim) for claim in study.claims],
+        "paper_profile": study.paper_profile,
         "axes": [
             {"name": name, "setting": axis.setting, "values": axis.names, "label": axis.label}
             for name, axis in plan.expansion.axes.items()

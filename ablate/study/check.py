@@ -7,11 +7,11 @@ from typing import Any
 
 import pydantic
 
-from ablate.errors import Problem, UserError, nearest
-from ablate.paper.reader import published
-from ablate.study.conditions import Mistakes, axes_of, conditions, excluded
+from ablate.errors import Problem, nearest
+from ablate.study.conditions import axes_of, conditions, excluded
 from ablate.study.locate import Key
-from ablate.study.mistakes import problem
+from ablate.study.mistakes import Mistakes, problem
+from ablate.study.references import references
 from ablate.study.schema import COLUMNS, EVALUATION, RESERVED_NAMES, Axis, Resources, Study
 from ablate.study.source import Source
 from ablate.study.words import value_text
@@ -22,7 +22,7 @@ MOST_MISTAKES = 50
 
 def check_study(study: Study, source: Source, profiles: list[str]) -> list[Problem]:
     """Such mistakes, with their places: all, or the first fifty. profiles: names of those that there are."""
-    checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _reference, _resources)
+    checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _base, references, _resources)
     found = itertools.chain.from_iterable(check(study) for check in checks)
     of_profiles = ((f"profile.{told}", ("profile", *key), help) for told, key, help in _profiles(study, profiles))
     first = itertools.islice(itertools.chain(found, of_profiles), MOST_MISTAKES)
@@ -115,27 +115,9 @@ def _cases(study: Study) -> Mistakes:
             yield f"the case '{case.name}' sets seed", ("cases", number, "set", "seed"), "that is what seeds is for"
 
 
-def _reference(study: Study) -> Mistakes:
+def _base(study: Study) -> Mistakes:
     if "seed" in study.base:
         yield "base.seed: each cell has the seeds of the study", ("base", "seed"), "that is what seeds = [...] is for"
-    if study.reference is None:
-        return
-    try:
-        rows = published(study.reference.table)
-    except (OSError, ValueError):  # a name that no file can have
-        told = f"the paper has no table {value_text(study.reference.table)}"
-        yield told, ("reference", "table"), None
-        return
-    except UserError as error:
-        yield error.problems[0].message, ("reference", "table"), error.problems[0].help
-        return
-    if study.reference.value not in rows[0]:
-        value, columns = study.reference.value, list(rows[0])
-        told = f"the paper's table '{study.reference.table}' has no column {value}{nearest(value, columns)}"
-        yield told, ("reference", "value"), f"its columns are: {', '.join(columns)}"
-    if missing := [name for name in study.all_axes if name not in rows[0]]:
-        told = f"the paper's table '{study.reference.table}' has no column {', '.join(missing)}"
-        yield told, ("reference",), f"axes are called like its columns, which are: {', '.join(rows[0])}"
 
 
 def _resources(study: Study) -> Mistakes:

@@ -1,16 +1,14 @@
-"""What is wrong with the conditions of a study: `when` of its axes, and `exclude`."""
+"""What is wrong with conditions in a study: with those of `when` and `exclude`, and with any one."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from ablate.errors import nearest
-from ablate.study.expression import condition, has_value, names_in, never, no_value
+from ablate.study.expression import has_value, names_in, no_value, wrong_condition
 from ablate.study.locate import Key
-from ablate.study.schema import EVALUATION, Axis, Study
+from ablate.study.mistakes import Mistakes
+from ablate.study.schema import Axis, Study
 from ablate.study.values import Scalar
-
-Mistakes = Iterator[tuple[str, Key, str | None]]
-"""What is wrong, the key that it is about, and what to do."""
 
 
 def keys_of(study: Study) -> Iterator[tuple[Key, str]]:
@@ -25,25 +23,14 @@ def axes_of(study: Study) -> Iterator[tuple[Key, str, Axis]]:
         yield key, name, study.axes[name] if key[0] == "axes" else study.zip[int(key[1])][name]
 
 
-def _choices(study: Study) -> dict[str, list[Scalar]]:
-    """Every value that each axis has at some profile."""
-    choices: dict[str, list[Scalar]] = {name: list(axis.names) for name, axis in study.all_axes.items()}
-    for overrides in study.profile.values():
-        for name, values in overrides.axes.items():
-            choices.setdefault(name, []).extend(values)
-    if study.evaluate:
-        choices[EVALUATION] = list(study.evaluate)
-    return choices
-
-
 def conditions(study: Study) -> Mistakes:
     """Of axes: on others, which have no condition or stand above."""
     axes = {name: (key, axis) for key, name, axis in axes_of(study)}
-    choices = _choices(study)
+    choices = study.choices
     above: set[str] = set()
     for name, (key, axis) in axes.items():
         if axis.when is not None:
-            for told in _wrong(axis.when, choices):
+            for told in wrong_condition(axis.when, choices):
                 yield f"when of the axis '{name}': {told}", (*key, "when"), None
             late = {
                 other for other in _named(axis.when) & axes.keys()
@@ -56,15 +43,6 @@ def conditions(study: Study) -> Mistakes:
         above.add(name)
 
 
-def _wrong(text: str, choices: dict[str, list[Scalar]]) -> Iterator[str]:
-    try:
-        condition(text, choices)
-    except ValueError as error:
-        yield str(error)
-        return
-    yield from dict.fromkeys(never(text, choices))
-
-
 def _named(text: str) -> set[str]:
     try:
         return names_in(text)
@@ -74,13 +52,13 @@ def _named(text: str) -> set[str]:
 
 def excluded(study: Study) -> Mistakes:
     """Cells to leave out: on axes and values that there are."""
-    choices = _choices(study)
+    choices = study.choices
     for number, rule in enumerate(study.exclude):
         key = ("exclude", number)
         if isinstance(rule, dict):
             yield from _table(rule, key, choices)
             continue
-        for told in _wrong(rule, choices):
+        for told in wrong_condition(rule, choices):
             yield f"exclude: {told}", key, None
 
 

@@ -63,6 +63,16 @@ def never(text: str, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
         yield from _never_true(whole, choices)
 
 
+def wrong_condition(text: str, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """That a text is no condition, or names what is not there. choices: the values of each axis."""
+    try:
+        condition(text, choices)
+    except ValueError as error:
+        yield str(error)
+        return
+    yield from dict.fromkeys(never(text, choices))
+
+
 def has_value(values: Iterable[Any], value: Any) -> bool:
     """Whether a value is one of some; true is not 1."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)

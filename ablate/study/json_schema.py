@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ablate.study.claims import Claim
 from ablate.study.mistakes import setting_paths
 from ablate.study.schema import Profile, Study
 from ablate.study.trainer import Trainer
@@ -12,7 +13,8 @@ def json_schema(trainer: Trainer, of_profile: bool = False) -> dict[str, Any]:
     """The schema of a study file (or of a profile file) of this trainer.
 
     Beside what the models say: an axis may be a bare list, or false where it is taken away; `base` and its like hold
-    the trainer's settings; and `setting` is one of their dotted paths.
+    the trainer's settings; `setting` is one of their dotted paths; one reference is a list of one; and a claim of a
+    study has an id, a text and a source.
     """
     model = Profile if of_profile else Study
     schema = model.model_json_schema()
@@ -31,6 +33,10 @@ def json_schema(trainer: Trainer, of_profile: bool = False) -> dict[str, Any]:
         schema["properties"]["axes"].pop("patternProperties")
         schema["properties"]["axes"] |= axes
         schema["properties"]["zip"]["items"] = axes
+        references = schema["properties"]["reference"]
+        one = references.pop("items")
+        references["anyOf"] = [one, {"type": references.pop("type"), "items": one}]
+        schema["properties"]["claims"]["items"]["required"] = list(Claim.needed)
         own = [name for name in schema["required"] if name != "name"]  # the others may come from what it extends
         schema |= {"required": ["name"], "anyOf": [{"required": ["extends"]}, {"required": own}]}
     return {

@@ -11,7 +11,7 @@ from ablate.errors import Place, Problem, UserError, nearest
 from ablate.simclr.config import Config
 from ablate.study.check import MOST_MISTAKES, check_study
 from ablate.study.layers import over
-from ablate.study.mistakes import problem
+from ablate.study.mistakes import problem, untagged
 from ablate.study.schema import Profile, Study
 from ablate.study.source import Source, read_toml
 from ablate.study.words import value_text
@@ -205,9 +205,9 @@ def _validated(
         try:
             return model.model_validate(data), problems
         except pydantic.ValidationError as error:
-            details = error.errors(include_url=False)[:MOST_MISTAKES]
+            details = [_as_written(each, data) for each in error.errors(include_url=False)[:MOST_MISTAKES]]
             for detail in reversed(details):  # the last item of a list first: the numbers of the others stay
-                key = tuple(detail["loc"])
+                key = untagged(detail["loc"])
                 left_out = attempt and detail["type"] == "missing"  # by ourselves, a moment ago
                 data = _without(data, key[:-1] if left_out and len(key) > 1 else key, instead)
             problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
@@ -221,10 +221,18 @@ def _first(problems: list[Problem]) -> tuple[Problem, ...]:
     return each[:MOST_MISTAKES] + more
 
 
+def _as_written(detail: Any, data: dict[str, Any]) -> Any:
+    """A mistake without the number of the only reference, where the file has a table of it and no list."""
+    if detail["loc"][:2] == ("reference", 0) and isinstance(data.get("reference"), dict):
+        return {**detail, "loc": ("reference", *detail["loc"][2:])}
+    return detail
+
+
 def _told(detail: Any, model: type[_Model], source: Source) -> Problem:
-    key = tuple(detail["loc"])
+    key = untagged(detail["loc"])
     item = getattr(detail.get("ctx", {}).get("error"), "item", None)
-    told = problem(detail, model, source.place(key if item is None else (*key, item)))
+    inner = ("kind",) if detail["type"] == "union_tag_invalid" else () if item is None else (item,)
+    told = problem(detail, model, source.place((*key, *inner)))
     if detail["type"] == "extra_forbidden" and len(key) == 1 and model is Study and "did you" not in told.message:
         name = str(key[0])
         if near := difflib.get_close_matches(name, Config.model_fields, n=1, cutoff=0.8):

@@ -49,14 +49,16 @@ def keys_in(text: str) -> list[tuple[tuple[str, ...], Span]]:
 def find_key(places: Spans, key: Key) -> tuple[int, Span] | None:
     """How many parts of a key stand in the file, and where the last of them does; None where none does.
 
-    `axes.NAME = [...]` is short for an axis with such `values`, which are looked for there too.
+    `axes.NAME = [...]` is short for an axis with such `values`, and `[reference]` for a list of one: what stands below
+    the part that the file leaves out is looked for too.
     """
     parts = tuple(map(str, key))
     for end in range(len(parts), 0, -1):
         if place := places.get(parts[:end]):
-            short = parts[:end] + parts[end + 1 :]
-            if parts[end : end + 1] == ("values",) and short in places:
-                return len(parts), places[short]
+            if parts[end : end + 1] in (("values",), ("0",)):
+                short = find_key(places, parts[:end] + parts[end + 1 :])
+                if short and (short[0] > end or short[0] == len(parts) - 1):
+                    return short[0] + 1, short[1]
             return end, place
     return None
 

@@ -1,22 +1,28 @@
 """Pydantic's errors in words of ours: what is wrong, where, the nearest valid name, an example."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pydantic
 
 from ablate.errors import Place, Problem, nearest
+from ablate.study.claims import KINDS, Claim
 from ablate.study.locate import Key
 from ablate.study.words import toml, value_text
 
+Mistakes = Iterator[tuple[str, Key, str | None]]
+"""What is wrong, the key that it is about, and what to do."""
 _LONGEST = 60
 
 
 def problem(detail: Any, model: type[pydantic.BaseModel], place: Place | None, below: Key = ()) -> Problem:
     """One mistake: `detail` is an item of ValidationError.errors() of `model`, whose own key is `below`."""
     loc: Key = tuple(part for part in detail["loc"] if part != "[key]")
-    key = ".".join(map(str, (*below, *loc)))
+    key = ".".join(map(str, (*below, *untagged(loc))))
     if detail["type"] == "extra_forbidden":
         return _unknown_key(loc, model, place, below)
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _unknown_kind(detail, key, place)
     if detail["type"] == "missing":
         return Problem(f"the key '{key}' is missing", place, _example(model, loc))
     value = value_text(detail["input"])
@@ -46,16 +52,48 @@ def _unknown_value(detail: Any, what: str, place: Place | None) -> Problem:
     return Problem(f"{what} is unknown{nearest(str(detail['input']), valid)}", place, f"values are: {', '.join(valid)}")
 
 
+def _unknown_kind(detail: Any, key: str, place: Place | None) -> Problem:
+    kinds = f"kinds are: {', '.join(KINDS)}"
+    if detail["type"] == "union_tag_not_found":
+        return Problem(f"the key '{key}.kind' is missing", place, kinds)
+    kind = detail["ctx"]["tag"]
+    return Problem(f"{key}.kind = {value_text(kind)} is unknown{nearest(str(kind), KINDS)}", place, kinds)
+
+
+def untagged(loc: Iterable[Any]) -> Key:
+    """A mistake's key as it stands in the file: pydantic's has the kind of a claim behind its number."""
+    parts: list[Any] = []
+    tagged = False
+    for part in loc:
+        if not tagged:
+            parts.append(part)
+        tagged = not tagged and isinstance(part, int) and parts[-2:-1] in (["claims"], ["parts"])
+    return tuple(parts)
+
+
 def _unknown_key(loc: Key, model: type[pydantic.BaseModel], place: Place | None, below: Key) -> Problem:
     leaf = str(loc[-1])[:_LONGEST]
     valid = fields_at(model, loc[:-1])
-    inside = ".".join(map(str, (*below, *loc[:-1])))
+    inside = ".".join(map(str, (*below, *untagged(loc[:-1]))))
+    if (parent := _model_at(model, loc[:-1])) and issubclass(parent, Claim):
+        return _key_of_another_kind(leaf, parent, inside, place)
     where = f" in {inside}" if inside else ""
     paths = setting_paths(model)
     if leaf in paths and "." in leaf:
         return Problem(f"unknown key '{leaf}'{where}", place, "write it without quotes: in quotes a dot joins nothing")
     near = nearest(leaf, valid) or _elsewhere(leaf, paths)
     return Problem(f"unknown key {value_text(leaf)}{where}{near}", place, f"keys are: {', '.join(valid)}")
+
+
+def _key_of_another_kind(leaf: str, parent: type[Claim], inside: str, place: Place | None) -> Problem:
+    """An unknown key of a claim; that of another kind is told as that."""
+    kind = next(name for name, model in KINDS.items() if model is parent)
+    valid = fields_at(parent, ())
+    others = [name for name, model in KINDS.items() if leaf in fields_at(model, ())]
+    told = f"unknown key {value_text(leaf)} in {inside}, which is of the kind '{kind}'{nearest(leaf, valid)}"
+    if others:
+        told = f"{inside} is of the kind '{kind}', which has no key '{leaf}'; {' and '.join(others)} have it"
+    return Problem(told, place, f"keys of {kind} are: {', '.join(valid)}")
 
 
 def _elsewhere(leaf: str, paths: list[str]) -> str:
@@ -68,6 +106,7 @@ def _elsewhere(leaf: str, paths: list[str]) -> str:
 _KINDS = {
     "dict_type": "should be a table",
     "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
     "list_type": "should be a list",
     "tuple_type": "should be a list",
     "string_type": "should be text in quotes",
@@ -105,22 +144,29 @@ def _example(model: type[pydantic.BaseModel], loc: Key) -> str | None:
 
 def fields_at(model: type[pydantic.BaseModel], path: Key) -> list[str]:
     """The keys that a model has at a path, going into models that its fields hold."""
-    return list((_model_at(model, path) or model).model_fields)
+    return list(_keys(_model_at(model, path) or model))
+
+
+def _keys(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    """The fields of a model by the keys that they have in a file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _field_at(model: type[pydantic.BaseModel], path: Key) -> Any:
     if not path:
         return None
     parent = _model_at(model, path[:-1])
-    return parent.model_fields.get(str(path[-1])) if parent else None
+    return _keys(parent).get(str(path[-1])) if parent else None
 
 
 def _model_at(model: type[pydantic.BaseModel], path: Key) -> type[pydantic.BaseModel] | None:
-    """The model at a path; keys of tables and numbers of lists lead to the model of their items."""
+    """The model at a path; keys of tables and numbers of lists lead to the model of their items, kinds to theirs."""
     at: Any = model
-    for part in path:
-        field = at.model_fields.get(str(part))
-        if field is not None:
+    for before, part in zip(("", *path), path, strict=False):
+        field = _keys(at).get(str(part))
+        if isinstance(before, int) and issubclass(at, Claim) and part in KINDS:
+            at = KINDS[str(part)]
+        elif field is not None:
             inner = inner_model(field.annotation)
             if inner is None:
                 return None

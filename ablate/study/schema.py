@@ -1,20 +1,22 @@
 """What a study file and a profile file may say."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
+from ablate.study.claims import METRIC, Whole
+from ablate.study.mistake import Mistake
 from ablate.study.trainer import SIMCLR
 from ablate.study.values import (
     LONGEST_NAME,
     MOST_SEEDS,
     NAME,
-    Mistake,
     Scalar,
     exclude,
     extends,
     identifier,
+    listed,
     seeds,
     values,
 )
@@ -82,7 +84,7 @@ class Case(_Strict):
 
 
 class Reference(_Strict):
-    """The published table or figure that a study reproduces."""
+    """A published table or figure that a study reproduces: a row is about the cells that have its values."""
 
     table: str = Field(examples=["fig5_augmentation_composition"])
     """Name of a table in ablate/paper, without .csv."""
@@ -90,6 +92,24 @@ class Reference(_Strict):
     """Its column that holds the number, in percent."""
     label: str = Field(examples=["Fig. 5"])
     """How pages cite it, as in "Fig. 5"."""
+    metric: str | None = Field(None, pattern=METRIC, max_length=100, examples=["contrastive_accuracy"])
+    """Which number of a trial it is about; the study's metric where it is unset."""
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """What the published numbers are multiplied by."""
+    where: dict[str, Scalar | list[Scalar]] = Field({}, examples=[{"method": "simclr"}])
+    """The rows that are used: column -> value, or a list of values."""
+    columns: dict[Identifier, str | Literal[False]] = Field({}, examples=[{"temperature": "tau", "evaluation": False}])
+    """Axis -> its column, where that is not called like the axis; or false where the table says nothing of the axis:
+    its rows are about every value. Text is compared as text, numbers as numbers, true and false as 1 and 0."""
+    values: dict[Identifier, dict[str, Scalar]] = Field({}, examples=[{"head": {"none": "no head"}}])
+    """Axis -> value of a cell -> what the table calls it."""
+    cases: dict[Identifier, dict[str, Scalar]] = Field({}, examples=[{"no_flip": {"item": "no_random_flip_top1"}}])
+    """Case -> column -> value: the row about a case; these win over `where`."""
+    cells: str | None = Field(None, examples=["head != 'none'"])
+    """A condition on axes and `case`: the cells that it is about at all."""
+
+
+References = Annotated[list[Reference], BeforeValidator(listed)]
 
 
 class Resources(_Strict):
@@ -145,7 +165,7 @@ class Study(_Strict):
     """Study files whose content holds where this file says nothing else: names, or paths as seen from this one."""
     trainer: str = SIMCLR
     """`package.module:function` of a trainer of your own; its first argument's pydantic model is its settings."""
-    metric: Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=100)] = "top1"
+    metric: Annotated[str, Field(pattern=METRIC, max_length=100)] = "top1"
     """Which of the numbers that a trainer returns is compared."""
     base: dict[str, Any] = Field({}, examples=[{"epochs": 4}])
     """Settings of the trainer that hold for every cell, at every profile."""
@@ -167,7 +187,12 @@ class Study(_Strict):
     resources: Resources = Resources()
     profile: dict[str, ProfileOverrides] = Field({}, examples=[{"small": {"base": {"epochs": 20}}}])
     """What differs under one profile."""
-    reference: Reference | None = None
+    reference: References = []
+    """The published numbers: `[reference]`, or `[[reference]]` for several."""
+    claims: list[Whole] = []
+    """What the study is to show, to be judged by its results; the keys depend on `kind`."""
+    paper_profile: str = "imagenet"
+    """The profile that is the paper's own scale: at others, claims are judged by order and sign only."""
 
     @property
     def factors(self) -> list[dict[str, Axis]]:
@@ -178,6 +203,20 @@ class Study(_Strict):
     def all_axes(self) -> dict[str, Axis]:
         """All axes by name, those of `[[zip]]` too."""
         return {name: axis for factor in self.factors for name, axis in factor.items()}
+
+    @property
+    def choices(self) -> dict[str, list[Scalar]]:
+        """Every value that each axis has at some profile."""
+        choices = {name: list(axis.names) for name, axis in self.all_axes.items()}
+        for overrides in self.profile.values():
+            for name, others in overrides.axes.items():
+                choices.setdefault(name, []).extend(others)
+        return choices | ({EVALUATION: list(self.evaluate)} if self.evaluate else {})
+
+    @property
+    def choices_and_cases(self) -> dict[str, list[Scalar]]:
+        """The same, and under `case` the names of the cases where there are some: what claims may name."""
+        return self.choices | ({"case": [case.name for case in self.cases]} if self.cases else {})
 
 
 class Profile(_Strict):

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+from ablate.study.mistake import Mistake as Mistake
 from ablate.study.words import value_text
 
 Scalar = str | bool | int | float
@@ -14,15 +15,6 @@ NAME = "^[a-z][a-z0-9_]*$"
 """What names look like."""
 _NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
 _EXCLUDED = 'exclude = ["head == \'none\'"], or exclude = [{ head = "none" }]'
-
-
-class Mistake(ValueError):
-    """What is wrong with a value; `item` is the number of that one of its items, and `help` what to do."""
-
-    def __init__(self, message: str, help: str | None = None, item: int | None = None) -> None:
-        super().__init__(message)
-        self.help = help
-        self.item = item
 
 
 def identifier(name: str) -> str:
@@ -89,6 +81,11 @@ def extends(names: Any) -> Any:
     if isinstance(names, str) or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return names
     raise Mistake("should be the name of a study file in quotes, or a list of them")
+
+
+def listed(table: Any) -> Any:
+    """One table is a list of one."""
+    return [table] if isinstance(table, dict) else table
 
 
 def exclude(rule: Any) -> Any:
