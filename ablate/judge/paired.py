@@ -7,7 +7,7 @@ in NLP", section 3; Bouthillier et al. 2021, "Accounting for Variance in Machine
 The t test decides, and permutation and bootstrap stand beside it: with n seeds no test by signs goes below 1/2^n, 1/8
 for three, and the bootstrap of three numbers never leaves their range. The price is an assumption: the differences
 are about normal. Simulated, two cells with the same noise give a false verdict at 5 % in 5.0 % of studies where that is
-normal, 3 to 5 % where it is Laplace, exponential or rounded, at most 5.3 % where it is uniform. The test is not exact
+normal, fewer where it is Laplace, exponential or rounded, at most 5.3 % where it is uniform. The test is not exact
 where the differences themselves are flat or skewed: a cell against the mean of five others comes to 6.7 % with uniform
 noise at 3 seeds, 7.5 % with exponential at 5.
 """
