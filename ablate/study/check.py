@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 
 from ablate.errors import Problem, nearest
+from ablate.study.claim_check import claims
 from ablate.study.conditions import axes_of, conditions, excluded
 from ablate.study.locate import Key
 from ablate.study.mistakes import Mistakes, problem
@@ -25,7 +26,7 @@ def check_study(study: Study, source: Source, profiles: list[str]) -> list[Probl
     checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _base, references, _resources)
     found = itertools.chain.from_iterable(check(study) for check in checks)
     of_profiles = ((f"profile.{told}", ("profile", *key), help) for told, key, help in _profiles(study, profiles))
-    first = itertools.islice(itertools.chain(found, of_profiles), MOST_MISTAKES)
+    first = itertools.islice(itertools.chain(found, claims(study, profiles), of_profiles), MOST_MISTAKES)
     return [Problem(told, source.place(key), help) for told, key, help in first]
 
 

@@ -1,13 +1,23 @@
 """The claims that a study may make: one table a kind, told apart by `kind`."""
 
 import math
+import re
 from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ablate.study.mistake import Mistake
 
-_ID = r"^[A-Z][A-Za-z0-9_']*$"
+_ID = r"^[A-Z][A-Za-z0-9_']{0,39}$"
 METRIC = r"^[\w./-]+$"
 """What names of numbers that a trainer returns look like."""
 
@@ -18,6 +28,13 @@ def _finite(value: float) -> float:
     return value
 
 
+def _identified(id: str) -> str:
+    if not re.fullmatch(_ID, id):
+        raise Mistake("should be a capital, then letters, digits, _ and ', 40 at most", 'for example id = "A1"')
+    return id
+
+
+_Id = Annotated[str, AfterValidator(_identified), WithJsonSchema({"type": "string", "pattern": _ID})]
 Finite = Annotated[float, AfterValidator(_finite)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Condition = Annotated[str, Field(min_length=1, examples=["head == 'none'"])]
@@ -32,7 +49,7 @@ class Claim(BaseModel):
     needed: ClassVar[tuple[str, ...]] = ("id", "text", "source")
 
     kind: str
-    id: str = Field("", pattern=_ID, max_length=40, examples=["A1"])
+    id: _Id = Field("", examples=["A1"])
     """Its name in the study, as in `A1`: a capital first, then letters, digits, `_` and `'`. Needed."""
     text: str = Field("", examples=["Random crop with color distortion is the best composition."])
     """What is claimed, in a sentence. Needed."""
