@@ -2,7 +2,7 @@
 
 Seeds are paired replicates: the same seed gives every cell the same images in the same order, so that what is tested
 is the mean of one difference per seed (Dror et al. 2018, "The Hitchhiker's Guide to Testing Statistical Significance
-in NLP", section 3; Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks").
+in NLP"; Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks").
 
 The t test decides, and permutation and bootstrap stand beside it: with n seeds no test by signs goes below 1/2^n, 1/8
 for three, and the bootstrap of three numbers never leaves their range. The price is an assumption: the differences
