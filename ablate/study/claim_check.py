@@ -20,23 +20,27 @@ def claims(study: Study, profiles: Iterable[str]) -> Mistakes:
         told = f"paper_profile: there is no profile '{study.paper_profile}'{nearest(study.paper_profile, known)}"
         yield told, ("paper_profile",), f"profiles are: {', '.join(known)}"
     seen: set[str] = set()
-    choices = study.choices_and_cases
     for number, claim in enumerate(study.claims):
         key: Key = ("claims", number)
         if claim.id in seen:
             yield f"there are two claims '{claim.id}'", (*key, "id"), "give one another id"
         seen.add(claim.id)
-        for place, profile in enumerate(claim.profiles or ()):
+        for index, profile in enumerate(claim.profiles or ()):
             if profile not in known:
                 told = f"profiles of the claim '{claim.id}': there is no profile '{profile}'{nearest(profile, known)}"
-                yield told, (*key, "profiles", place), f"profiles are: {', '.join(known)}"
+                yield told, (*key, "profiles", index), f"profiles are: {', '.join(known)}"
         for inner, part in _with_parts(claim, key):
-            for name, told in _conditions(part, choices):
-                yield f"{name} of the claim '{claim.id}': {told}", (*inner, name), None
-            for place, axis in _axes(part):
-                if axis not in study.choices:
-                    told = f"{place[0]} of the claim '{claim.id}': '{axis}' is no axis{nearest(axis, study.choices)}"
-                    yield told, (*inner, *place), f"axes are: {', '.join(study.choices)}"
+            yield from _names(study, claim.id, inner, part)
+
+
+def _names(study: Study, id: str, key: Key, claim: Claim) -> Mistakes:
+    for name, told in _conditions(claim, study.choices_and_cases):
+        yield f"{name} of the claim '{id}': {told}", (*key, name), None
+    axes = study.choices
+    for place, axis in _axes(claim):
+        if axis not in axes:
+            told = f"{place[0]} of the claim '{id}': '{axis}' is no axis{nearest(axis, axes)}"
+            yield told, (*key, *place), f"axes are: {', '.join(axes)}"
 
 
 def _with_parts(claim: Claim, key: Key) -> Iterator[tuple[Key, Claim]]:
