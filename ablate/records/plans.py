@@ -5,7 +5,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ablate.errors import UserError, nearest
 from ablate.records.files import Results, write_text
+
+DEFAULT_PROFILE = "embedded"
+"""The scale that is looked at where none is named."""
 
 
 def save_plan(results: Results, study: str, plan: dict[str, Any]) -> Path:
@@ -37,6 +41,26 @@ def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
     """A study's plans, oldest first; one that a crash left empty is passed over."""
     texts = [path.read_text(encoding="utf-8") for path in plan_paths(results.plans(study))]
     return [json.loads(text) for text in texts if text]
+
+
+def newest_plan(results: Results, study: str, profile: str | None = None) -> dict[str, Any]:
+    """The newest plan of a study, a name or a file, at a profile: by default `embedded`, or the one that was run last.
+
+    Raises UserError where there is none.
+    """
+    name = Path(study).stem
+    plans = load_plans(results, name)
+    if not plans:
+        folder = results.root / "studies"
+        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {study}"
+        raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
+    profiles = list(dict.fromkeys(plan["profile"] for plan in plans))
+    if profile is None:
+        profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1]["profile"]
+    if profile not in profiles:
+        raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
+    return current_design(plans, profile)[-1]
 
 
 def current_design(plans: list[dict[str, Any]], profile: str) -> list[dict[str, Any]]:

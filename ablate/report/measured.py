@@ -2,24 +2,20 @@
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import duckdb
 
-from ablate.errors import UserError, nearest
 from ablate.judge import cells as judge
 from ablate.judge.correlation import spearman
 from ablate.judge.published import published_cells, references
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.metric import lacking
-from ablate.records.plans import current_design, load_plans
+from ablate.records.plans import newest_plan
 from ablate.records.sql import VALUE
 from ablate.records.store import open_store
-
-DEFAULT_PROFILE = "embedded"
 
 
 @dataclass(frozen=True)
@@ -115,19 +111,8 @@ class Measured:
 
 def measure(results: Results, study: str, profile: str | None) -> Measured:
     """Read a study's records at a profile; by default `embedded`, or the one that was run last."""
-    name = Path(study).stem
-    plans = load_plans(results, name)
-    if not plans:
-        folder = results.root / "studies"
-        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {study}"
-        raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
-    profiles = list(dict.fromkeys(plan["profile"] for plan in plans))
-    if profile is None:
-        profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1]["profile"]
-    if profile not in profiles:
-        raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
-    plan = current_design(plans, profile)[-1]
+    plan = newest_plan(results, study, profile)
+    name, profile = plan["study"], plan["profile"]
     plan = {**plan, "reference": next(iter(references(plan)), None)}
     axes = [axis["name"] for axis in plan["axes"]]
     with open_store(results) as store:

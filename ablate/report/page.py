@@ -14,8 +14,9 @@ import vl_convert
 
 from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.flatten import flat
+from ablate.records.plans import DEFAULT_PROFILE
 from ablate.report.charts import charts
-from ablate.report.measured import DEFAULT_PROFILE, Cell, Measured, measure
+from ablate.report.measured import Cell, Measured, measure
 
 
 def write_report(results: Results, study: str, profile: str | None, reports: Path) -> Path:
