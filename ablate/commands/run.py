@@ -20,6 +20,10 @@ Seeds = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N", help="E
 Budget = Annotated[str | None, typer.Option(metavar="HOURS", help="Start nothing if it may cost more: 200h, 30min.")]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Assume = Annotated[
+    str | None,
+    typer.Option(metavar="SPEED", help="Where nothing was measured: images a second and GPU (2600), or a100, v100."),
+]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
 Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Leave the rest when one trial fails.")]
 
@@ -53,6 +57,7 @@ def plan(
     set: Setting = [],
     seeds: Seeds = None,
     budget: Budget = None,
+    assume: Assume = None,
     whole: Annotated[bool, typer.Option("--all", help="List every trial, also those that are done.")] = False,
     json: Json = False,
     results: ResultsFolder = Path("results"),
@@ -62,7 +67,7 @@ def plan(
 
     from ablate.run.show import print_json, print_plan
 
-    planned = _plan(study, profile, only, set, seeds, results_in(results))
+    planned = _plan(study, profile, only, set, seeds, results_in(results), assume=assume)
     if json:
         print_json(planned)
     else:
@@ -108,12 +113,13 @@ def _plan(
     seeds: int | list[int] | None,
     results: "Results",
     budget: str | None = None,
+    assume: str | None = None,
 ) -> "Plan":
     from ablate.run.command import check_budget, parse_only, parse_settings
     from ablate.run.plan import make_plan
 
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    planned = make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only))
+    planned = make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume)
     if budget is not None:
         check_budget(planned, budget)
     return planned

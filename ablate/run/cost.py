@@ -1,35 +1,32 @@
-"""What a plan would cost, from what trials like its own have taken: time with its spread, and disk."""
+"""What a plan would cost: from what trials like its own have taken, or from an assumption; and disk."""
 
 import contextlib
-import json
-import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 from ablate.records.files import Results
-from ablate.study.trainer import Trainer
-from ablate.study.trial import Trial
+from ablate.run.assume import Assumption
+from ablate.run.samples import HookMistake, Sample, measured, weighed
+from ablate.study.trainer import SIMCLR, Trainer
+from ablate.study.trial import Expansion, Trial
 
-_MOST_READ = 300
-"""So many done trials are looked at, those of the same study first."""
 _MOST_WEIGHED = 20
+Spread = tuple[float, float, float]
+"""At the tenth percentile of the measured speeds, their median, their ninetieth percentile."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What one done trial took."""
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Hours that one trial takes: of a worker where it is measured, of a GPU where it is assumed."""
 
-    likeness: str
-    pretraining: float
-    """Seconds of pretraining for each unit of work."""
+    trial: Trial
+    pretraining: Spread
+    """Nothing where it is done already; trials with one pretraining pay for it once."""
     evaluation: float
-    """Seconds."""
-    device: str
-    work: float
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,75 +48,62 @@ class Cost:
     disk_bytes: int | None
     hook_mistakes: tuple[str, ...] = ()
     """Why trials are unknown whose trainer could not say how much work they are; the first of each hook."""
+    assumed: int = 0
+    """How many of the unknown ones are in `assumed_hours`."""
+    assumed_hours: float = 0.0
+    """GPU-hours, all GPUs of a trial together, as assumed: see run/assume.py."""
+    assumed_largest: tuple[Trial, float] | None = None
+    prices: tuple[Price, ...] = ()
+    """Of each trial whose cost is known."""
 
 
-class _HookMistake(Exception):
-    """What went wrong in a trainer's `work` or `likeness`, in a sentence; `hook` is its name."""
-
-    def __init__(self, hook: str, message: str) -> None:
-        super().__init__(message)
-        self.hook = hook
-
-
-def measured(trainer: Trainer, results: Results, keys: Iterable[str]) -> list[Sample]:
-    """What done trials of this trainer took, of the first that are found."""
-    samples: list[Sample] = []
-    for key in keys:
-        if len(samples) == _MOST_READ:
-            break
-        folder = results.trial(key)
-        try:
-            result = json.loads(folder.result.read_text(encoding="utf-8"))
-            spec = json.loads(folder.trial.read_text(encoding="utf-8"))
-            environment = json.loads((folder.attempts / result["attempt"] / "env.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if spec.get("trainer") == trainer.name and (sample := _sample(trainer, spec, result, environment)):
-            samples.append(sample)
-    return samples
+def cost_of(
+    expansion: Expansion,
+    to_run: Sequence[Trial],
+    done: Sequence[str],
+    others: Iterable[str],
+    results: Results,
+    assumption: Assumption | None,
+) -> Cost:
+    """The cost of the trials of a plan that are to run. done, others: keys of trials that may tell what it takes."""
+    trainer = expansion.trainer
+    candidates = list(dict.fromkeys([*done, *others]))
+    finished = set(done)
+    maybe = {trial.pretrain_key for trial in expansion.trials if trial.key in finished}
+    if trainer.name == SIMCLR:
+        maybe |= {trial.pretrain_key for trial in to_run}
+    pretrained = {key for key in maybe if _ended(trainer, results.pretrained(key))}
+    new = len({trial.pretrain_key for trial in to_run} - pretrained)
+    kept = done or [key for key in candidates if results.trial(key).result.exists()]
+    disk = disk_bytes(results, kept, _entries(results.root / "pretrained"), len(to_run), new)
+    return estimate(to_run, trainer, measured(trainer, results, candidates), pretrained, disk, assumption)
 
 
-def _sample(trainer: Trainer, spec: Any, result: Any, environment: Any) -> Sample | None:
+def _ended(trainer: Trainer, pretraining: Path) -> bool:
+    """Whether the end of a pretraining still lies in its folder: gc may have removed it since its trial was done.
+
+    simclr/checkpoint.py leaves `final-*.pt` there; what another trainer leaves nobody knows, so any file will do.
+    """
+    names = _entries(pretraining)
+    if trainer.name == SIMCLR:
+        return any(name.startswith("final-") and name.endswith(".pt") for name in names)
+    return any(not name.startswith(".") for name in names)
+
+
+def _entries(folder: Path) -> list[str]:
     try:
-        config, seconds = trainer.config.model_validate(spec["config"]), float(result["seconds"])
-        likeness, work = _weighed(trainer, config)
-    except Exception:  # of a validator of someone's own too: the record may be of settings of long ago
-        return None
-    if not work:
-        return None
-    evaluation = float(result.get("evaluate_seconds") or 0.0)
-    device = environment.get("device") or "cpu"
-    shown = environment.get("processor") if device == "cpu" else device
-    return Sample(likeness, max(seconds - evaluation, 0.0) / work, evaluation, str(shown or device), work)
-
-
-def _weighed(trainer: Trainer, config: Any) -> tuple[str, float | None]:
-    """A config's likeness and its work. Raises _HookMistake: the trainer may be anybody's."""
-
-    def likeness(config: Any) -> str:
-        if not isinstance(found := trainer.likeness(config), str):
-            raise TypeError(f"it returns {found!r}, which is no text")
-        return found
-
-    def work(config: Any) -> float | None:
-        found = trainer.work(config)
-        if found is not None and not 0 <= float(found) < math.inf:
-            raise ValueError(f"it returns {found!r}, which is no amount of work")
-        return None if found is None else float(found)
-
-    return _asked(trainer, "likeness", likeness, config), _asked(trainer, "work", work, config)
-
-
-def _asked(trainer: Trainer, hook: str, ask: Callable[[Any], Any], config: Any) -> Any:
-    try:
-        return ask(config)
-    except (Exception, SystemExit) as error:
-        told = f"{hook}() of trainer = '{trainer.name}' fails: {type(error).__name__}: {error}"
-        raise _HookMistake(hook, told) from error
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
 
 
 def estimate(
-    trials: Sequence[Trial], trainer: Trainer, samples: Sequence[Sample], pretrained: set[str], disk: int | None
+    trials: Sequence[Trial],
+    trainer: Trainer,
+    samples: Sequence[Sample],
+    pretrained: set[str],
+    disk: int | None,
+    assumption: Assumption | None = None,
 ) -> Cost:
     """The cost of trials that are to run. pretrained: keys of pretrainings that are done already."""
     groups: dict[str, list[Sample]] = {}
@@ -128,41 +112,78 @@ def estimate(
     groups = {likeness: _telling(group) for likeness, group in groups.items()}
     speeds = {likeness: _spread([sample.pretraining for sample in group]) for likeness, group in groups.items()}
     evaluations = {likeness: median(sample.evaluation for sample in group) for likeness, group in groups.items()}
-    total, unknown, trained = [0.0, 0.0, 0.0], 0, set(pretrained)
-    largest: tuple[float, Trial] | None = None
+    prices: list[Price] = []
     used: set[str] = set()
     mistakes: dict[str, str] = {}
     for trial in trials:
+        likeness, work = "", None
         try:
-            likeness, work = _weighed(trainer, trial.config)
-        except _HookMistake as mistake:
+            likeness, work = weighed(trainer, trial.config)
+        except HookMistake as mistake:
             mistakes.setdefault(mistake.hook, str(mistake))
-            unknown += 1
-            continue
-        if likeness not in groups or work is None:
-            unknown += 1
-            continue
-        used.add(likeness)
-        once = 0.0 if trial.pretrain_key in trained else work
-        trained.add(trial.pretrain_key)
-        seconds = [speed * once + evaluations[likeness] for speed in speeds[likeness]]
-        total = [sum(pair) for pair in zip(total, seconds, strict=True)]
-        if largest is None or seconds[1] > largest[0]:
-            largest = (seconds[1], trial)
-    known = len(trials) > unknown
+        once = 0.0 if trial.pretrain_key in pretrained else 1.0
+        if likeness in groups and work is not None:
+            used.add(likeness)
+            low, middle, high = (speed * work * once / 3600 for speed in speeds[likeness])
+            prices.append(Price(trial, (low, middle, high), evaluations[likeness] / 3600))
+        elif assumption and (hours := assumption.gpu_hours(trainer, trial.config)):
+            prices.append(Price(trial, (hours[0] * once,) * 3, hours[1], assumed=True))
     counted = [sample for likeness in used for sample in groups[likeness]]
+    return _summed(len(trials), prices, counted, disk, tuple(mistakes.values()))
+
+
+def _summed(
+    trials: int, prices: Sequence[Price], counted: Sequence[Sample], disk: int | None, mistakes: tuple[str, ...]
+) -> Cost:
+    measured = [price for price in prices if not price.assumed]
+    assumed = [price for price in prices if price.assumed]
+    low, middle, high = total(measured)
+    largest, assumed_largest = _largest(measured), _largest(assumed)
     return Cost(
-        total[1] / 3600 if known else None,
-        total[0] / 3600 if known else None,
-        total[2] / 3600 if known else None,
+        middle if measured else None,
+        low if measured else None,
+        high if measured else None,
         len(counted),
         tuple(sorted({sample.device for sample in counted})),
-        unknown,
+        trials - len(measured),
+        largest[0] if largest else None,
         largest[1] if largest else None,
-        largest[0] / 3600 if largest else None,
         disk,
-        tuple(mistakes.values()),
+        mistakes,
+        len(assumed),
+        total(assumed)[1],
+        assumed_largest,
+        tuple(prices),
     )
+
+
+def total(prices: Iterable[Price]) -> Spread:
+    """Hours of trials together: each trial once, and each pretraining once."""
+    trials: set[str] = set()
+    pretrainings: set[str] = set()
+    low = middle = high = 0.0
+    for price in prices:
+        if price.trial.key in trials:
+            continue
+        once = price.trial.pretrain_key not in pretrainings
+        trials.add(price.trial.key)
+        pretrainings.add(price.trial.pretrain_key)
+        low += price.evaluation + once * price.pretraining[0]
+        middle += price.evaluation + once * price.pretraining[1]
+        high += price.evaluation + once * price.pretraining[2]
+    return low, middle, high
+
+
+def _largest(prices: Sequence[Price]) -> tuple[Trial, float] | None:
+    """The trial that takes longest, with its hours; of those with one pretraining, the first pays for it."""
+    paid: set[str] = set()
+    largest: tuple[Trial, float] | None = None
+    for price in prices:
+        hours = price.evaluation + (price.pretraining[1] if price.trial.pretrain_key not in paid else 0.0)
+        paid.add(price.trial.pretrain_key)
+        if largest is None or hours > largest[1]:
+            largest = (price.trial, hours)
+    return largest
 
 
 def _telling(samples: list[Sample]) -> list[Sample]:

@@ -14,14 +14,17 @@ from ablate.records.attempt import trial_status
 from ablate.records.cancel import clear_cancel
 from ablate.records.files import Results, write_json
 from ablate.records.plans import load_plans, save_plan
-from ablate.run.cost import Cost, disk_bytes, estimate, measured
+from ablate.run.assume import Assumption, parse_assumption, without_data
+from ablate.run.cost import Cost, cost_of
 from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
+from ablate.simclr.config.effort import Sizes
 from ablate.study.claims import plain_claim
 from ablate.study.expand import expand
 from ablate.study.identity import counts
 from ablate.study.lint import lint
-from ablate.study.load import LoadedStudy, load_profile, load_study
-from ablate.study.trainer import SIMCLR, Trainer
+from ablate.study.load import LoadedProfile, LoadedStudy, load_profile, load_study
+from ablate.study.trainer import Trainer
+from ablate.study.trainers import find_trainer
 from ablate.study.trial import Expansion, Trial
 
 TO_RUN = ("new", "stale", "failed", "interrupted")
@@ -47,6 +50,8 @@ class Plan:
     warnings: tuple[Problem, ...]
     causes: dict[str, str]
     """Trial key -> why its newest attempt failed, for those that did."""
+    assumption: Assumption | None = None
+    """What the cost is told from where nothing was measured; such a plan is not to be run."""
 
     @property
     def distinct(self) -> dict[str, Trial]:
@@ -86,13 +91,18 @@ def make_plan(
     overrides: Mapping[str, Any] | None = None,
     seeds: Iterable[int] | None = None,
     only: Mapping[str, Iterable[str]] | None = None,
+    assume: str | None = None,
 ) -> Plan:
     """Read a study unless it was read already, expand it, look into its data folder, look up each trial's state.
 
+    assume: a speed, as `--assume` takes it: the plan is to be looked at only, and needs no data.
     Raises UserError for any mistake in the study, the options or the data, before anything runs.
     """
     loaded = load_study(study) if isinstance(study, str) else study
-    expansion = expand(loaded, load_profile(profile, loaded.source.path), overrides, seeds, only)
+    of_profile = load_profile(profile, loaded.source.path)
+    assumption = None if assume is None else parse_assumption(assume, _sizes(of_profile))
+    trainer = without_data(find_trainer(loaded.study.trainer)) if assumption else None
+    expansion = expand(loaded, of_profile, overrides, seeds, only, trainer)
     if not expansion.trials:
         raise UserError("no trial is left after --only", help="leave out an --only, or give more values")
     now = time.time()
@@ -108,14 +118,24 @@ def make_plan(
     states |= dict.fromkeys(outdated, "stale")
     others = keys_of_other_studies(loaded.study.name, results)
     shared = {name: len(distinct.keys() & set(keys)) for name, keys in others.items()}
-    cost = _cost(expansion, states, results, plans, others)
+    alike = [trial["key"] for plan in reversed(plans) for trial in plan["trials"]]
+    alike += [key for keys in others.values() for key in keys]
+    to_run = [trial for key, trial in distinct.items() if states[key] in TO_RUN]
+    done = [key for key in distinct if states[key] == "done"]
+    cost = cost_of(expansion, to_run, done, alike, results, assumption)
     shown = {name: count for name, count in shared.items() if count}
     warnings = [
         *lint(loaded, expansion),
         *(Problem(told, help=_HOOK_HELP, kind="warning") for told in cost.hook_mistakes),
         *(Problem(told, kind="warning") for told in cautions(expansion, states, earlier, results)),
     ]
-    return Plan(loaded, scale, expansion, states, outdated, shown, cost, tuple(warnings), causes)
+    return Plan(loaded, scale, expansion, states, outdated, shown, cost, tuple(warnings), causes, assumption)
+
+
+def _sizes(profile: LoadedProfile) -> Sizes | None:
+    """Of the data set that a profile is for."""
+    assumed = profile.profile.assumed
+    return Sizes(assumed.train_images, assumed.test_images) if assumed else None
 
 
 def _scale(profile: str, overrides: Mapping[str, Any], trainer: Trainer) -> str:
@@ -124,48 +144,6 @@ def _scale(profile: str, overrides: Mapping[str, Any], trainer: Trainer) -> str:
     return "+".join(
         [profile, *(f"{path}={json.dumps(overrides[path], default=str).strip(chr(34))}" for path in changed)]
     )
-
-
-def _cost(
-    expansion: Expansion,
-    states: dict[str, str],
-    results: Results,
-    plans: list[dict[str, Any]],
-    others: dict[str, list[str]],
-) -> Cost:
-    distinct = {trial.key: trial for trial in expansion.trials}
-    to_run = [trial for key, trial in distinct.items() if states[key] in TO_RUN]
-    done = [key for key in distinct if states[key] == "done"]
-    before = [trial["key"] for plan in reversed(plans) for trial in plan["trials"]]
-    elsewhere = [key for keys in others.values() for key in keys]
-    candidates = list(dict.fromkeys([*done, *before, *elsewhere]))
-    samples = measured(expansion.trainer, results, candidates)
-    maybe = {distinct[key].pretrain_key for key in done}
-    if expansion.trainer.name == SIMCLR:
-        maybe |= {trial.pretrain_key for trial in to_run}
-    pretrained = {key for key in maybe if _ended(expansion.trainer, results.pretrained(key))}
-    new = len({trial.pretrain_key for trial in to_run} - pretrained)
-    weighed = done or [key for key in candidates if results.trial(key).result.exists()]
-    disk = disk_bytes(results, weighed, _entries(results.root / "pretrained"), len(to_run), new)
-    return estimate(to_run, expansion.trainer, samples, pretrained, disk)
-
-
-def _ended(trainer: Trainer, pretraining: Path) -> bool:
-    """Whether the end of a pretraining still lies in its folder: gc may have removed it since its trial was done.
-
-    simclr/checkpoint.py leaves `final-*.pt` there; what another trainer leaves nobody knows, so any file will do.
-    """
-    names = _entries(pretraining)
-    if trainer.name == SIMCLR:
-        return any(name.startswith("final-") and name.endswith(".pt") for name in names)
-    return any(not name.startswith(".") for name in names)
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir()]
-    except OSError:
-        return []
 
 
 def record_plan(plan: Plan, results: Results, command: list[str]) -> Path:

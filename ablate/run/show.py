@@ -61,8 +61,6 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         facts.append(("resources", ", ".join(f"{name} {value}" for name, value in resources.items())))
     if to_run:
         facts += _cost(plan)
-        if cost.largest is not None and cost.largest_hours is not None:
-            facts.append(("largest", f"{cost.largest.label}: {duration(cost.largest_hours)}"))
         if cost.disk_bytes is not None:
             facts.append(("disk", size(cost.disk_bytes)))
     return facts
@@ -77,9 +75,17 @@ def _failed(plan: Plan) -> str:
 
 def _cost(plan: Plan) -> list[tuple[str, str]]:
     """The cost in words, and what it means in time on this machine."""
+    told = [*_measured(plan), *_assumed(plan)]
+    unknown = "unknown: no trial like these has run here. To measure it, run one with --only"
+    if plan.expansion.resources.gpus_per_node:
+        unknown += "; --assume 2600 tells GPU-hours at so many images a second"
+    return told or [("cost", unknown)]
+
+
+def _measured(plan: Plan) -> list[tuple[str, str]]:
     cost = plan.cost
     if cost.hours is None or cost.low is None or cost.high is None:
-        return [("cost", "unknown: no trial like these has run here. To measure it, run one with --only")]
+        return []
     hours = [f"{value * plan.units:.2g}" for value in (cost.hours, cost.low, cost.high)]
     drawn = f"from {cost.samples} done trial{'' if cost.samples == 1 else 's'} on {', '.join(cost.devices)}"
     missing = f"; without {cost.unknown} trials that no done one is like" if cost.unknown else ""
@@ -87,7 +93,29 @@ def _cost(plan: Plan) -> list[tuple[str, str]]:
     if not plan.expansion.resources.gpus_per_node:
         workers = min(default_workers("auto"), len({trial.pretrain_key for trial in plan.to_run}))
         told.append(("time", f"about {duration(cost.hours / workers)} here, {workers} at once"))
+    if cost.largest is not None and cost.largest_hours is not None:
+        told.append(("largest", f"{cost.largest.label}: {duration(cost.largest_hours)}"))
     return told
+
+
+def _assumed(plan: Plan) -> list[tuple[str, str]]:
+    """What an assumption says of the trials that no done one is like."""
+    cost = plan.cost
+    if plan.assumption is None or not cost.unknown:
+        return []
+    left = cost.unknown - cost.assumed
+    missing = f"; without {left} trials of networks or data sets that nothing is known of" if left else ""
+    words = plan.assumption.told([trial.config for trial in plan.to_run])
+    told = [("assumed", f"{gpu_hours(cost.assumed_hours)} for {cost.assumed} trials{missing}"), ("", words)]
+    if cost.assumed_largest is not None:
+        trial, hours = cost.assumed_largest
+        told.insert(1, ("largest", f"{trial.label}: {gpu_hours(hours)}"))
+    return told
+
+
+def gpu_hours(hours: float) -> str:
+    """`1,230 GPU-hours`, `0.31 GPU-hours`: to three digits, which is more than is known."""
+    return f"{round(hours, -1) if hours >= 1000 else float(f'{hours:.3g}'):,g} GPU-hours"
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -126,8 +154,21 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "unknown": cost.unknown,
             "disk_bytes": cost.disk_bytes,
         },
+        "assumed": assumed_json(plan),
         "largest": cost.largest and {"key": cost.largest.key, "label": cost.largest.label, "hours": cost.largest_hours},
         "warnings": [warning.message for warning in plan.warnings],
+    }
+
+
+def assumed_json(plan: Plan) -> dict[str, Any] | None:
+    """What is assumed of the trials that no done one is like, and what follows; None where nothing is."""
+    if plan.assumption is None:
+        return None
+    return {
+        "images_per_second": plan.assumption.images_per_second,
+        "trials": plan.cost.assumed,
+        "gpu_hours": plan.cost.assumed_hours,
+        "words": plan.assumption.told([trial.config for trial in plan.to_run]),
     }
 
 

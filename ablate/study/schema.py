@@ -219,6 +219,13 @@ class Study(_Strict):
         return self.choices | ({"case": [case.name for case in self.cases]} if self.cases else {})
 
 
+class Assumed(_Strict):
+    """How many images the data set of a profile has, for a plan where it is not at hand."""
+
+    train_images: Annotated[int, Field(ge=1)] = Field(examples=[1_281_167])
+    test_images: Annotated[int, Field(ge=1)] = Field(examples=[50_000])
+
+
 class Profile(_Strict):
     """A scale at which any study runs."""
 
@@ -227,6 +234,8 @@ class Profile(_Strict):
     base: dict[str, Any]
     """Settings of the trainer at this scale; a study's own come on top."""
     resources: Resources = Resources()
+    assumed: Assumed | None = None
+    """How many images its data set has: what `ablate plan --assume` counts with where the data are not at hand."""
 
 
 def hours(time: str) -> float:

@@ -11,10 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from ablate.errors import Problem, UserError, nearest
 from ablate.study.load import known_studies
+from ablate.study.mistake import Mistake
 from ablate.study.mistakes import problem
 from ablate.study.schema import Identifier
 from ablate.study.source import Source, read_toml
-from ablate.study.values import Mistake
 from ablate.study.words import value_text
 
 FOLDER = "suites"
