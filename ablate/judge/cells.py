@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class AbsentError(Exception):
+    """Something that a claim speaks of is not there, or was not measured; the message says what."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """One cell of the grid, or a case, with the numbers of each finished seed."""
