@@ -1,0 +1,245 @@
+"""What each kind of claim compares, with differences that were computed by hand."""
+
+from ablate.judge.cells import Measured
+from ablate.judge.formula import Every, Leaf, Some, holds
+from tests.judge.claimed import Axes, ask, claim, grid, leaves, reason
+
+PAIRS: Axes = {"first": ["crop", "color", "blur"], "second": ["crop", "color", "blur"]}
+PAIR_VALUES = {
+    ("crop", "crop"): [33, 34],
+    ("crop", "color"): [56, 58],
+    ("crop", "blur"): [35, 35],
+    ("color", "crop"): [55, 56],
+    ("color", "color"): [19, 18],
+    ("color", "blur"): [17, 16],
+    ("blur", "crop"): [34, 34],
+    ("blur", "color"): [20, 19],
+    ("blur", "blur"): [3, 2],
+}
+HEADS: Axes = {"head": ["nonlinear", "linear", "none"], "dimension": [32, 64]}
+HEAD_VALUES = {
+    ("nonlinear", 32): [64, 65],
+    ("nonlinear", 64): [66, 65],
+    ("linear", 32): [60, 62],
+    ("linear", 64): [61, 61],
+    ("none",): [50, 51],
+}
+
+
+def heads() -> list[Measured]:
+    """Two heads at two dimensions, and none, which has no dimension."""
+    cells = grid(HEADS, {place: value for place, value in HEAD_VALUES.items() if len(place) == 2})
+    none = Measured({"head": "none"}, None, "none", 2, {0: {"top1": 50.0}, 1: {"top1": 51.0}})
+    return [*cells, none]
+
+
+def test_the_best_of_two_cells_is_one_of_them_above_every_other() -> None:
+    best = claim("best", best="first == 'crop' and second == 'color' or first == 'color' and second == 'crop'")
+    formula = ask(best, grid(PAIRS, PAIR_VALUES), PAIRS)
+    assert isinstance(formula, Some)
+    assert [len(part.parts) for part in formula.parts if isinstance(part, Every)] == [7, 7]
+    assert leaves(formula)["crop, color - crop, blur"] == ((21, 23), 0.0)
+    assert holds(formula)
+
+
+def test_the_best_of_one_cell_is_it_above_every_other() -> None:
+    formula = ask(claim("best", best="first == 'blur' and second == 'blur'"), grid(PAIRS, PAIR_VALUES), PAIRS)
+    assert isinstance(formula, Every)
+    assert len(formula.parts) == 8
+    assert not holds(formula)
+
+
+def test_a_condition_on_the_cells_leaves_the_others_out() -> None:
+    best = claim("best", best="first == 'crop'", cells="first == second")
+    assert leaves(ask(best, grid(PAIRS, PAIR_VALUES), PAIRS)) == {
+        "crop, crop - color, color": ((14, 16), 0.0),
+        "crop, crop - blur, blur": ((30, 32), 0.0),
+    }
+
+
+def test_greater_compares_means_seed_by_seed_and_names_the_conditions() -> None:
+    greater = claim("greater", left="head == 'nonlinear'", right="head == 'linear'", margin=3)
+    told = "head == 'nonlinear' - head == 'linear'"
+    assert leaves(ask(greater, heads(), HEADS)) == {told: ((65 - 60.5, 65 - 61.5), 3.0)}
+
+
+def test_greater_at_each_value_of_an_axis_is_one_comparison_a_value() -> None:
+    greater = claim("greater", left="head == 'nonlinear'", right="head == 'linear'", each=["dimension"])
+    assert leaves(ask(greater, heads(), HEADS)) == {
+        "nonlinear, 32 - linear, 32": ((4, 3), 0.0),
+        "nonlinear, 64 - linear, 64": ((5, 4), 0.0),
+    }
+
+
+def test_a_cell_that_lacks_an_axis_stands_at_each_of_its_values() -> None:
+    greater = claim("greater", left="head == 'nonlinear'", right="head == 'none'", each=["dimension"])
+    assert leaves(ask(greater, heads(), HEADS)) == {
+        "nonlinear, 32 - none": ((14, 14), 0.0),
+        "nonlinear, 64 - none": ((16, 14), 0.0),
+    }
+
+
+def test_groups_of_several_cells_are_named_with_their_axis() -> None:
+    greater = claim("greater", left="first == 'crop'", right="first != 'crop'", each=["second"])
+    told = "crop, color - first != 'crop' at second color"
+    assert leaves(ask(greater, grid(PAIRS, PAIR_VALUES), PAIRS))[told] == ((56 - 19.5, 58 - 18.5), 0.0)
+
+
+def test_greater_with_every_compares_each_cell_with_each() -> None:
+    greater = claim("greater", left="head == 'nonlinear'", right="head == 'linear'", every=True)
+    assert len(leaves(ask(greater, heads(), HEADS))) == 4
+
+
+def test_a_margin_counts_at_the_papers_scale_only_unless_it_is_below_zero() -> None:
+    for margin, elsewhere in ((3.0, 0.0), (-1.0, -1.0)):
+        greater = claim("greater", left="head == 'nonlinear'", right="head == 'linear'", margin=margin)
+        ((_, at_paper),) = leaves(ask(greater, heads(), HEADS)).values()
+        ((_, here),) = leaves(ask(greater, heads(), HEADS, at_paper_scale=False)).values()
+        assert (at_paper, here) == (margin, elsewhere)
+
+
+def test_an_equivalence_keeps_its_margin_at_every_scale() -> None:
+    same = claim("equivalent", margin=1.5, cells="head == 'nonlinear'")
+    for at_paper_scale in (True, False):
+        assert leaves(ask(same, heads(), HEADS, at_paper_scale=at_paper_scale)) == {
+            "nonlinear, 32 - nonlinear, 64": ((-2, 0), -1.5),
+            "nonlinear, 64 - nonlinear, 32": ((2, 0), -1.5),
+        }
+
+
+def test_an_equivalence_of_two_sides_is_one_of_their_means() -> None:
+    same = claim("equivalent", margin=5, left="head == 'nonlinear'", right="head == 'linear'")
+    assert [leaf[0] for leaf in leaves(ask(same, heads(), HEADS)).values()] == [(4.5, 3.5), (-4.5, -3.5)]
+
+
+def test_any_two_cells_are_compared_within_a_group_only() -> None:
+    same = claim("equivalent", margin=5, each=["head"], cells="head != 'none'")
+    assert set(leaves(ask(same, heads(), HEADS))) == {
+        "nonlinear, 32 - nonlinear, 64",
+        "nonlinear, 64 - nonlinear, 32",
+        "linear, 32 - linear, 64",
+        "linear, 64 - linear, 32",
+    }
+
+
+def test_monotone_compares_each_value_with_the_next_in_the_order_of_the_file() -> None:
+    axes: Axes = {"strength": ["1/8", "1/4", "1"]}
+    cells = grid(axes, {("1/8",): [59, 60], ("1/4",): [61, 60], ("1",): [63, 64]})
+    assert leaves(ask(claim("monotone", along="strength"), cells, axes)) == {
+        "1/4 - 1/8": ((2, 0), 0.0),
+        "1 - 1/4": ((2, 4), 0.0),
+    }
+    down = leaves(ask(claim("monotone", along="strength", direction="down"), cells, axes))
+    assert down == {"1/8 - 1/4": ((-2, 0), 0.0), "1/4 - 1": ((-2, -4), 0.0)}
+
+
+def test_monotone_averages_the_other_axes_or_holds_at_each_of_their_values() -> None:
+    cells = [cell for cell in heads() if cell.axes["head"] != "none"]
+    rises = leaves(ask(claim("monotone", along="dimension"), cells, HEADS))
+    assert rises == {"dimension 64 - dimension 32": ((1.5, -0.5), 0.0)}
+    each = leaves(ask(claim("monotone", along="dimension", each=["head"]), cells, HEADS))
+    assert each == {"nonlinear, 64 - nonlinear, 32": ((2, 0), 0.0), "linear, 64 - linear, 32": ((1, -1), 0.0)}
+
+
+def test_a_step_of_an_incomplete_grid_is_taken_where_both_ends_are() -> None:
+    axes: Axes = {"depth": [18, 50], "width": [1, 2]}
+    cells = grid(axes, {(18, 1): [50], (50, 1): [64], (50, 2): [70]})
+    assert leaves(ask(claim("monotone", along="depth"), cells, axes)) == {"50, 1 - 18, 1": ((14,), 0.0)}
+
+
+def test_a_gap_that_closes_is_the_gap_before_less_the_gap_after() -> None:
+    axes: Axes = {"batch": [256, 8192], "epochs": [100, 200, 400]}
+    low, high = [57, 62, 65], [65, 67, 68]
+    values = {(256, epochs): [value] for epochs, value in zip(axes["epochs"], low, strict=True)}
+    values |= {(8192, epochs): [value] for epochs, value in zip(axes["epochs"], high, strict=True)}
+    closing = claim("closing_gap", left="batch == 8192", right="batch == 256", along="epochs", margin=1)
+    assert leaves(ask(closing, grid(axes, values), axes)) == {
+        "gap at epochs 100 - gap at epochs 200": ((3,), 1.0),
+        "gap at epochs 200 - gap at epochs 400": ((2,), 1.0),
+    }
+
+
+def test_rank_correlation_is_of_the_cells_that_the_paper_has_one_a_seed() -> None:
+    axes: Axes = {"size": [1, 2, 3, 4]}
+    cells = grid(axes, {(1,): [10, 30], (2,): [20, 20], (3,): [30, 10], (4,): [0, 0]})
+    formula = ask(claim("rank_correlation", at_least=0.5), cells, axes, paper=(1, 2, 3))
+    assert formula == Leaf("rank correlation with the paper", (1.0, -1.0), 0.5)
+
+
+def test_rank_correlation_by_an_axis_is_of_its_means() -> None:
+    cells = grid(PAIRS, PAIR_VALUES)
+    formula = ask(claim("rank_correlation", at_least=0.5, by="first"), cells, PAIRS, paper=(3, 3, 3, 2, 2, 2, 1, 1, 1))
+    assert leaves(formula) == {"rank correlation with the paper of means by first": ((1.0, 1.0), 0.5)}
+
+
+def test_a_share_counts_the_cells_that_are_above_all_their_rivals() -> None:
+    rivals = [{"second": "first"}, {"first": "second"}]
+    cells = grid(PAIRS, PAIR_VALUES)
+    share = leaves(ask(claim("share", rivals=rivals, cells="first != second", at_least=0.5), cells, PAIRS))
+    assert share == {"share of cells above their rivals": ((round(5 / 6, 6), round(4 / 6, 6)), 0.5)}
+    every = leaves(ask(claim("share", rivals=rivals, cells="first != second", at_least=1), cells, PAIRS))
+    assert len(every) == 12
+    assert every["color, blur - color, color"] == ((-2, -2), 0.0)
+
+
+def test_symmetry_is_the_mean_change_over_unordered_pairs() -> None:
+    formula = ask(claim("symmetric", axes=["first", "second"], margin=2), grid(PAIRS, PAIR_VALUES), PAIRS)
+    told = "2 - mean change by swapping first and second"
+    assert leaves(formula) == {told: ((round(2 - 5 / 3, 6), 2 - 2), 0.0)}
+
+
+def test_limits_are_of_each_cell() -> None:
+    axes: Axes = {"size": [1, 2]}
+    cells = grid(axes, {(1,): [90], (2,): [95]})
+    assert leaves(ask(claim("at_least", value=92), cells, axes)) == {"1 - 92": ((-2,), 0.0), "2 - 92": ((3,), 0.0)}
+    assert leaves(ask(claim("at_most", value=92), cells, axes)) == {"92 - 1": ((2,), 0.0), "92 - 2": ((-3,), 0.0)}
+
+
+def test_a_value_is_near_the_published_one_and_at_the_papers_scale_only() -> None:
+    axes: Axes = {"size": [1, 2]}
+    cells = grid(axes, {(1,): [69], (2,): [74]})
+    value = claim("value", margin=0.5)
+    assert leaves(ask(value, cells, axes, paper=(69.3,))) == {
+        "1 - published 69.3": ((-0.3,), -0.5),
+        "published 69.3 - 1": ((0.3,), -0.5),
+    }
+    assert "paper's scale only" in reason(ask(value, cells, axes, paper=(69.3,), at_paper_scale=False))
+
+
+def test_parts_share_the_claims_cells_and_seeds() -> None:
+    cells = heads()
+    cells[0] = Measured(cells[0].axes, None, cells[0].label, 3, {1: {"top1": 65.0}, 2: {"top1": 1.0}})
+    both = claim(
+        "all",
+        cells="head == 'nonlinear'",
+        parts=[
+            {"kind": "at_least", "value": 60},
+            {"kind": "any", "cells": "head == 'linear'", "parts": [{"kind": "at_most", "value": 70}]},
+        ],
+    )
+    assert leaves(ask(both, cells, HEADS)) == {
+        "nonlinear, 32 - 60": ((5,), 0.0),
+        "nonlinear, 64 - 60": ((5,), 0.0),
+        "70 - linear, 32": ((8,), 0.0),
+        "70 - linear, 64": ((9,), 0.0),
+    }
+
+
+def test_a_case_is_compared_where_it_is_named_and_nowhere_else() -> None:
+    cells = [*heads(), Measured({}, "untrained", "untrained encoder", 1, {0: {"top1": 9.0}})]
+    above = claim("greater", left="head == 'none'", right="case == 'untrained'")
+    assert leaves(ask(above, cells, HEADS)) == {"none - untrained encoder": ((41,), 0.0)}
+    best = leaves(ask(claim("best", best="head == 'none'"), cells, HEADS))
+    assert len(best) == 4
+    with_case = leaves(ask(claim("best", best="head == 'none'", cells="case != 'other'"), cells, HEADS))
+    assert len(with_case) == 5
+
+
+def test_a_claim_on_a_number_of_its_own_is_asked_of_that() -> None:
+    axes: Axes = {"size": [1, 2]}
+    cells = grid(axes, {(1,): [0.5], (2,): [0.7]}, metric="entropy")
+    rises = claim("monotone", along="size", metric="entropy")
+    assert leaves(ask(rises, cells, axes)) == {"2 - 1": ((0.2,), 0.0)}
+    assert reason(ask(claim("monotone", along="size", metric="entropi"), cells, axes)) == (
+        "no trial returned 'entropi'; did you mean 'entropy'?"
+    )
