@@ -60,14 +60,37 @@ def _help(name: str, command: Any) -> str:
 
 def study_keys() -> str:
     """The keys of a study file, table by table, from the schema."""
+    from ablate.study.claims import KINDS, Claim
     from ablate.study.schema import Axis, Case, Profile, ProfileOverrides, Reference, Resources, Study
 
     tables = {
         "A study file": Study, "An axis: `[axes.NAME]`, or `[[zip]]` with `NAME = {...}`": Axis,
         "A case: `[[cases]]`": Case, "`[resources]`": Resources, "`[profile.NAME]`": ProfileOverrides,
-        "`[reference]`": Reference, "A profile file: `studies/profiles/NAME.toml`": Profile,
+        "`[reference]`, or several as `[[reference]]`": Reference, "A claim: `[[claims]]`": Claim,
+        "A profile file: `studies/profiles/NAME.toml`": Profile,
     }  # fmt: skip
-    return "\n".join(f"### {title}\n\n{_key_table(model)}" for title, model in tables.items())
+    written = {title: f"### {title}\n\n{_key_table(model)}" for title, model in tables.items()}
+    written["A claim: `[[claims]]`"] += f"\n{_kinds(KINDS, Claim)}"
+    return "\n".join(written.values())
+
+
+def _kinds(kinds: dict[str, Any], common: Any) -> str:
+    """The kinds of claims, each with the keys that it has beside those of all."""
+    rows = ["| `kind` | it holds where | keys of its own |", "|---|---|---|"]
+    for kind, model in kinds.items():
+        names = [name for name in model.model_fields if name not in common.model_fields]
+        keys = "<br>".join(_own_key(model, name) for name in names)
+        rows.append(f"| `{kind}` | {' '.join(model.__doc__.split())} | {keys} |")
+    return "\n".join(rows) + "\n"
+
+
+def _own_key(model: Any, name: str) -> str:
+    field = model.model_fields[name]
+    default = "" if field.is_required() else _toml(field.get_default(call_default_factory=True))
+    about = " ".join((field.description or "").split())
+    key = f"`{field.alias or name}`"
+    shown = f"{key} ({_takes(model, field.alias or name)}{f', {default}' if default else ''})"
+    return f"{shown}: {about}" if about else shown
 
 
 def settings() -> str:
@@ -88,15 +111,18 @@ def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
         if deep and inner:
             rows.append(_key_table(inner, deep, f"{prefix}{name}."))
             continue
-        default = "needed" if field.is_required() else _toml(field.get_default(call_default_factory=True))
+        needed = field.is_required() or name in getattr(model, "needed", ())
+        default = "needed" if needed else _toml(field.get_default(call_default_factory=True))
         description = " ".join((field.description or "").split()).replace("|", "\\|")
+        name = field.alias or name
         rows.append(f"| `{prefix}{name}` | {_takes(model, name)} | {default} | {description} |")
     return "\n".join(rows) + ("" if prefix else "\n")
 
 
 def _takes(model: Any, name: str) -> str:
     """What a key takes, in words, from its JSON Schema."""
-    schema = model.model_json_schema()["properties"][name]
+    whole = model.model_json_schema()
+    schema = whole.get("$defs", {}).get(model.__name__, whole)["properties"][name]  # apart where it holds itself
     kinds = [_kind(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     return " or ".join(dict.fromkeys(kinds)).replace("|", "\\|")
 

@@ -49,12 +49,13 @@ class Claim(BaseModel):
     needed: ClassVar[tuple[str, ...]] = ("id", "text", "source")
 
     kind: str
+    """What is compared: one of the kinds below."""
     id: _Id = Field("", examples=["A1"])
-    """Its name in the study, as in `A1`: a capital first, then letters, digits, `_` and `'`. Needed."""
+    """Its name in the study, as in `A1`: a capital first, then letters, digits, `_` and `'`."""
     text: str = Field("", examples=["Random crop with color distortion is the best composition."])
-    """What is claimed, in a sentence. Needed."""
+    """What is claimed, in a sentence."""
     source: str = Field("", examples=["section 3.1"])
-    """Where the paper says so. Needed."""
+    """Where the paper says so."""
     metric: str | None = Field(None, pattern=METRIC, max_length=100, examples=["top1"])
     """The number that it is about; the study's where it is unset."""
     cells: Condition | None = None

@@ -78,6 +78,44 @@ nearest = { parts = ["knn"], knn.neighbours = 20 }
 nodes = 2
 memory = "64GB"
 
+[reference]
+table = "fig8_projection_head"
+label = "Fig. 8"
+where = { out_dim = [32, 2048] }
+values.head.none = "none"
+cases = { wide = { head = "none" } }
+cells = "evaluation == 'probe'"
+[reference.columns]
+rate = false
+temperature = false
+dimension = "out_dim"
+first = false
+batch_size = false
+decay = false
+
+[[claims]]
+id = "D1"
+text = "A nonlinear head is better than a linear one."
+source = "section 4.2"
+kind = "greater"
+left = "head == 'nonlinear'"
+right = "head == 'linear'"
+each = ["temperature", "rate"]
+margin = 3.0
+required = true
+
+[[claims]]
+id = "D1'"
+text = "It is the best, or the order is like the paper's."
+source = "section 4.2"
+kind = "any"
+profiles = ["embedded"]
+cells = "evaluation == 'probe'"
+parts = [
+  { kind = "best", is = "head == 'nonlinear'" },
+  { kind = "rank_correlation", at_least = 0.5, by = "head", cells = "case != 'untrained'" },
+]
+
 [profile.embedded]
 base.warmup_epochs = 0.1
 axes.temperature = [0.1, 0.2]
@@ -90,6 +128,7 @@ true false True nan inf -inf -1 0 1 2 0.1 1e999 1e-320 007 +1 922337203685477580
 2026-01-01 07:30:00 2026-01-01T07:30:00Z "" '' \"\"\" ''' "\\u0000" "\\ud800" "\\x" '\\' é 温 \u202e \ufeff
 \0 \x1b [ ] [[ ]] { } = . , # == != < and or not in ( ) ; : [] {} [[]] [{}] {a=1} [1,2] ["a","b"] {weak=1,strong=2}
 name title question extends trainer metric base axes zip cases exclude evaluate seeds resources profile reference
+claims id text source kind greater left right each margin parts is along by rivals where columns paper_profile
 setting values label when set table value nodes gpus_per_node cpus_per_task memory time embedded small seed epochs head
 loss augment evaluation "head.name" "seed" "evaluate" "loss" "augment.transforms.5" "augment.transforms.0" "head"
 "below" "rich" "x/y" "../rich" "json:dumps" "no.such:function" "a:b:c" ".:." "temperature" "24h" "1-12:00:00" "soon"
