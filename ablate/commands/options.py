@@ -14,6 +14,10 @@ ReportsFolder = Annotated[
     typer.Option("--reports", metavar="DIR", help="Folder of all pages; by default reports beside results."),
 ]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or its name under studies/.")]
+StudyOrSuite = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="A study file or a suite's, or its name under studies/ or studies/suites/."),
+]
 TrialName = Annotated[
     str, typer.Argument(metavar="TRIAL", help="First digits of its key, or STUDY:AXIS=VALUE,...,seed=N.")
 ]

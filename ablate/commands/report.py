@@ -5,21 +5,28 @@ from typing import Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
 
 OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")]
 
 
 def report(
-    study: StudyName,
+    study: StudyOrSuite,
     profile: OneProfile = None,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
-    """Write the page of a study from its records."""
+    """Write the page of a study, or of each study of a suite, from the records."""
+    from ablate.commands.suites import report_suite, suite_of
     from ablate.report.page import write_report
 
-    print(write_report(results_in(results), study, profile, reports_in(reports, results)))
+    def write(name: str) -> Path:
+        return write_report(results_in(results), name, profile, reports_in(reports, results))
+
+    if suite := suite_of(study, recorded=True):
+        report_suite(suite, write, results_in(results), profile)
+    else:
+        print(write(study))
 
 
 def query(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
 
 if TYPE_CHECKING:
     from ablate.records.files import Results
@@ -29,7 +29,7 @@ Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Leave the r
 
 
 def run(
-    study: StudyName,
+    study: StudyOrSuite,
     profile: Profile = "embedded",
     only: Only = [],
     set: Setting = [],
@@ -42,16 +42,29 @@ def run(
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
-    """Train every cell of a study that is not done yet, and write its page."""
+    """Train every cell of a study, or of all studies of a suite, that is not done yet, and write the pages."""
+    from ablate.commands.suites import run_suite, suite_of
     from ablate.run.command import How
 
-    planned = _plan(study, profile, only, set, seeds, results_in(results), budget)
     how = How(workers, device, inline, stop_at_first_failure)
-    _finish(_run(planned, results_in(results), how), reports_in(reports, results))
+
+    def make(file: str) -> "Plan":
+        return _plan(file, profile, only, set, seeds, results_in(results))
+
+    def train(planned: "Plan") -> "FinishedRun":
+        return _run(planned, results_in(results), how)
+
+    def finish(finished: "FinishedRun") -> None:
+        _finish(finished, reports_in(reports, results))
+
+    if suite := suite_of(study):
+        run_suite(suite, make, train, finish, budget, stop_at_first_failure)
+    else:
+        finish(train(_within(make(study), budget)))
 
 
 def plan(
-    study: StudyName,
+    study: StudyOrSuite,
     profile: Profile = "embedded",
     only: Only = [],
     set: Setting = [],
@@ -65,17 +78,21 @@ def plan(
     """Show what `ablate run` with the same options would train, and what it would cost."""
     from rich.console import Console
 
+    from ablate.commands.suites import show_suite, suite_of
     from ablate.run.show import print_json, print_plan
 
-    planned = _plan(study, profile, only, set, seeds, results_in(results), assume=assume)
+    def make(file: str) -> "Plan":
+        return _plan(file, profile, only, set, seeds, results_in(results), assume)
+
+    if suite := suite_of(study):
+        show_suite(suite, make, json, budget)
+        return
+    planned = make(study)
     if json:
         print_json(planned)
     else:
         print_plan(planned, Console(highlight=False, markup=False), whole)
-    if budget is not None:
-        from ablate.run.command import check_budget
-
-        check_budget(planned, budget)
+    _within(planned, budget)
 
 
 def retry(
@@ -112,15 +129,20 @@ def _plan(
     settings: list[str],
     seeds: int | list[int] | None,
     results: "Results",
-    budget: str | None = None,
     assume: str | None = None,
 ) -> "Plan":
-    from ablate.run.command import check_budget, parse_only, parse_settings
+    from ablate.run.command import parse_only, parse_settings
     from ablate.run.plan import make_plan
 
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    planned = make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume)
+    return make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume)
+
+
+def _within(planned: "Plan", budget: str | None) -> "Plan":
+    """The plan, if it costs no more than the budget."""
     if budget is not None:
+        from ablate.run.command import check_budget
+
         check_budget(planned, budget)
     return planned
 

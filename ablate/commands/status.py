@@ -1,6 +1,7 @@
 """`ablate status`: how far the studies are, what runs, what failed and why."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from ablate.records.files import Results
     from ablate.records.status import Standing, Status
+
+    Read = Callable[[], Status]
 
 _REDRAW_SECONDS = 2.0
 _INTERRUPTED = 130
@@ -37,7 +40,7 @@ _SHORT = 12
 
 def status(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="One study, by its file or name; all by default.")
+        str | None, typer.Argument(metavar="[STUDY]", help="A study or a suite, by its file or name; all by default.")
     ] = None,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="At this scale only.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 2 seconds, until Ctrl-C.")] = False,
@@ -45,29 +48,29 @@ def status(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Show how far each study is: trials by state, those under way, and what ended the others."""
-    name = Path(study).stem if study else None
+    read = _reader(results_in(results), study, profile)
     if json:
-        print_json(_read(results_in(results), name, profile))
+        print_json(read())
     elif watch:
-        _watch(results_in(results), name, profile)
+        _watch(read)
     elif sys.stdout.isatty():
         terminal = console()
-        terminal.print(_drawn(_read(results_in(results), name, profile), terminal.width))
+        terminal.print(_drawn(read(), terminal.width))
     else:
-        _print_plain(_read(results_in(results), name, profile))
+        _print_plain(read())
 
 
-def _watch(results: "Results", study: str | None, profile: str | None) -> None:
+def _watch(read: "Read") -> None:
     """Redraw on a terminal; a line for each change elsewhere."""
     import time
 
     terminal = console()
     try:
         if terminal.is_terminal:
-            _redraw(terminal, results, study, profile)
+            _redraw(terminal, read)
         before = None
         while True:
-            lines = _summary(_read(results, study, profile))
+            lines = _summary(read())
             if lines != before:
                 print("\n".join(lines), flush=True)
                 before = lines
@@ -76,24 +79,38 @@ def _watch(results: "Results", study: str | None, profile: str | None) -> None:
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _redraw(terminal: "Console", results: "Results", study: str | None, profile: str | None) -> None:
+def _redraw(terminal: "Console", read: "Read") -> None:
     import time
 
     from rich.live import Live
 
-    drawn = _drawn(_read(results, study, profile), terminal.width)
+    drawn = _drawn(read(), terminal.width)
     with Live(drawn, console=terminal, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             time.sleep(_REDRAW_SECONDS)
-            live.update(_drawn(_read(results, study, profile), terminal.width), refresh=True)
+            live.update(_drawn(read(), terminal.width), refresh=True)
 
 
-def _read(results: "Results", study: str | None, profile: str | None) -> "Status":
+def _reader(results: "Results", study: str | None, profile: str | None) -> "Read":
+    """A function that looks how all studies are, or one, or those of a suite."""
+    from dataclasses import replace
+
+    from ablate.commands.suites import suite_of
     from ablate.records.status import read_status
     from ablate.records.store import open_store
 
-    with open_store(results) as store:
-        return read_status(store, results, study, profile)
+    suite = suite_of(study, recorded=True) if study else None
+    one = Path(study).stem if study and not suite else None
+
+    def read() -> "Status":
+        with open_store(results) as store:
+            status = read_status(store, results, one, profile)
+        if suite is None:
+            return status
+        of_suite = tuple(standing for standing in status.standings if standing.study in suite.studies)
+        return replace(status, standings=of_suite, elsewhere={})
+
+    return read
 
 
 def _drawn(status: "Status", width: int) -> "RenderableType":

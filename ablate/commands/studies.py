@@ -10,7 +10,7 @@ from ablate.commands.options import Json, ResultsFolder, results_in
 
 def check(
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Files or names; all under studies/ by default.")
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="Files or names, of suites too; all by default.")
     ] = None,
     profile: Annotated[
         list[str], typer.Option(metavar="NAME", help="At this scale only; at every one by default. May be repeated.")
@@ -55,10 +55,10 @@ def new(
 
 
 def studies(json: Json = False, results: ResultsFolder = Path("results")) -> None:
-    """List the studies that there are, and how far each is."""
+    """List the studies and suites that there are, and how far each is."""
     from ablate.commands.output import print_json, print_table
     from ablate.records.table import Column
-    from ablate.run.overview import overview
+    from ablate.run.overview import overview, suites_overview
 
     rows = overview(results_in(results))
     if json:
@@ -70,3 +70,17 @@ def studies(json: Json = False, results: ResultsFolder = Path("results")) -> Non
         for row in rows
     ]
     print_table(columns, told)
+    if suites := suites_overview(rows):
+        print()
+        whole = [Column("suite"), Column("profile"), Column("complete", right=True), Column("done", right=True)]
+        shown = [
+            [
+                row.suite,
+                row.profile or "-",
+                f"{row.complete} of {row.studies}",
+                f"{row.done} of {row.trials}",
+                row.title,
+            ]
+            for row in suites
+        ]
+        print_table([*whole, Column("title", least=10)], shown)

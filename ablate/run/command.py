@@ -84,19 +84,24 @@ class FinishedRun:
 
 def check_budget(plan: Plan, budget: str) -> None:
     """Raise UserError where a plan would cost more than so many hours, or nobody can say what it costs."""
+    high, likely = plan.cost.high, plan.cost.hours
+    hours = None if high is None or likely is None else (high * plan.units, likely * plan.units)
+    check_hours(budget, len(plan.to_run), plan.cost.unknown, hours, unit(plan))
+
+
+def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float] | None, units: str) -> None:
+    """Raise UserError where trials would cost more than a budget. cost: hours at the most, and at the median speed."""
     try:
         allowed = hours(budget)
     except ValueError as error:
         raise UserError(f"--budget {budget}: {error}", help="for example --budget 200h") from error
-    cost = plan.cost
-    if not plan.to_run:
+    if not trials:
         return
-    if cost.unknown or cost.high is None:
-        told = f"--budget {budget}: the cost is not known of {cost.unknown} of {len(plan.to_run)} trials"
+    if unknown or cost is None:
+        told = f"--budget {budget}: the cost is not known of {unknown} of {trials} trials"
         raise UserError(told, help="run one of them first, with --only, so that there is a measured one")
-    if cost.high * plan.units > allowed:
-        most, likely = cost.high * plan.units, (cost.hours or 0.0) * plan.units
-        told = f"--budget {budget}: the run may take {most:.3g} {unit(plan)} ({likely:.3g} at the median speed)"
+    if cost[0] > allowed:
+        told = f"--budget {budget}: the run may take {cost[0]:.3g} {units} ({cost[1]:.3g} at the median speed)"
         raise UserError(told, help="give more, or run fewer cells (--only) or seeds (--seeds); nothing was started")
 
 

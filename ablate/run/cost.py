@@ -157,17 +157,18 @@ def _summed(
     )
 
 
-def total(prices: Iterable[Price]) -> Spread:
-    """Hours of trials together: each trial once, and each pretraining once."""
-    trials: set[str] = set()
-    pretrainings: set[str] = set()
+def total(prices: Iterable[Price], paid: set[str] | None = None) -> Spread:
+    """Hours of trials together: each trial once, and each pretraining once.
+
+    paid: keys of trials and pretrainings that are counted elsewhere already; those of these are added.
+    """
+    paid = set() if paid is None else paid
     low = middle = high = 0.0
     for price in prices:
-        if price.trial.key in trials:
+        if price.trial.key in paid:
             continue
-        once = price.trial.pretrain_key not in pretrainings
-        trials.add(price.trial.key)
-        pretrainings.add(price.trial.pretrain_key)
+        once = price.trial.pretrain_key not in paid
+        paid |= {price.trial.key, price.trial.pretrain_key}
         low += price.evaluation + once * price.pretraining[0]
         middle += price.evaluation + once * price.pretraining[1]
         high += price.evaluation + once * price.pretraining[2]

@@ -9,6 +9,7 @@ from ablate.study.expand import expand
 from ablate.study.lint import lint
 from ablate.study.load import LoadedStudy, find_study, known_profiles, known_studies, load_profile, load_study
 from ablate.study.schema import DEFAULT_PROFILE
+from ablate.study.suite import find_suite, known_suites, load_suite
 from ablate.study.trainer import SIMCLR
 from ablate.study.trainers import find_trainer
 
@@ -23,14 +24,29 @@ class Checked:
     warnings: tuple[Problem, ...]
     trials: dict[str, int]
     """Profile -> trials."""
+    studies: int | None = None
+    """How many a suite names; None for a study."""
 
 
 def check_files(names: Sequence[str], profiles: Sequence[str]) -> list[Checked]:
-    """Check studies by file or name, at these profiles or at all. Data folders are not looked into.
+    """Check studies by file or name, at these profiles or at all; of a suite, itself and each of its studies.
 
-    A file that does not exist is a problem of its own, told with the rest.
+    Data folders are not looked into. A file that does not exist is a problem of its own, told with the rest.
     """
-    return [_check(name, profiles) for name in names or list(known_studies())]
+    checked: dict[str, Checked] = {}
+    for name in names or [*known_studies(), *map(str, known_suites().values())]:
+        if (suite := find_suite(name)) is None:
+            checked[name] = _check(name, profiles)
+            continue
+        try:
+            loaded = load_suite(suite)
+        except UserError as error:
+            checked[name] = Checked(name, error.problems, (), {})
+            continue
+        for study, file in loaded.studies.items() if names else ():
+            checked[study] = _check(file, profiles)
+        checked[name] = Checked(name, loaded.problems, (), {}, len(loaded.suite.studies))
+    return list(checked.values())
 
 
 def _check(name: str, profiles: Sequence[str]) -> Checked:
@@ -79,9 +95,10 @@ def print_checked(checked: Sequence[Checked], as_json: bool) -> None:
         for problem in (*study.problems, *study.warnings):
             print(f"{problem}\n")
         trials = ", ".join(f"{count} trials at {profile}" for profile, count in study.trials.items())
+        size = trials if study.studies is None else f"a suite of {study.studies} studies"
         count = sum(problem.kind == "error" for problem in study.problems)
         wrong = f"{count} mistake{'s' if count > 1 else ''}"
-        print(f"{study.name}: {wrong if study.problems else f'ok ({trials})'}")
+        print(f"{study.name}: {wrong if study.problems else f'ok ({size})'}")
 
 
 def _plain(study: Checked) -> dict[str, object]:
@@ -98,6 +115,7 @@ def _plain(study: Checked) -> dict[str, object]:
     return {
         "study": study.name,
         "trials": study.trials,
+        "studies": study.studies,
         "problems": [plain(problem) for problem in study.problems],
         "warnings": [plain(problem) for problem in study.warnings],
     }

@@ -55,16 +55,20 @@ class LoadedSuite:
 def find_suite(name: str) -> Path | None:
     """The file of a suite by its path, or by its name under studies/suites/; None for what may be a study.
 
-    A study of the same name comes first. Raises UserError for a name that is like that of a suite only.
+    A study of the same name comes first.
     """
     if name.endswith(".toml") or "/" in name:
         return Path(name) if _is_suite(Path(name)) else None
+    return None if name in known_studies() else known_suites().get(name)
+
+
+def check_no_suite_is_meant(name: str) -> None:
+    """Raise UserError for a name that no study has and that is like that of a suite, and not like a study's."""
     studies, suites = known_studies(), known_suites()
-    if name in studies:
-        return None
-    if name not in suites and nearest(name, suites) and not nearest(name, studies):
-        raise UserError(f"there is no study or suite '{name}'{nearest(name, suites)}", help=_suites())
-    return suites.get(name)
+    plain = not name.endswith(".toml") and "/" not in name
+    if plain and name not in studies and (near := nearest(name, suites)) and not nearest(name, studies):
+        help = f"suites are: {', '.join(suites)}"
+        raise UserError(f"there is no study or suite '{name}'{near}", help=help)
 
 
 def load_suite(path: Path) -> LoadedSuite:
@@ -132,7 +136,3 @@ def _wrong(name: str, file: Path, before: dict[str, str], suite: Path) -> tuple[
     if file.stem in before:
         return f"studies names {shown} twice", "each study runs once"
     return None
-
-
-def _suites() -> str:
-    return f"suites are: {', '.join(known_suites())}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import UserError
-from ablate.study.suite import find_suite, known_suites, load_suite
+from ablate.study.suite import check_no_suite_is_meant, find_suite, known_suites, load_suite
 
 GOOD = 'name = "both"\ntitle = "Both"\nstudies = ["tiny", "other"]\n'
 
@@ -58,7 +58,9 @@ def test_a_file_that_lists_studies_is_a_suite_wherever_it_lies(suite: Path, tmp_
 
 def test_a_name_that_is_nearly_a_suites_is_told_with_it(suite: Path) -> None:
     with pytest.raises(UserError, match="there is no study or suite 'boht'; did you mean 'both'"):
-        find_suite("boht")
+        check_no_suite_is_meant("boht")
+    check_no_suite_is_meant("othr")
+    check_no_suite_is_meant("tiny")
 
 
 def test_an_unknown_study_is_told_where_it_stands_with_the_nearest_name(suite: Path) -> None:

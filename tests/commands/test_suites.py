@@ -1,0 +1,233 @@
+"""Suites: what plan, run, status, report, check and studies do with several studies at once."""
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ablate.cli import app
+from ablate.errors import AblateError, TrialsFailed, UserError
+from ablate.records.files import Results
+from ablate.run.plan import make_plan
+from ablate.run.suite import check_suite_budget, plan_suite, summed
+from ablate.study.suite import load_suite
+from tests.run.test_assume import IMAGENET, ONE
+from tests.run.test_plan import change, finish
+
+TRAINER = """
+import time
+from pathlib import Path
+from typing import Any
+from pydantic import BaseModel
+
+class Config(BaseModel):
+    seed: int = 0
+    slope: float = 1.0
+
+def train(config: Config, context: Any) -> dict[str, float]:
+    if config.slope < 0:
+        raise RuntimeError("downhill")
+    while config.slope > 9:
+        Path("waiting").touch()
+        time.sleep(0.02)
+    return {"top1": config.slope}
+"""
+QUICK = """
+name = "NAME"
+title = "Study NAME"
+question = "Which slope?"
+trainer = "MODULE:train"
+
+[axes]
+slope = [VALUES]
+"""
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a suite of two quick studies that share a trial, and one of SimCLR."""
+    monkeypatch.chdir(project)
+    monkeypatch.syspath_prepend(str(project))
+    module = f"quick_{secrets.token_hex(4)}"
+    (project / f"{module}.py").write_text(TRAINER)
+    for name, values in (("flat", "1.0, 2.0"), ("steep", "2.0, 3.0")):
+        text = QUICK.replace("NAME", name).replace("MODULE", module).replace("VALUES", values)
+        (project / f"studies/{name}.toml").write_text(text)
+    (project / "studies/suites").mkdir()
+    write_suite("flat", "steep")
+    return project
+
+
+def write_suite(*studies: str) -> None:
+    text = f'name = "all"\ntitle = "All of them"\nstudies = {json.dumps(studies)}\n'
+    Path("studies/suites/all.toml").write_text(text)
+
+
+def edit(study: str, old: str, new: str) -> None:
+    path = Path(f"studies/{study}.toml")
+    path.write_text(path.read_text().replace(old, new))
+
+
+def call(*arguments: str, code: int = 0) -> str:
+    """Runs `ablate` in this process, as in a pipe; returns its standard output, raises our errors as they come."""
+    result = CliRunner().invoke(app, arguments)
+    if isinstance(result.exception, AblateError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def test_a_plan_has_a_line_for_each_study_and_counts_what_they_share_once(here: Path) -> None:
+    lines = call("plan", "all").splitlines()
+    assert [line.split("\t") for line in lines[:4]] == [
+        ["study", "trials", "done", "to run", "cost"],
+        ["flat", "2", "0", "2", "2 trials unknown"],
+        ["steep", "2", "0", "2", "2 trials unknown"],
+        ["total", "3", "0", "3", "3 trials unknown"],
+    ]
+    assert lines[4] == "trials that several studies ask for are counted once in the total (1 fewer)"
+
+
+def test_a_suite_runs_each_study_and_writes_a_page_of_each(here: Path) -> None:
+    printed = call("run", "studies/suites/all.toml", "--inline")
+    assert "flat (1 of 2)" in printed
+    assert "Study steep [embedded]: 2 trials (2 cells, 1 seed); 1 done, 1 new; training 1" in printed
+    assert [line for line in printed.splitlines() if line.startswith("page: ")] == [
+        "page: reports/flat.html", "page: reports/steep.html",
+    ]  # fmt: skip
+    assert call("plan", "all").splitlines()[3].split("\t")[:4] == ["total", "3", "3", "0"]
+
+
+def test_a_failed_trial_and_a_study_that_cannot_run_do_not_stop_the_rest(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    edit("flat", "1.0, 2.0", "-1.0, 2.0")
+    edit("tiny", "[base]\n", '[base]\ndata.name = "folder"\n')
+    write_suite("tiny", "flat", "steep")
+    with pytest.raises(TrialsFailed) as told:
+        call("run", "all", "--inline")
+    assert str(told.value) == "error: suite all: trials failed in flat; tiny did not run; why stands above"
+    assert {path.name for path in Path("reports").glob("*.html")} == {"flat.html", "steep.html"}
+    edit("flat", "-1.0", "1.0")
+    with pytest.raises(UserError, match="suite all: tiny did not run"):
+        call("run", "all", "--inline")
+
+
+def test_a_run_may_stop_at_the_first_study_in_which_a_trial_fails(here: Path) -> None:
+    edit("flat", "1.0, 2.0", "-1.0, 2.0")
+    with pytest.raises(TrialsFailed):
+        call("run", "all", "--inline", "--stop-at-first-failure")
+    assert not Path("reports/steep.html").exists()
+
+
+def test_a_suite_none_of_whose_studies_can_run_is_a_mistake(here: Path) -> None:
+    with pytest.raises(UserError, match="no study of the suite 'all' can run"):
+        call("run", "all", "--profile", "nowhere")
+
+
+def test_ctrl_c_stops_all_studies(here: Path) -> None:
+    edit("flat", "1.0, 2.0", "10.0")
+    command = [sys.executable, "-m", "ablate", "run", "all", "--inline"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not Path("waiting").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    run.send_signal(signal.SIGINT)  # the trial does not ask whether to stop
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "steep (2 of 2)" not in out
+    assert "Traceback" not in out + err
+
+
+def test_a_study_that_cannot_be_planned_is_told_below_the_others(here: Path) -> None:
+    edit("tiny", "[base]\n", '[base]\ndata.name = "folder"\n')
+    write_suite("tiny", "flat")
+    with pytest.raises(UserError, match=r"tiny: data\.root is not set: which folder\?"):
+        call("plan", "all")
+
+
+def test_a_plan_as_json_has_the_studies_and_their_sum(here: Path) -> None:
+    told = json.loads(call("plan", "all", "--json"))
+    assert [study["trials"] for study in told["studies"]] == [2, 2]
+    assert told["total"] == {
+        "trials": 3, "done": 0, "to_run": 3, "hours": {}, "assumed_gpu_hours": 0.0, "unknown": 3,
+    }  # fmt: skip
+
+
+def test_status_and_report_are_of_the_studies_of_a_suite(here: Path) -> None:
+    with pytest.raises(UserError, match="no study of the suite 'all' was run"):
+        call("report", "all")
+    call("run", "flat", "--inline")
+    write_suite("steep")
+    call("run", "steep", "--inline")
+    assert [line.split("\t")[0] for line in call("status", "all").splitlines()] == ["study", "steep"]
+    write_suite("flat", "tiny")
+    assert call("report", "all").splitlines() == ["reports/flat.html"]
+
+
+def test_studies_and_suites_are_listed_with_how_far_each_is(here: Path) -> None:
+    call("run", "flat", "--inline")
+    lines = [line.split("\t") for line in call("studies").splitlines()]
+    assert ["flat", "embedded", "2 of 2", "Study flat"] in lines
+    assert ["all", "embedded", "1 of 2", "2 of 2", "All of them"] in lines
+    rows = json.loads(call("studies", "--json"))
+    assert next(row["suites"] for row in rows if row["study"] == "flat") == ["all"]
+
+
+def test_check_reads_a_suite_and_each_of_its_studies(here: Path) -> None:
+    edit("steep", "question", "qestion")
+    printed = call("check", "all", code=2)
+    assert "studies/flat.toml: ok (2 trials at embedded)" in printed
+    assert "studies/steep.toml: 2 mistakes" in printed
+    assert "all: ok (a suite of 2 studies)" in printed
+    write_suite("flat", "stepp")
+    assert "studies names 'stepp': there is no file studies/stepp.toml; did you mean 'steep'?" in call(
+        "check", "all", code=2
+    )
+
+
+def test_the_assumed_cost_of_a_suite_counts_shared_pretrainings_once(here: Path) -> None:
+    Path("studies/profiles/imagenet.toml").write_text(IMAGENET)
+    Path("studies/other.toml").write_text(Path("studies/tiny.toml").read_text().replace('"tiny"', '"other"'))
+    edit("other", "[base]\n", "[base]\nevaluate.linear.epochs = 0x5B\n")
+    write_suite("tiny", "other")
+    only = ("--only", "first=crop", "--only", "temperature=0.1")
+    told = json.loads(call("plan", "all", "--profile", "imagenet", "--assume", "2600", *only, "--json"))
+    more = 91 * 1_281_167 / 3 + 50_000 / 3
+    assert told["total"]["assumed_gpu_hours"] == pytest.approx((ONE + more) / 2600 / 3600)
+    assert "assuming that a GPU trains 2,600 images a second" in told["notes"][-1]
+    assert "as if the 1,281,167 training and 50,000 test images" in told["notes"][-1]
+
+
+def test_the_measured_cost_of_a_suite_is_checked_against_a_budget_before_anything_starts(here: Path) -> None:
+    results = Results(here / "results")
+    change(here, "[axes]\n", "[axes]\nl2 = { setting = 'evaluate.cached_linear.l2', values = [1e-4] }\n")
+    finish(make_plan("tiny", "embedded", results), results, seconds=3606.0)
+    for name, l2 in (("one", "1e-3"), ("two", "1e-3, 1e-2")):
+        text = Path("studies/tiny.toml").read_text().replace('"tiny"', f'"{name}"').replace("1e-4", l2)
+        Path(f"studies/{name}.toml").write_text(text)
+    write_suite("one", "two")
+    suite = plan_suite(
+        load_suite(Path("studies/suites/all.toml")), lambda file: make_plan(file, "embedded", results, seeds=[1])
+    )
+    found = summed(suite)
+    assert (found.trials, found.to_run, found.repeated, found.unknown) == (9, 9, 5, 0)
+    alone = suite.plans["two"].cost
+    assert found.hours["worker-hours"] == pytest.approx((alone.low, alone.hours, alone.high), rel=0.01)
+    with pytest.raises(UserError, match="--budget 1h: the run may take"):
+        check_suite_budget(suite, "1h")
+    with pytest.raises(UserError, match="--budget 1h: the run may take"):
+        call("run", "all", "--seeds", "2", "--budget", "1h")
+    assert not (here / "results/studies/one").exists()
