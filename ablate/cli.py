@@ -5,11 +5,11 @@ import sys
 
 import typer
 
-from ablate.commands import cancel, data, maintain, report, run, status, studies, trials
+from ablate.commands import cancel, data, judge, maintain, report, run, status, studies, trials
 
 app = typer.Typer(
     help="Which part of a method matters? Run ablation studies, and judge claims by what was measured.",
-    epilog="Exit codes: 0, 1 when a trial failed, 2 for a mistake of yours, 130 after Ctrl-C.",
+    epilog="Exit codes: 0; 1 a trial failed; 2 a mistake of yours; 3 a required claim is refuted; 130 after Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -24,7 +24,7 @@ _GROUPS = (
     ("Write a study", (studies.new, studies.check, studies.schema, studies.studies)),
     ("Run it", (run.plan, run.run, status.status, run.retry, cancel.cancel)),
     ("Look at trials", (trials.show, trials.diff, trials.logs, trials.why)),
-    ("Read the results", (report.report, report.query, report.export)),
+    ("Read the results", (judge.judge, report.report, report.query, report.export)),
     ("Look after it", (maintain.gc, maintain.doctor)),
 )
 for _panel, _commands in _GROUPS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ablate.judge import order, pattern
 from ablate.judge.cells import AbsentError, Measured
-from ablate.judge.comparison import AllHold, Asked, OneHolds, answered
+from ablate.judge.comparison import AllHold, Asked, OneHolds, answered, comparisons
 from ablate.judge.formula import Formula
 from ablate.judge.published import Published
 from ablate.judge.setting import Setting
@@ -52,6 +52,23 @@ def formula_of(
         return answered(_asked(claim, Setting(numbered, axes, metric, published, at_paper_scale)), numbered)
     except AbsentError as error:
         return NotMeasured(str(error))
+
+
+def cells_of(
+    claim: kinds.Claim,
+    cells: Sequence[Measured],
+    *,
+    metric: str,
+    axes: Mapping[str, Sequence[Any]],
+    published: Mapping[int, Mapping[str, Published]],
+    at_paper_scale: bool,
+) -> frozenset[int]:
+    """The numbers of the cells that a claim compares: those that need more seeds where it is undecided."""
+    setting = Setting(dict(enumerate(cells)), axes, metric, published, at_paper_scale)
+    try:
+        return frozenset(number for each in comparisons(_asked(claim, setting)) for number in each.cells)
+    except AbsentError:
+        return frozenset()
 
 
 def _asked(claim: kinds.Claim, setting: Setting) -> Asked:

@@ -78,7 +78,7 @@ def _formula(asked: Asked, cells: Mapping[int, Measured], seeds: Sequence[int]) 
 
 def _seeds(asked: Asked, cells: Mapping[int, Measured]) -> list[int]:
     """The seeds at which every cell has the number that it is asked for."""
-    wanted = dict.fromkeys((number, each.metric) for each in _comparisons(asked) for number in each.cells)
+    wanted = dict.fromkeys((number, each.metric) for each in comparisons(asked) for number in each.cells)
     found = {each: set(cells[each[0]].values(each[1])) for each in wanted}
     if missing := [each for each, seeds in found.items() if not seeds]:
         raise AbsentError(_missing(missing, [cells[number] for number, _ in wanted]))
@@ -96,9 +96,10 @@ def _missing(missing: Sequence[tuple[int, str]], cells: Sequence[Measured]) -> s
     return f"{len(missing)} of its {len(cells)} cells {'has' if len(missing) == 1 else 'have'} no result"
 
 
-def _comparisons(asked: Asked) -> Iterator[Comparison]:
+def comparisons(asked: Asked) -> Iterator[Comparison]:
+    """All comparisons, from left to right."""
     if isinstance(asked, Comparison):
         yield asked
         return
     for part in asked.parts:
-        yield from _comparisons(part)
+        yield from comparisons(part)

@@ -46,7 +46,8 @@ def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
 def newest_plan(results: Results, study: str, profile: str | None = None) -> dict[str, Any]:
     """The newest plan of a study, a name or a file, at a profile: by default `embedded`, or the one that was run last.
 
-    Raises UserError where there is none.
+    Its `sequential` says whether a plan of its design added seeds until claims were decided. Raises UserError where
+    there is no plan.
     """
     name = Path(study).stem
     plans = load_plans(results, name)
@@ -60,7 +61,8 @@ def newest_plan(results: Results, study: str, profile: str | None = None) -> dic
         profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1]["profile"]
     if profile not in profiles:
         raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
-    return current_design(plans, profile)[-1]
+    alike = current_design(plans, profile)
+    return {**alike[-1], "sequential": any(plan.get("sequential") for plan in alike)}
 
 
 def current_design(plans: list[dict[str, Any]], profile: str) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ import altair as alt
 import jinja2
 import vl_convert
 
+from ablate.judge import told
+from ablate.judge.study import Judged, judge_study
 from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.flatten import flat
 from ablate.records.plans import DEFAULT_PROFILE
@@ -37,11 +39,12 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
         write_bytes(reports / name / f"{chart_name}.png", png)
         drawn.append({"name": chart_name, "svg": svg, "spec": script_safe(spec), "files": f"{name}/{chart_name}"})
     records = Path(os.path.relpath(results.trials, reports)).as_posix()
-    write_text(page, render(measured, drawn, records))
+    judged = judge_study(results, study, measured.profile)
+    write_text(page, render(measured, judged, drawn, records))
     return page
 
 
-def render(measured: Measured, drawn: list[dict[str, Any]], records: str) -> str:
+def render(measured: Measured, judged: Judged, drawn: list[dict[str, Any]], records: str) -> str:
     """The page's HTML; `records` is where the trials' folders lie, as seen from the page."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
@@ -54,6 +57,8 @@ def render(measured: Measured, drawn: list[dict[str, Any]], records: str) -> str
     )
     return environment.get_template("page.html.j2").render(
         measured=measured,
+        judged=judged,
+        told=told,
         plan=measured.plan,
         charts=drawn,
         records=records,

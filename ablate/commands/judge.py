@@ -1,0 +1,110 @@
+"""`ablate judge`: what the measurements say about each claim of a study."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ablate.commands.options import Json, ResultsFolder, StudyName, results_in
+
+if TYPE_CHECKING:
+    from ablate.judge.study import Judged
+    from ablate.judge.verdict import Verdict
+
+REFUTED = 3
+"""Exit code where a required claim is refuted."""
+
+
+def judge(
+    study: StudyName,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")
+    ] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="Verdicts that stay valid although seeds are added until they come.")
+    ] = False,
+    json: Json = False,
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Judge the claims of a study by its results; exits with 3 where a required one is refuted."""
+    from ablate.judge.study import judge_study
+
+    judged = judge_study(results_in(results), study, profile, sequential)
+    if json:
+        from ablate.commands.output import print_json
+
+        print_json(_as_json(judged))
+    else:
+        _print(judged)
+    if any(verdict.state == "refuted" and verdict.claim.required for verdict in judged.verdicts):
+        raise typer.Exit(REFUTED)
+
+
+def _print(judged: "Judged") -> None:
+    from ablate.commands.output import print_facts
+    from ablate.judge import told
+
+    plan = judged.plan
+    print(f"{plan['title']} [{plan['profile']}]: {judged.summary or 'it makes no claims'}")
+    if not judged.verdicts:
+        return
+    for sentence in (f"{judged.scale}.", told.method(judged), *(f"Caution: {each}." for each in judged.cautions)):
+        print(sentence)
+    print()
+    if sys.stdout.isatty():
+        print_facts([(f"{each.claim.id}  {each.told}", line) for each in judged.verdicts for line in _lines(each)])
+    else:
+        _print_plain(judged)
+
+
+def _lines(verdict: "Verdict") -> Iterator[str]:
+    """What a terminal shows of a verdict, line by line."""
+    from ablate.judge import told
+
+    claim = verdict.claim
+    yield f"{claim.text} ({claim.source}{', required' if claim.required else ''})"
+    yield told.numbers(verdict.decision) if verdict.decision else verdict.reason
+    yield told.on_paper(verdict.paper)
+    yield ""
+
+
+def _print_plain(judged: "Judged") -> None:
+    from ablate.records.plain import line
+
+    print(
+        line(["claim", "state", "effect", "low", "high", "bound", "p", "adjusted_p", "seeds", "more_seeds", "compared"])
+    )
+    for verdict in judged.verdicts:
+        decision = verdict.decision
+        if decision is None:
+            print(line([verdict.claim.id, verdict.state, *[None] * 8, verdict.reason]))
+            continue
+        low, high = decision.interval or (None, None)
+        numbers = [decision.effect, low, high, decision.bound, decision.p, decision.adjusted_p]
+        rest = [decision.seeds, decision.more_seeds, decision.compared]
+        print(line([verdict.claim.id, verdict.told, *numbers, *rest]))
+
+
+def _as_json(judged: "Judged") -> dict[str, Any]:
+    from ablate.study.claims import plain_claim
+
+    return {
+        "study": judged.plan["study"],
+        "profile": judged.plan["profile"],
+        "scale": judged.scale,
+        "sequential": judged.sequential,
+        "cautions": judged.cautions,
+        "verdicts": [
+            {
+                **plain_claim(verdict.claim),
+                "state": verdict.state,
+                "told": verdict.told,
+                "reason": verdict.reason or None,
+                "decision": verdict.decision,
+                "paper": verdict.paper,
+            }
+            for verdict in judged.verdicts
+        ],
+    }

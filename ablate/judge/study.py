@@ -1,0 +1,92 @@
+"""A study judged: its newest design at a profile, its claims, and the verdict on each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import UserError
+from ablate.judge.cells import Measured
+from ablate.judge.measure import measured_cells
+from ablate.judge.on_paper import on_paper
+from ablate.judge.verdict import Verdict, judge, scale_of
+from ablate.records.files import Results
+from ablate.records.plans import newest_plan
+from ablate.records.store import open_store
+from ablate.study.claims import plain_claim
+from ablate.study.load import LoadedStudy, load_study
+from ablate.study.schema import EVALUATION
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on a study at one profile."""
+
+    plan: Mapping[str, Any]
+    """The newest plan file, with the claims that were judged."""
+    cells: tuple[Measured, ...]
+    """What was measured."""
+    verdicts: tuple[Verdict, ...]
+    scale: str
+    """At what scale, and what can be said there."""
+    sequential: bool
+    """Whether seeds were added until claims were decided, which the verdicts take into account."""
+    cautions: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """How many claims have which verdict: `3 supported, 1 undecided`."""
+        told = [verdict.told if verdict.state == "undecided" else verdict.state for verdict in self.verdicts]
+        told = ["undecided" if each.startswith("undecided") else each for each in told]
+        return ", ".join(f"{told.count(each)} {each}" for each in dict.fromkeys(told))
+
+
+def judge_study(results: Results, study: str, profile: str | None = None, sequential: bool = False) -> Judged:
+    """Judge a study, a file or the name of one, at a profile: by default `embedded`, or the one that was run last.
+
+    The claims are those of its file where there is one, else those that its last run wrote down.
+    """
+    plan, cautions, paper = newest_plan(results, study, profile), [], {}
+    if (loaded := _file(study, plan)) is not None:
+        now = _said(loaded)
+        if _varied(loaded) != {each["name"] for each in (*plan["axes"], *plan["cases"])}:
+            cautions.append(
+                "the study's file varies something else than its last run did, which is judged by the claims of then"
+            )
+        else:
+            if now["claims"] != plan.get("claims", []):
+                cautions.append("the claims are those of the study's file now; they were others when it was last run")
+            plan, paper = {**plan, **now}, on_paper(loaded)
+    with open_store(results) as store:
+        cells = measured_cells(store, plan)
+    sequential = sequential or bool(plan.get("sequential"))
+    verdicts = judge(plan, cells, paper, sequential)
+    return Judged(plan, cells, verdicts, scale_of(plan), sequential, tuple(cautions))
+
+
+def _said(loaded: LoadedStudy) -> dict[str, Any]:
+    """What the judge asks of a study's file, as a plan file holds it."""
+    return {
+        "claims": [plain_claim(claim) for claim in loaded.study.claims],
+        "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in loaded.study.reference],
+        "paper_profile": loaded.study.paper_profile,
+    }
+
+
+def _varied(loaded: LoadedStudy) -> set[str]:
+    study = loaded.study
+    return {*study.all_axes, *(case.name for case in study.cases), *([EVALUATION] if study.evaluate else [])}
+
+
+def _file(study: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
+    """The study's file: the one named, else the one that was run; None where it is gone or cannot be read."""
+    for path in (study, plan.get("file", {}).get("path", "")):
+        if not Path(path).is_file():
+            continue
+        try:
+            loaded = load_study(path)
+        except UserError:
+            continue
+        if not loaded.problems and loaded.study.name == plan["study"]:
+            return loaded
+    return None

@@ -1,0 +1,56 @@
+"""Verdicts in words, the same on a terminal and on a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ablate.judge.decide import Decision
+    from ablate.judge.on_paper import OnPaper
+    from ablate.judge.study import Judged
+
+
+def numbers(decision: Decision) -> str:
+    """The comparison that decides, with its effect, interval and p."""
+    p = f"; adjusted p {p_value(decision.adjusted_p)}" if decision.adjusted_p is not None else ""
+    seeds = f"; {decision.seeds} seed{'s' if decision.seeds > 1 else ''}"
+    return f"{decision.compared}: {effect(decision)}{p}{seeds}{more(decision)}"
+
+
+def effect(decision: Decision) -> str:
+    """`+3.1 [1.2, 5.0]`, and what it has to exceed where that is not 0."""
+    between = f" [{decision.interval[0]:.3g}, {decision.interval[1]:.3g}]" if decision.interval else ""
+    return f"{decision.effect:+.3g}{between}{_against(decision.bound)}"
+
+
+def more(decision: Decision) -> str:
+    """About how many more seeds would settle it, where that can be said."""
+    return f"; about {decision.more_seeds} more would settle it" if decision.more_seeds else ""
+
+
+def p_value(value: float | None) -> str:
+    """Two digits, and no false precision near zero."""
+    if value is None:
+        return "\u2013"
+    return f"{value:.2g}" if value >= 0.0001 else "under 0.0001"
+
+
+def on_paper(paper: OnPaper | None) -> str:
+    """Whether a claim holds on the paper's own numbers."""
+    if paper is None:
+        return "the paper prints no numbers for it"
+    told = "holds" if paper.holds else "does not hold"
+    return f"{told} on the paper's numbers: {paper.compared}: {paper.effect:+.3g}{_against(paper.bound)}"
+
+
+def method(judged: Judged) -> str:
+    """How the verdicts were reached."""
+    if judged.sequential:
+        return (
+            "Verdicts at 5 % over all claims and all looks at growing numbers of seeds, with 95 % intervals of effects."
+        )
+    return "Verdicts at 5 % over all claims of the study (paired t, Holm), with 95 % intervals of effects."
+
+
+def _against(bound: float) -> str:
+    return f" (bound {bound:.3g})" if bound else ""

@@ -1,0 +1,105 @@
+"""The verdict on each claim of a study: what its measurements say, and at what scale."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ablate.judge.cells import Measured
+from ablate.judge.claims import NotMeasured, cells_of, formula_of
+from ablate.judge.decide import Decision, decide, decide_sequentially
+from ablate.judge.formula import Formula
+from ablate.judge.on_paper import OnPaper
+from ablate.judge.published import published_cells
+from ablate.study.claims import Claim, Value, read_claims
+
+State = Literal["supported", "refuted", "undecided", "not measured", "not judged here"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one claim."""
+
+    claim: Claim
+    state: State
+    decision: Decision | None
+    """The statistics; None where nothing was measured or judged."""
+    reason: str
+    """Why there are none."""
+    cells: frozenset[int]
+    """Which of the cells, by number, it compares."""
+    paper: OnPaper | None
+    """What the paper's own numbers say; None where it prints none."""
+
+    @property
+    def told(self) -> str:
+        """The state in words; one or two seeds point to something, and are no verdict."""
+        if self.decision is None or self.state != "undecided":
+            return self.state
+        side = {"supports": "supported", "refutes": "refuted"}[self.decision.leaning]
+        return f"points to {side}" if self.decision.p is None else f"undecided, leans to {side}"
+
+
+def judge(
+    plan: Mapping[str, Any],
+    cells: Sequence[Measured],
+    paper: Mapping[str, OnPaper],
+    sequential: bool = False,
+) -> tuple[Verdict, ...]:
+    """A verdict for each claim of a plan, in its order.
+
+    plan: of a plan file. cells: what was measured of it. paper: by claim. sequential: the verdicts stay valid although
+    seeds are added until a claim is decided (see `sequential`).
+    """
+    claims = read_claims(plan.get("claims", []))
+    found = {claim.id: _formula(claim, plan, cells) for claim in claims}
+    formulas = {name: each for name, each in found.items() if not isinstance(each, _Unjudged)}
+    decisions = (decide_sequentially if sequential else decide)(formulas) if formulas else {}
+    verdicts = []
+    for claim in claims:
+        compared, of_paper = _cells(claim, plan, cells), paper.get(claim.id)
+        if isinstance(why := found[claim.id], _Unjudged):
+            verdicts.append(Verdict(claim, why.state, None, why.reason, compared, of_paper))
+        else:
+            decision = decisions[claim.id]
+            verdicts.append(Verdict(claim, decision.state, decision, "", compared, of_paper))
+    return tuple(verdicts)
+
+
+def scale_of(plan: Mapping[str, Any]) -> str:
+    """At what scale verdicts on a plan are reached, and what they can say."""
+    own, papers = plan["profile"], plan.get("paper_profile", "imagenet")
+    if own == papers:
+        return f"At the paper's own scale ({own})"
+    return (
+        f"At the profile {own}, which is not the paper's scale ({papers}): verdicts are about order, sign and place of "
+        "the optimum, and no value here reproduces one of the paper"
+    )
+
+
+@dataclass(frozen=True)
+class _Unjudged:
+    state: State
+    reason: str
+
+
+def _formula(claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured]) -> Formula | _Unjudged:
+    profile, papers = plan["profile"], plan.get("paper_profile", "imagenet")
+    if claim.profiles is not None and profile not in claim.profiles:
+        return _Unjudged("not judged here", f"it is about the scale of {' or '.join(claim.profiles)}")
+    if isinstance(claim, Value) and profile != papers:
+        return _Unjudged("not judged here", f"a value of the paper can be met at the paper's scale ({papers}) only")
+    formula = formula_of(claim, cells, **_surroundings(plan, cells))
+    return _Unjudged("not measured", formula.reason) if isinstance(formula, NotMeasured) else formula
+
+
+def _cells(claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured]) -> frozenset[int]:
+    return cells_of(claim, cells, **_surroundings(plan, cells))
+
+
+def _surroundings(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[str, Any]:
+    return {
+        "metric": str(plan.get("metric") or "top1"),
+        "axes": {axis["name"]: axis["values"] for axis in plan["axes"]},
+        "published": published_cells(plan, cells),
+        "at_paper_scale": plan["profile"] == plan.get("paper_profile", "imagenet"),
+    }

@@ -1,0 +1,148 @@
+"""Verdicts on studies written by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.judge.study import judge_study
+from ablate.records.files import Results
+from ablate.records.plans import load_plans, save_plan
+from ablate.study.load import load_study
+from tests.records.by_hand import key_of, write_trial
+
+STUDY = """
+name = "mine"
+title = "Mine"
+question = "Which?"
+
+[axes.head]
+setting = "head.name"
+values = ["none", "linear", "nonlinear"]
+
+[[claims]]
+id = "A1"
+text = "The nonlinear head is the best."
+source = "section 4.2"
+kind = "best"
+is = "head == 'nonlinear'"
+required = true
+"""
+
+
+def write_study(folder: Path, more: str = "", text: str = STUDY) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text + more)
+    return path
+
+
+def write_results(
+    folder: Path, path: Path, values: dict[str, list[float]], profile: str = "embedded", **more: Any
+) -> Results:
+    """A plan of the study as a run writes it, and a done trial for each value, one a seed."""
+    results, trials = Results(folder / "results"), []
+    for place, (head, tops) in enumerate(values.items()):
+        for seed, top1 in enumerate(tops):
+            key = key_of(100 * place + seed)
+            write_trial(results, key, numbers={"top1": top1})
+            trials.append({"key": key, "seed": seed, "axes": {"head": head}, "case": None})
+    axes = [{"name": "head", "values": list(values), "label": None}]
+    study = load_study(str(path)).study
+    claims = [claim.model_dump(mode="json", by_alias=True, exclude_unset=True) for claim in study.claims]
+    about = {"profile": profile, "design": "d", "title": "Mine", "question": "Which?", "metric": "top1", "axes": axes}
+    said = {"claims": claims, "references": [], "paper_profile": "imagenet", "file": {"path": str(path)}}
+    save_plan(results, "mine", {"study": "mine", **about, **said, "cases": [], "trials": trials, **more})
+    return results
+
+
+CLEAR = {"none": [40.0, 41.0, 40.5], "linear": [45.0, 45.8, 45.5], "nonlinear": [60.0, 60.9, 60.4]}
+
+
+def test_a_clear_order_is_a_verdict_at_three_seeds_and_says_at_what_scale(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    judged = judge_study(write_results(tmp_path, path, CLEAR), str(path))
+    (verdict,) = judged.verdicts
+    assert verdict.state == verdict.told == "supported"
+    assert verdict.decision is not None
+    assert verdict.decision.compared == "nonlinear - linear"
+    assert verdict.decision.effect == pytest.approx(15.0)
+    assert "At the profile embedded, which is not the paper's scale (imagenet)" in judged.scale
+    assert "no value here reproduces one of the paper" in judged.scale
+    assert judged.cautions == ()
+
+
+def test_one_seed_points_to_an_answer_and_is_no_verdict(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    judged = judge_study(write_results(tmp_path, path, {head: tops[:1] for head, tops in CLEAR.items()}), str(path))
+    (verdict,) = judged.verdicts
+    assert verdict.state == "undecided"
+    assert verdict.told == "points to supported"
+    assert verdict.decision is not None
+    assert verdict.decision.more_seeds == 2
+
+
+def test_missing_results_are_told_and_counted(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    results = write_results(tmp_path, path, CLEAR)
+    (results.trial(key_of(100)).result).unlink()
+    (results.trial(key_of(101)).result).unlink()
+    (results.trial(key_of(102)).result).unlink()
+    (verdict,) = judge_study(results, str(path)).verdicts
+    assert verdict.state == "not measured"
+    assert verdict.reason == "1 of its 3 cells has no result"
+
+
+def test_a_value_of_the_paper_is_judged_at_the_papers_scale_only(tmp_path: Path) -> None:
+    value = """
+[[claims]]
+id = "H1"
+text = "It reaches the published value."
+source = "Table 6"
+kind = "at_least"
+value = 50
+profiles = ["imagenet"]
+"""
+    path = write_study(tmp_path, value)
+    here = judge_study(write_results(tmp_path, path, CLEAR), str(path)).verdicts[1]
+    assert (here.state, here.reason) == ("not judged here", "it is about the scale of imagenet")
+    results = write_results(tmp_path, path, CLEAR, profile="imagenet")
+    judged = judge_study(results, str(path), "imagenet")
+    assert judged.scale == "At the paper's own scale (imagenet)"
+    assert judged.verdicts[1].state == "refuted"
+
+
+def test_claims_that_were_changed_after_the_run_are_judged_with_a_caution(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    results = write_results(tmp_path, path, CLEAR)
+    write_study(tmp_path, text=STUDY.replace("is = \"head == 'nonlinear'\"", "is = \"head == 'none'\""))
+    judged = judge_study(results, "mine")
+    assert judged.verdicts[0].state == "refuted"
+    assert "they were others when it was last run" in judged.cautions[0]
+
+
+def test_a_file_that_varies_something_else_now_leaves_the_claims_of_the_run(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    results = write_results(tmp_path, path, CLEAR)
+    write_study(tmp_path, text=STUDY.replace("axes.head]", "axes.top]").replace("head ==", "top =="))
+    judged = judge_study(results, "mine")
+    assert judged.verdicts[0].state == "supported"
+    assert "varies something else" in judged.cautions[0]
+    path.unlink()
+    assert judge_study(results, "mine").verdicts[0].state == "supported"
+
+
+def test_a_run_that_added_seeds_until_claims_were_decided_is_judged_by_its_looks(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    close = {"none": [40.0, 41.0, 40.5], "linear": [59.0, 60.3, 59.2], "nonlinear": [60.0, 60.9, 60.4]}
+    results = write_results(tmp_path, path, close, sequential=True)
+    judged = judge_study(results, "mine")
+    assert judged.sequential
+    assert judged.verdicts[0].decision is not None
+    later = load_plans(results, "mine")[-1] | {"sequential": False}
+    save_plan(results, "mine", later)
+    assert judge_study(results, "mine").sequential  # whoever looked once has looked
+    (other := tmp_path / "other").mkdir()
+    plain = judge_study(write_results(other, write_study(other), close), "mine").verdicts[0].decision
+    assert plain is not None
+    assert plain.adjusted_p is not None
+    assert judged.verdicts[0].decision.adjusted_p == pytest.approx(2 * plain.adjusted_p)  # the first look costs half
