@@ -66,7 +66,7 @@ def cells_of(
     """The numbers of the cells that a claim compares: those that need more seeds where it is undecided."""
     setting = Setting(dict(enumerate(cells)), axes, metric, published, at_paper_scale)
     try:
-        return frozenset(number for each in comparisons(_asked(claim, setting)) for number in each.cells)
+        return frozenset(number for each in comparisons(_asked(claim, setting)) for number, _ in each.wanted)
     except AbsentError:
         return frozenset()
 

@@ -16,13 +16,13 @@ Numbers = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """That something computed from the values of some cells is above a bound."""
+    """That something computed from some values of cells is above a bound."""
 
     label: str
-    metric: str
-    cells: tuple[int, ...]
-    value: Callable[[Numbers], float]
-    """From the values at one seed."""
+    wanted: tuple[tuple[int, str], ...]
+    """The values: number of a cell, and metric."""
+    value: Callable[[Sequence[float]], float]
+    """From these values, at one seed."""
     bound: float = 0.0
 
 
@@ -43,20 +43,39 @@ class OneHolds:
 Asked = Comparison | AllHold | OneHolds
 
 
-def difference(label: str, metric: str, left: Sequence[int], right: Sequence[int], bound: float) -> Comparison:
-    """That the mean over some cells is above that over others by more than a bound."""
-    return Comparison(
-        label,
-        metric,
-        (*left, *right),
-        lambda at: fmean(at[cell] for cell in left) - fmean(at[cell] for cell in right),
-        bound,
-    )
+def of_cells(
+    label: str, metric: str, cells: Sequence[int], value: Callable[[Numbers], float], bound: float = 0.0
+) -> Comparison:
+    """That something computed from one metric of some cells is above a bound."""
+    wanted = tuple((cell, metric) for cell in cells)
+    return Comparison(label, wanted, lambda values: value(dict(zip(cells, values, strict=True))), bound)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a difference: the mean of a metric over some cells."""
+
+    name: str
+    metric: str
+    cells: Sequence[int]
+
+
+def difference(left: Side, right: Side, bound: float, suffix: str = "") -> Comparison:
+    """That one side is above another by more than a bound."""
+    names = f"{left.name} - {right.name}"
+    if left.metric != right.metric:
+        names = f"{left.name}, {left.metric} - {right.name}, {right.metric}"
+    if left.metric != right.metric and left.name == right.name:
+        names = f"{left.name}: {left.metric} - {right.metric}"
+    wanted = tuple((cell, side.metric) for side in (left, right) for cell in side.cells)
+    middle = len(left.cells)
+    return Comparison(names + suffix, wanted, lambda at: fmean(at[:middle]) - fmean(at[middle:]), bound)
 
 
 def pair(metric: str, cells: Mapping[int, Measured], left: int, right: int, bound: float) -> Comparison:
     """That one cell is above another by more than a bound."""
-    return difference(f"{cells[left].label} - {cells[right].label}", metric, [left], [right], bound)
+    one, two = (Side(cells[each].label, metric, [each]) for each in (left, right))
+    return difference(one, two, bound)
 
 
 def answered(asked: Asked, cells: Mapping[int, Measured]) -> Formula:
@@ -67,8 +86,8 @@ def answered(asked: Asked, cells: Mapping[int, Measured]) -> Formula:
 
 def _formula(asked: Asked, cells: Mapping[int, Measured], seeds: Sequence[int]) -> Formula:
     if isinstance(asked, Comparison):
-        values = {number: cells[number].values(asked.metric) for number in asked.cells}
-        at_seeds = [{number: each[seed] for number, each in values.items()} for seed in seeds]
+        values = [cells[number].values(metric) for number, metric in asked.wanted]
+        at_seeds = [[each[seed] for each in values] for seed in seeds]
         return Leaf(asked.label, tuple(map(asked.value, at_seeds)), asked.bound)
     parts = tuple(_formula(part, cells, seeds) for part in asked.parts)
     if len(parts) == 1:
@@ -78,7 +97,7 @@ def _formula(asked: Asked, cells: Mapping[int, Measured], seeds: Sequence[int]) 
 
 def _seeds(asked: Asked, cells: Mapping[int, Measured]) -> list[int]:
     """The seeds at which every cell has the number that it is asked for."""
-    wanted = dict.fromkeys((number, each.metric) for each in comparisons(asked) for number in each.cells)
+    wanted = dict.fromkeys(pair for each in comparisons(asked) for pair in each.wanted)
     found = {each: set(cells[each[0]].values(each[1])) for each in wanted}
     if missing := [each for each, seeds in found.items() if not seeds]:
         raise AbsentError(_missing(missing, [cells[number] for number, _ in wanted]))

@@ -2,13 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from ablate.judge.cells import AbsentError
-from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, OneHolds, difference, pair
-from ablate.judge.scene import Group, Scene
+from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, OneHolds, Side, difference, of_cells, pair
+from ablate.judge.scene import Group
 from ablate.judge.setting import Setting
 from ablate.study import claims as kinds
+
+_ALL = "all cells"
 
 
 def best(claim: kinds.Best, setting: Setting) -> Asked:
@@ -26,30 +29,41 @@ def best(claim: kinds.Best, setting: Setting) -> Asked:
 
 def greater(claim: kinds.Greater, setting: Setting) -> Asked:
     """The cells of one condition are above those of another, by their means or each."""
-    scene, bound = setting.scene, setting.bound(claim.margin)
+    bound = setting.bound(claim.margin)
     parts: list[Asked] = []
-    for group, left, right in _sides(scene, claim.left, claim.right, claim.each):
+    for group, left, right in _sides(claim, setting):
         if claim.every:
-            parts += [pair(setting.metric, scene.cells, one, two, bound) for one in left for two in right if one != two]
-            continue
-        label = f"{scene.label(left, claim.left)} - {scene.label(right, claim.right)}"
-        suffix = group.suffix if len(left) > 1 or len(right) > 1 else ""
-        parts.append(difference(label + suffix, setting.metric, left, right, bound))
+            lefts, rights = _alone(setting, left), _alone(setting, right)
+            parts += [difference(one, two, bound) for one in lefts for two in rights if one != two]
+        else:
+            parts.append(difference(left, right, bound, _suffix(group, left, right)))
     return AllHold(tuple(parts))
 
 
-def _sides(
-    scene: Scene, left: str, right: str, each: Sequence[str]
-) -> list[tuple[Group, tuple[int, ...], tuple[int, ...]]]:
+def _alone(setting: Setting, side: Side) -> list[Side]:
+    """Each cell of a side as a side."""
+    return [Side(setting.cells[cell].label, side.metric, [cell]) for cell in side.cells]
+
+
+def _suffix(group: Group, *sides: Side) -> str:
+    """Which group a comparison is of, where the labels of its cells do not say it."""
+    return group.suffix if any(len(side.cells) > 1 for side in sides) else ""
+
+
+def _sides(claim: kinds.Greater | kinds.Equivalent, setting: Setting) -> list[tuple[Group, Side, Side]]:
     """The cells of two conditions in each group of some axes that has cells of both."""
-    lefts, rights = scene.pick(left), scene.pick(right)
-    found = [
-        (group, scene.inside(group, lefts), scene.inside(group, rights))
-        for group in scene.groups(each, (*lefts, *rights))
-    ]
-    found = [each for each in found if each[1] and each[2]]
+    other = claim.right_metric or setting.metric
+    lefts, rights = setting.scene.pick(claim.left), replace(setting, metric=other).scene.pick(claim.right)
+    scene = replace(setting.scene, cells=setting.cells)
+    found = []
+    for group in scene.groups(claim.each, (*lefts, *rights)):
+        left, right = scene.inside(group, lefts), scene.inside(group, rights)
+        if left and right:
+            names = (scene.label(cells, text or _ALL) for cells, text in ((left, claim.left), (right, claim.right)))
+            found.append((group, Side(next(names), setting.metric, left), Side(next(names), other, right)))
     if not found:
-        raise AbsentError(f"no cell of {left} has a counterpart of {right} with the same {', '.join(each)}")
+        told = f"no cell of {claim.left or _ALL} has a counterpart of {claim.right or _ALL}"
+        raise AbsentError(f"{told} with the same {', '.join(claim.each)}")
     return found
 
 
@@ -61,12 +75,11 @@ def monotone(claim: kinds.Monotone, setting: Setting) -> Asked:
     for group in scene.groups(claim.each, cells):
         inside = scene.inside(group, cells)
         for low, high in itertools.pairwise(scene.levels(claim.along, inside)):
-            below, above = scene.matched(claim.along, scene.inside(low, inside), scene.inside(high, inside))
-            names = [scene.label(each, level.name) for each, level in ((below, low), (above, high))]
-            suffix = group.suffix if len(below) > 1 or len(above) > 1 else ""
-            if claim.direction == "up":
-                below, above, names = above, below, names[::-1]
-            parts.append(difference(f"{names[0]} - {names[1]}{suffix}", setting.metric, below, above, bound))
+            ends = scene.matched(claim.along, scene.inside(low, inside), scene.inside(high, inside))
+            names = [scene.label(end, level.name) for end, level in zip(ends, (low, high), strict=True)]
+            below, above = (Side(name, setting.metric, end) for name, end in zip(names, ends, strict=True))
+            left, right = (above, below) if claim.direction == "up" else (below, above)
+            parts.append(difference(left, right, bound, _suffix(group, left, right)))
     if not parts:
         raise AbsentError(f"there are no two values of {claim.along} here to compare")
     return AllHold(tuple(parts))
@@ -74,36 +87,25 @@ def monotone(claim: kinds.Monotone, setting: Setting) -> Asked:
 
 def equivalent(claim: kinds.Equivalent, setting: Setting) -> Asked:
     """Means, or any two cells, are less than a margin apart."""
-    scene = setting.scene
     parts: list[Asked] = []
-    if claim.left is not None and claim.right is not None:
-        for group, left, right in _sides(scene, claim.left, claim.right, claim.each):
-            names = scene.label(left, claim.left), scene.label(right, claim.right)
-            suffix = group.suffix if len(left) > 1 or len(right) > 1 else ""
-            parts += _within(setting, (f"{names[0]}", left), (f"{names[1]}", right), claim.margin, suffix)
+    if claim.two_sides:
+        for group, left, right in _sides(claim, setting):
+            parts += _within(left, right, claim.margin, _suffix(group, left, right))
         return AllHold(tuple(parts))
+    scene = setting.scene
     cells = scene.pick()
     for group in scene.groups(claim.each, cells):
-        for one, two in itertools.combinations(scene.inside(group, cells), 2):
-            labels = scene.cells[one].label, scene.cells[two].label
-            parts += _within(setting, (labels[0], (one,)), (labels[1], (two,)), claim.margin)
+        inside = _alone(setting, Side("", setting.metric, scene.inside(group, cells)))
+        for one, two in itertools.combinations(inside, 2):
+            parts += _within(one, two, claim.margin)
     if not parts:
         raise AbsentError("there are no two cells here to compare")
     return AllHold(tuple(parts))
 
 
-def _within(
-    setting: Setting,
-    one: tuple[str, Sequence[int]],
-    two: tuple[str, Sequence[int]],
-    margin: float,
-    suffix: str = "",
-) -> list[Comparison]:
-    """That two means are less than a margin apart, either way."""
-    return [
-        difference(f"{left[0]} - {right[0]}{suffix}", setting.metric, left[1], right[1], -margin)
-        for left, right in ((one, two), (two, one))
-    ]
+def _within(one: Side, two: Side, margin: float, suffix: str = "") -> list[Comparison]:
+    """That two sides are less than a margin apart, either way."""
+    return [difference(left, right, -margin, suffix) for left, right in ((one, two), (two, one))]
 
 
 def closing_gap(claim: kinds.ClosingGap, setting: Setting) -> Asked:
@@ -126,5 +128,5 @@ def _gap_closes(label: str, metric: str, gaps: Sequence[Sequence[Sequence[int]]]
     def gap(at: Numbers, sides: Sequence[Sequence[int]]) -> float:
         return fmean(at[cell] for cell in sides[0]) - fmean(at[cell] for cell in sides[1])
 
-    cells = tuple(dict.fromkeys(cell for sides in gaps for side in sides for cell in side))
-    return Comparison(label, metric, cells, lambda at: gap(at, gaps[0]) - gap(at, gaps[1]), bound)
+    cells = list(dict.fromkeys(cell for sides in gaps for side in sides for cell in side))
+    return of_cells(label, metric, cells, lambda at: gap(at, gaps[0]) - gap(at, gaps[1]), bound)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from ablate.judge.cells import AbsentError
-from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, pair
+from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, of_cells, pair
 from ablate.judge.correlation import spearman
 from ablate.judge.scene import Scene
 from ablate.judge.setting import Setting
@@ -31,7 +31,7 @@ def rank_correlation(claim: kinds.RankCorrelation, setting: Setting) -> Asked:
         return spearman([fmean(at[cell] for cell in group) for group in groups], published) or 0.0
 
     by = f" of means by {claim.by}" if claim.by else ""
-    return Comparison(f"rank correlation with the paper{by}", setting.metric, tuple(paper), correlation, claim.at_least)
+    return of_cells(f"rank correlation with the paper{by}", setting.metric, list(paper), correlation, claim.at_least)
 
 
 def share(claim: kinds.Share, setting: Setting) -> Asked:
@@ -48,8 +48,8 @@ def share(claim: kinds.Share, setting: Setting) -> Asked:
     def share(at: Numbers) -> float:
         return fmean(all(at[cell] > at[other] for other in others) for cell, others in rivals.items())
 
-    cells = tuple(dict.fromkeys(itertools.chain(rivals, *rivals.values())))
-    return Comparison("share of cells above their rivals", setting.metric, cells, share, claim.at_least)
+    cells = list(dict.fromkeys(itertools.chain(rivals, *rivals.values())))
+    return of_cells("share of cells above their rivals", setting.metric, cells, share, claim.at_least)
 
 
 def _rivals(scene: Scene, number: int, tables: Sequence[Mapping[str, str]]) -> list[int]:
@@ -75,8 +75,8 @@ def symmetric(claim: kinds.Symmetric, setting: Setting) -> Asked:
     def apart(at: Numbers) -> float:
         return claim.margin - fmean(abs(at[first] - at[second]) for first, second in pairs)
 
-    cells = tuple(dict.fromkeys(itertools.chain(*pairs)))
-    return Comparison(f"{claim.margin:g} - mean change by swapping {one} and {two}", setting.metric, cells, apart)
+    cells = list(dict.fromkeys(itertools.chain(*pairs)))
+    return of_cells(f"{claim.margin:g} - mean change by swapping {one} and {two}", setting.metric, cells, apart)
 
 
 def beyond(claim: kinds.AtLeast | kinds.AtMost, setting: Setting) -> Asked:
@@ -86,8 +86,8 @@ def beyond(claim: kinds.AtLeast | kinds.AtMost, setting: Setting) -> Asked:
     def beyond(cell: int) -> Comparison:
         label = scene.cells[cell].label
         if isinstance(claim, kinds.AtLeast):
-            return Comparison(f"{label} - {value:g}", setting.metric, (cell,), lambda at: at[cell] - value)
-        return Comparison(f"{value:g} - {label}", setting.metric, (cell,), lambda at: value - at[cell])
+            return of_cells(f"{label} - {value:g}", setting.metric, [cell], lambda at: at[cell] - value)
+        return of_cells(f"{value:g} - {label}", setting.metric, [cell], lambda at: value - at[cell])
 
     return AllHold(tuple(map(beyond, scene.pick())))
 
@@ -108,6 +108,6 @@ def value(claim: kinds.Value, setting: Setting) -> Asked:
     def near(cell: int, sign: int) -> Comparison:
         label, value = scene.cells[cell].label, paper[cell]
         told = f"{label} - published {value:g}" if sign > 0 else f"published {value:g} - {label}"
-        return Comparison(told, setting.metric, (cell,), lambda at: sign * (at[cell] - value), -claim.margin)
+        return of_cells(told, setting.metric, [cell], lambda at: sign * (at[cell] - value), -claim.margin)
 
     return AllHold(tuple(near(cell, sign) for cell in paper for sign in (1, -1)))

@@ -38,7 +38,14 @@ _Id = Annotated[str, AfterValidator(_identified), WithJsonSchema({"type": "strin
 Finite = Annotated[float, AfterValidator(_finite)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Condition = Annotated[str, Field(min_length=1, examples=["head == 'none'"])]
+Metric = Annotated[str, Field(pattern=METRIC, max_length=100, examples=["top1"])]
 Each = Annotated[list[str], Field(examples=[["temperature"]])]
+
+
+def _check_sides(left: str | None, right: str | None) -> None:
+    if (left is None) != (right is None):
+        missing = "right" if right is None else "left"
+        raise Mistake(f"has one side only: '{missing}' is missing", "give both, or neither")
 
 
 class Claim(BaseModel):
@@ -56,7 +63,7 @@ class Claim(BaseModel):
     """What is claimed, in a sentence."""
     source: str = Field("", examples=["section 3.1"])
     """Where the paper says so."""
-    metric: str | None = Field(None, pattern=METRIC, max_length=100, examples=["top1"])
+    metric: Metric | None = None
     """The number that it is about; the study's where it is unset."""
     cells: Condition | None = None
     """A condition on axes and `case`: the cells that it is about. Unset: all of the grid. One that does not name
@@ -80,15 +87,24 @@ class Greater(Claim):
     """The mean over the cells of `left` is above that over those of `right` by more than `margin`."""
 
     kind: Literal["greater"]
-    left: Condition
-    """A condition: the cells that are above."""
-    right: Condition
+    left: Condition | None = None
+    """A condition: the cells that are above. Needed, unless there is a `right_metric`."""
+    right: Condition | None = None
     """A condition: the cells that are below."""
+    right_metric: Metric | None = None
+    """Another number, which is that of the cells of `right`; of all where both conditions are left out."""
     margin: Finite = 0.0
     each: Each = []
     """Axes: it holds at every combination of their values. A cell that lacks one of them stands at each value."""
     every: bool = False
     """It holds for each cell of `left` over each of `right`, and not for their means only."""
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> "Greater":
+        if self.left is None and self.right_metric is None:
+            raise Mistake("has no left", "for example left = \"head == 'nonlinear'\", right = \"head == 'linear'\"")
+        _check_sides(self.left, self.right)
+        return self
 
 
 class Monotone(Claim):
@@ -111,14 +127,19 @@ class Equivalent(Claim):
     left: Condition | None = None
     """A condition, which goes with `right`."""
     right: Condition | None = None
+    right_metric: Metric | None = None
+    """Another number, which is that of the cells of `right`; of all where both conditions are left out."""
     each: Each = []
     """Axes: it holds at every combination of their values."""
 
+    @property
+    def two_sides(self) -> bool:
+        """Whether two means are compared, and not any two cells."""
+        return self.left is not None or self.right_metric is not None
+
     @model_validator(mode="after")
     def _both_sides(self) -> "Equivalent":
-        if (self.left is None) != (self.right is None):
-            missing = "right" if self.right is None else "left"
-            raise Mistake(f"has one side only: '{missing}' is missing", "give both, or neither for any two cells")
+        _check_sides(self.left, self.right)
         return self
 
 

@@ -243,3 +243,23 @@ def test_a_claim_on_a_number_of_its_own_is_asked_of_that() -> None:
     assert reason(ask(claim("monotone", along="size", metric="entropi"), cells, axes)) == (
         "no trial returned 'entropi'; did you mean 'entropy'?"
     )
+
+
+def test_two_numbers_of_the_same_cells_are_compared_cell_by_cell_or_by_their_means() -> None:
+    axes: Axes = {"target": ["color", "rotation"]}
+    cells = [
+        Measured({"target": target}, None, target, 1, {0: {"h": h, "z": z}})
+        for target, h, z in (("color", 99.0, 97.0), ("rotation", 68.0, 26.0))
+    ]
+    keeps = claim("greater", metric="h", right_metric="z", each=["target"])
+    assert leaves(ask(keeps, cells, axes)) == {"color: h - z": ((2,), 0.0), "rotation: h - z": ((42,), 0.0)}
+    assert leaves(ask(claim("greater", metric="h", right_metric="z"), cells, axes)) == {
+        "all cells: h - z": ((22,), 0.0)
+    }
+    near = claim(
+        "equivalent", metric="h", right_metric="z", margin=5, left="target == 'color'", right="target != 'color'"
+    )
+    assert leaves(ask(near, cells, axes)) == {
+        "color, h - rotation, z": ((73,), -5.0),
+        "rotation, z - color, h": ((-73,), -5.0),
+    }
