@@ -9,9 +9,13 @@ import typer
 from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ablate.judge.study import Judged
     from ablate.records.files import Results
     from ablate.run.command import FinishedRun, How
     from ablate.run.plan import Plan
+    from ablate.study.trial import Trial
 
 Profile = Annotated[str, typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/.")]
 Only = Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="These cells only: first=crop,color; case=NAME.")]
@@ -25,6 +29,9 @@ Assume = Annotated[
     typer.Option(metavar="SPEED", help="Where nothing was measured: images a second and GPU (2600), or a100, v100."),
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
+UntilDecided = Annotated[
+    bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, at the most --seeds (30).")
+]
 Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Leave the rest when one trial fails.")]
 
 
@@ -39,11 +46,15 @@ def run(
     device: Device = "auto",
     inline: Inline = False,
     stop_at_first_failure: Stop = False,
+    until_decided: UntilDecided = False,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
     """Train every cell of a study, or of all studies of a suite, that is not done yet, and write the pages."""
     from ablate.commands.suites import run_suite, suite_of
+    from ablate.commands.until import Steps, run_until_decided
+    from ablate.errors import UserError
+    from ablate.judge.study import judge_study
     from ablate.run.command import How
 
     how = How(workers, device, inline, stop_at_first_failure)
@@ -57,8 +68,19 @@ def run(
     def finish(finished: "FinishedRun") -> None:
         _finish(finished, reports_in(reports, results))
 
-    if suite := suite_of(study):
+    def round_of(count: int, keep: "Callable[[Trial], bool] | None") -> "Plan":
+        return _plan(study, profile, only, set, count, results_in(results), keep=keep)
+
+    def judged(planned: "Plan") -> "Judged":
+        return judge_study(results_in(results), study, planned.profile, sequential=True)
+
+    suite = suite_of(study)
+    if suite and until_decided:
+        raise UserError("--until-decided is for one study", help=f"run those of {study} one by one")
+    if suite:
         run_suite(suite, make, train, finish, budget, stop_at_first_failure)
+    elif until_decided:
+        finish(run_until_decided(Steps(round_of, train, judged), budget, seeds))
     else:
         finish(train(_within(make(study), budget)))
 
@@ -130,12 +152,13 @@ def _plan(
     seeds: int | list[int] | None,
     results: "Results",
     assume: str | None = None,
+    keep: "Callable[[Trial], bool] | None" = None,
 ) -> "Plan":
     from ablate.run.command import parse_only, parse_settings
     from ablate.run.plan import make_plan
 
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    return make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume)
+    return make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
 
 
 def _within(planned: "Plan", budget: str | None) -> "Plan":

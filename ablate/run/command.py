@@ -1,5 +1,6 @@
 """`ablate run` and `ablate retry`: plan, train what is missing, say what happened."""
 
+import json
 import sys
 import tomllib
 from collections import Counter
@@ -64,6 +65,13 @@ class FinishedRun:
     outcomes: dict[str, Outcome]
     """How each trial of this run ended, by key."""
     results: Results
+
+    @property
+    def hours(self) -> float:
+        """What the trials of this run took, in hours of their workers, or of their GPUs."""
+        done = [self.results.trial(key).result for key, outcome in self.outcomes.items() if outcome["state"] == "done"]
+        seconds = sum(float(json.loads(path.read_text(encoding="utf-8")).get("seconds", 0)) for path in done)
+        return seconds / 3600 * self.plan.units
 
     def raise_failures(self) -> None:
         """Raise TrialsFailed, with causes and logs, when trials failed."""

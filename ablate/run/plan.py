@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,8 @@ class Plan:
     """Trial key -> why its newest attempt failed, for those that did."""
     assumption: Assumption | None = None
     """What the cost is told from where nothing was measured; such a plan is not to be run."""
+    sequential: bool = False
+    """Whether seeds are added until claims are decided, which verdicts have to take into account."""
 
     @property
     def distinct(self) -> dict[str, Trial]:
@@ -92,10 +94,12 @@ def make_plan(
     seeds: Iterable[int] | None = None,
     only: Mapping[str, Iterable[str]] | None = None,
     assume: str | None = None,
+    keep: Callable[[Trial], bool] | None = None,
 ) -> Plan:
     """Read a study unless it was read already, expand it, look into its data folder, look up each trial's state.
 
-    assume: a speed, as `--assume` takes it: the plan is to be looked at only, and needs no data.
+    assume: a speed, as `--assume` takes it: the plan is to be looked at only, and needs no data. keep: which trials are
+    asked for at all.
     Raises UserError for any mistake in the study, the options or the data, before anything runs.
     """
     loaded = load_study(study) if isinstance(study, str) else study
@@ -103,6 +107,8 @@ def make_plan(
     assumption = None if assume is None else parse_assumption(assume, _sizes(of_profile))
     trainer = without_data(find_trainer(loaded.study.trainer)) if assumption else None
     expansion = expand(loaded, of_profile, overrides, seeds, only, trainer)
+    if keep is not None:
+        expansion = replace(expansion, trials=tuple(filter(keep, expansion.trials)))
     if not expansion.trials:
         raise UserError("no trial is left after --only", help="leave out an --only, or give more values")
     now = time.time()
@@ -189,6 +195,7 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
         "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in study.reference],
         "claims": [plain_claim(claim) for claim in study.claims],
         "paper_profile": study.paper_profile,
+        **({"sequential": True} if plan.sequential else {}),
         "axes": [
             {"name": name, "setting": axis.setting, "values": axis.names, "label": axis.label}
             for name, axis in plan.expansion.axes.items()

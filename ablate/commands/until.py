@@ -1,0 +1,85 @@
+"""`ablate run --until-decided`: seeds are added to the cells that undecided claims need, until none is left."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ablate.judge.study import Judged
+    from ablate.judge.verdict import Verdict
+    from ablate.run.command import FinishedRun
+    from ablate.run.plan import Plan
+    from ablate.study.trial import Trial
+
+MOST_SEEDS = 30
+"""A claim that so many seeds do not decide is left undecided, unless --seeds says another number."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the rounds are made of: the command's own planning, training and judging."""
+
+    plan: "Callable[[int, Callable[[Trial], bool] | None], Plan]"
+    """Plans so many seeds of the trials to keep, or of all."""
+    train: "Callable[[Plan], FinishedRun]"
+    judge: "Callable[[Plan], Judged]"
+
+
+def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) -> "FinishedRun":
+    """Train three seeds of every cell, then more of those that undecided claims compare; returns the last run.
+
+    Claims are judged at the looks of ablate.judge.sequential, which keep verdicts valid however often one looks. It
+    ends when all are decided, at the most seeds, where the next round may cost more than is left of the budget, or
+    when a trial fails. Raises UserError where the first round may cost more than the budget.
+    """
+    from ablate.judge.sequential import looks
+    from ablate.run.command import check_budget
+
+    counts = looks(most_seeds or MOST_SEEDS) or [most_seeds or MOST_SEEDS]
+    first = replace(steps.plan(counts[0], None), sequential=True)
+    if budget is not None:
+        check_budget(first, budget)
+    rounds = [steps.train(first)]
+    for seeds in (*counts[1:], None):
+        judged = steps.judge(first)
+        open_claims = [verdict for verdict in judged.verdicts if verdict.state == "undecided"]
+        if _failed(rounds[-1]) or not open_claims:
+            print(f"claims: {judged.summary}" if judged.verdicts else "the study makes no claims: nothing to decide")
+            break
+        if seeds is None:
+            print(f"undecided after {counts[-1]} seeds, the most allowed: {_names(open_claims)}")
+            break
+        plan = replace(steps.plan(seeds, _of_cells(judged, open_claims)), sequential=True)
+        if budget is not None and not _affordable(plan, budget, rounds):
+            print(f"undecided: {_names(open_claims)}; {seeds} seeds may cost more than is left of --budget {budget}")
+            break
+        print(f"undecided: {_names(open_claims)}; going on to {seeds} seeds of the cells that they compare")
+        rounds.append(steps.train(plan))
+    return rounds[-1]
+
+
+def _of_cells(judged: "Judged", verdicts: "Sequence[Verdict]") -> "Callable[[Trial], bool]":
+    """Whether a trial is of a cell that one of these verdicts compares."""
+    wanted = {_place(judged.cells[number]) for verdict in verdicts for number in verdict.cells}
+    return lambda trial: _place(trial) in wanted
+
+
+def _place(cell: Any) -> str:
+    return json.dumps([cell.case, cell.axes], sort_keys=True, default=str)
+
+
+def _affordable(plan: "Plan", budget: str, rounds: "Sequence[FinishedRun]") -> bool:
+    from ablate.study.schema import hours
+
+    spent = sum(each.hours for each in rounds)
+    likely = (plan.cost.high or 0.0) * plan.units if not plan.cost.unknown else float("inf")
+    return spent + likely <= hours(budget)
+
+
+def _failed(finished: "FinishedRun") -> bool:
+    return any(outcome["state"] == "failed" for outcome in finished.outcomes.values())
+
+
+def _names(verdicts: "Sequence[Verdict]") -> str:
+    return ", ".join(verdict.claim.id for verdict in verdicts)

@@ -1,0 +1,120 @@
+"""`ablate run --until-decided`: which cells get more seeds, and when it ends."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ablate
+
+TRAINER = """
+import random
+
+from pydantic import BaseModel
+
+class Settings(BaseModel):
+    seed: int = 0
+    depth: int = 1
+    broken_seed: int = -1
+
+VALUES = {1: 50.0, 2: 70.0, 3: 69.2, 4: 69.0}
+
+def train(config: Settings, context):
+    if config.seed == config.broken_seed:
+        raise RuntimeError("boom")
+    return {"accuracy": VALUES[config.depth] + random.Random(100 * config.depth + config.seed).gauss(0, 1)}
+"""
+STUDY = """
+name = "mine"
+title = "Mine"
+question = "How deep?"
+trainer = "mine_until:train"
+metric = "accuracy"
+
+[axes]
+depth = [1, 2, 3, 4]
+
+[[claims]]
+id = "Clear"
+text = "Two layers are better than one."
+source = "here"
+kind = "greater"
+left = "depth == 2"
+right = "depth == 1"
+
+[[claims]]
+id = "Close"
+text = "Two layers are better than three."
+source = "here"
+kind = "greater"
+left = "depth == 2"
+right = "depth == 3"
+"""
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    (project / "mine_until.py").write_text(TRAINER)
+    (project / "studies/mine.toml").write_text(STUDY)
+    return project
+
+
+def seeds_of_cells(project: Path) -> dict[int, int]:
+    """Depth -> how many seeds were trained."""
+    done = [path.parent for path in project.glob("results/trials/*/result.json")]
+    return dict(Counter(json.loads((trial / "trial.json").read_text())["config"]["depth"] for trial in done))
+
+
+def test_seeds_are_added_to_the_cells_of_undecided_claims_only(ablate: Ablate, project: Path) -> None:
+    run = ablate("run", "mine", "--until-decided", "--seeds", "12")
+    assert run.returncode == 0, run.stderr
+    counts = seeds_of_cells(project)
+    assert counts[1] == counts[4] == 3
+    assert counts[2] == counts[3] > 3
+    assert "undecided: Close; going on to 5 seeds of the cells that they compare" in run.stdout
+    judged = json.loads(ablate("judge", "mine", "--json").stdout)
+    assert judged["sequential"] is True
+    states = {verdict["id"]: verdict["state"] for verdict in judged["verdicts"]}
+    assert states["Clear"] == "supported"
+    assert (states["Close"] == "undecided") == ("the most allowed: Close" in run.stdout)
+
+
+def test_it_ends_at_the_most_seeds_and_goes_on_from_there_with_more(ablate: Ablate, project: Path) -> None:
+    first = ablate("run", "mine", "--until-decided", "--seeds", "3")
+    assert "undecided after 3 seeds, the most allowed: Close" in first.stdout
+    second = ablate("run", "mine", "--until-decided", "--seeds", "5")
+    assert "nothing to train" in second.stdout
+    assert seeds_of_cells(project)[2] == 5
+    assert seeds_of_cells(project)[4] == 3
+
+
+def test_it_ends_where_a_round_may_cost_more_than_is_left(ablate: Ablate, project: Path) -> None:
+    assert ablate("run", "mine", "--seeds", "2").returncode == 0
+    refused = ablate("run", "mine", "--until-decided", "--budget", "0.0000001h")
+    assert refused.returncode == 2
+    assert "nothing was started" in refused.stderr
+    assert ablate("run", "mine", "--seeds", "3").returncode == 0
+    stopped = ablate("run", "mine", "--until-decided", "--budget", "0.0000001h")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "undecided: Close; 5 seeds may cost more than is left of --budget 0.0000001h" in stopped.stdout
+    assert seeds_of_cells(project) == dict.fromkeys((1, 2, 3, 4), 3)
+
+
+def test_a_failed_trial_ends_it_with_what_was_judged(ablate: Ablate, project: Path) -> None:
+    run = ablate("run", "mine", "--until-decided", "--set", "broken_seed=1")
+    assert run.returncode == 1
+    assert "boom" in run.stderr
+    assert seeds_of_cells(project) == dict.fromkeys((1, 2, 3, 4), 2)
+
+
+def test_a_study_without_claims_and_a_suite_are_told(ablate: Ablate, project: Path) -> None:
+    study = project / "studies/mine.toml"
+    study.write_text(study.read_text().split("[[claims]]")[0])
+    run = ablate("run", "mine", "--until-decided")
+    assert "the study makes no claims: nothing to decide" in run.stdout
+    (project / "studies/suites").mkdir()
+    (project / "studies/suites/all.toml").write_text('name = "all"\ntitle = "All"\nstudies = ["mine"]\n')
+    suite = ablate("run", "all", "--until-decided")
+    assert suite.returncode == 2
+    assert "--until-decided is for one study" in suite.stderr
