@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.judge import order, pattern
-from ablate.judge.cells import AbsentError, Measured
+from ablate.judge.cells import AbsentError, Measured, shortly_named
 from ablate.judge.comparison import AllHold, Asked, OneHolds, answered, comparisons
 from ablate.judge.formula import Formula
 from ablate.judge.published import Published
@@ -47,7 +47,7 @@ def formula_of(
 
     metric: the study's. axes: axis -> its values in the order of the file. published: by number of a cell.
     """
-    numbered = dict(enumerate(cells))
+    numbered = dict(enumerate(shortly_named(cells)))
     try:
         return answered(_asked(claim, Setting(numbered, axes, metric, published, at_paper_scale)), numbered)
     except AbsentError as error:

@@ -20,7 +20,9 @@ class Group:
     @property
     def name(self) -> str:
         """`temperature 0.1`."""
-        return ", ".join(f"{axis} {text(value)}" for axis, value in self.values.items())
+        return ", ".join(
+            f"{axis} {value if isinstance(value, str) else json.dumps(value)}" for axis, value in self.values.items()
+        )
 
     @property
     def suffix(self) -> str:
@@ -120,11 +122,6 @@ class Scene:
     def label(self, cells: Sequence[int], otherwise: str) -> str:
         """What some cells are called: the only one by its label, several by what they have in common."""
         return self.cells[cells[0]].label if len(cells) == 1 else otherwise
-
-
-def text(value: Any) -> str:
-    """A value as pages write it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _key(value: Any) -> tuple[str, Any]:

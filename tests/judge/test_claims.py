@@ -1,6 +1,6 @@
 """What each kind of claim compares, with differences that were computed by hand."""
 
-from ablate.judge.cells import Measured
+from ablate.judge.cells import Measured, shortly_named
 from ablate.judge.formula import Every, Leaf, Some, holds
 from tests.judge.claimed import Axes, ask, claim, grid, leaves, reason
 
@@ -66,16 +66,16 @@ def test_greater_compares_means_seed_by_seed_and_names_the_conditions() -> None:
 def test_greater_at_each_value_of_an_axis_is_one_comparison_a_value() -> None:
     greater = claim("greater", left="head == 'nonlinear'", right="head == 'linear'", each=["dimension"])
     assert leaves(ask(greater, heads(), HEADS)) == {
-        "nonlinear, 32 - linear, 32": ((4, 3), 0.0),
-        "nonlinear, 64 - linear, 64": ((5, 4), 0.0),
+        "nonlinear, dimension 32 - linear, dimension 32": ((4, 3), 0.0),
+        "nonlinear, dimension 64 - linear, dimension 64": ((5, 4), 0.0),
     }
 
 
 def test_a_cell_that_lacks_an_axis_stands_at_each_of_its_values() -> None:
     greater = claim("greater", left="head == 'nonlinear'", right="head == 'none'", each=["dimension"])
     assert leaves(ask(greater, heads(), HEADS)) == {
-        "nonlinear, 32 - none": ((14, 14), 0.0),
-        "nonlinear, 64 - none": ((16, 14), 0.0),
+        "nonlinear, dimension 32 - none": ((14, 14), 0.0),
+        "nonlinear, dimension 64 - none": ((16, 14), 0.0),
     }
 
 
@@ -102,8 +102,8 @@ def test_an_equivalence_keeps_its_margin_at_every_scale() -> None:
     same = claim("equivalent", margin=1.5, cells="head == 'nonlinear'")
     for at_paper_scale in (True, False):
         assert leaves(ask(same, heads(), HEADS, at_paper_scale=at_paper_scale)) == {
-            "nonlinear, 32 - nonlinear, 64": ((-2, 0), -1.5),
-            "nonlinear, 64 - nonlinear, 32": ((2, 0), -1.5),
+            "nonlinear, dimension 32 - nonlinear, dimension 64": ((-2, 0), -1.5),
+            "nonlinear, dimension 64 - nonlinear, dimension 32": ((2, 0), -1.5),
         }
 
 
@@ -115,10 +115,10 @@ def test_an_equivalence_of_two_sides_is_one_of_their_means() -> None:
 def test_any_two_cells_are_compared_within_a_group_only() -> None:
     same = claim("equivalent", margin=5, each=["head"], cells="head != 'none'")
     assert set(leaves(ask(same, heads(), HEADS))) == {
-        "nonlinear, 32 - nonlinear, 64",
-        "nonlinear, 64 - nonlinear, 32",
-        "linear, 32 - linear, 64",
-        "linear, 64 - linear, 32",
+        "nonlinear, dimension 32 - nonlinear, dimension 64",
+        "nonlinear, dimension 64 - nonlinear, dimension 32",
+        "linear, dimension 32 - linear, dimension 64",
+        "linear, dimension 64 - linear, dimension 32",
     }
 
 
@@ -138,13 +138,18 @@ def test_monotone_averages_the_other_axes_or_holds_at_each_of_their_values() -> 
     rises = leaves(ask(claim("monotone", along="dimension"), cells, HEADS))
     assert rises == {"dimension 64 - dimension 32": ((1.5, -0.5), 0.0)}
     each = leaves(ask(claim("monotone", along="dimension", each=["head"]), cells, HEADS))
-    assert each == {"nonlinear, 64 - nonlinear, 32": ((2, 0), 0.0), "linear, 64 - linear, 32": ((1, -1), 0.0)}
+    assert each == {
+        "nonlinear, dimension 64 - nonlinear, dimension 32": ((2, 0), 0.0),
+        "linear, dimension 64 - linear, dimension 32": ((1, -1), 0.0),
+    }
 
 
 def test_a_step_of_an_incomplete_grid_is_taken_where_both_ends_are() -> None:
     axes: Axes = {"depth": [18, 50], "width": [1, 2]}
     cells = grid(axes, {(18, 1): [50], (50, 1): [64], (50, 2): [70]})
-    assert leaves(ask(claim("monotone", along="depth"), cells, axes)) == {"50, 1 - 18, 1": ((14,), 0.0)}
+    assert leaves(ask(claim("monotone", along="depth"), cells, axes)) == {
+        "depth 50, width 1 - depth 18, width 1": ((14,), 0.0)
+    }
 
 
 def test_a_gap_that_closes_is_the_gap_before_less_the_gap_after() -> None:
@@ -191,8 +196,14 @@ def test_symmetry_is_the_mean_change_over_unordered_pairs() -> None:
 def test_limits_are_of_each_cell() -> None:
     axes: Axes = {"size": [1, 2]}
     cells = grid(axes, {(1,): [90], (2,): [95]})
-    assert leaves(ask(claim("at_least", value=92), cells, axes)) == {"1 - 92": ((-2,), 0.0), "2 - 92": ((3,), 0.0)}
-    assert leaves(ask(claim("at_most", value=92), cells, axes)) == {"92 - 1": ((2,), 0.0), "92 - 2": ((-3,), 0.0)}
+    assert leaves(ask(claim("at_least", value=92), cells, axes)) == {
+        "size 1 - 92": ((-2,), 0.0),
+        "size 2 - 92": ((3,), 0.0),
+    }
+    assert leaves(ask(claim("at_most", value=92), cells, axes)) == {
+        "92 - size 1": ((2,), 0.0),
+        "92 - size 2": ((-3,), 0.0),
+    }
 
 
 def test_a_value_is_near_the_published_one_and_at_the_papers_scale_only() -> None:
@@ -200,8 +211,8 @@ def test_a_value_is_near_the_published_one_and_at_the_papers_scale_only() -> Non
     cells = grid(axes, {(1,): [69], (2,): [74]})
     value = claim("value", margin=0.5)
     assert leaves(ask(value, cells, axes, paper=(69.3,))) == {
-        "1 - published 69.3": ((-0.3,), -0.5),
-        "published 69.3 - 1": ((0.3,), -0.5),
+        "size 1 - published 69.3": ((-0.3,), -0.5),
+        "published 69.3 - size 1": ((0.3,), -0.5),
     }
     assert "paper's scale only" in reason(ask(value, cells, axes, paper=(69.3,), at_paper_scale=False))
 
@@ -218,10 +229,10 @@ def test_parts_share_the_claims_cells_and_seeds() -> None:
         ],
     )
     assert leaves(ask(both, cells, HEADS)) == {
-        "nonlinear, 32 - 60": ((5,), 0.0),
-        "nonlinear, 64 - 60": ((5,), 0.0),
-        "70 - linear, 32": ((8,), 0.0),
-        "70 - linear, 64": ((9,), 0.0),
+        "nonlinear, dimension 32 - 60": ((5,), 0.0),
+        "nonlinear, dimension 64 - 60": ((5,), 0.0),
+        "70 - linear, dimension 32": ((8,), 0.0),
+        "70 - linear, dimension 64": ((9,), 0.0),
     }
 
 
@@ -239,7 +250,7 @@ def test_a_claim_on_a_number_of_its_own_is_asked_of_that() -> None:
     axes: Axes = {"size": [1, 2]}
     cells = grid(axes, {(1,): [0.5], (2,): [0.7]}, metric="entropy")
     rises = claim("monotone", along="size", metric="entropy")
-    assert leaves(ask(rises, cells, axes)) == {"2 - 1": ((0.2,), 0.0)}
+    assert leaves(ask(rises, cells, axes)) == {"size 2 - size 1": ((0.2,), 0.0)}
     assert reason(ask(claim("monotone", along="size", metric="entropi"), cells, axes)) == (
         "no trial returned 'entropi'; did you mean 'entropy'?"
     )
@@ -263,3 +274,17 @@ def test_two_numbers_of_the_same_cells_are_compared_cell_by_cell_or_by_their_mea
         "color, h - rotation, z": ((73,), -5.0),
         "rotation, z - color, h": ((-73,), -5.0),
     }
+
+
+def test_a_cell_is_called_by_what_tells_it_apart() -> None:
+    places = [("simclr", "lars", True, 0.1), ("simclr", "lars", False, 0.1), ("supervised", "sgd", True, 0.1)]
+    names = ("method", "optimizer", "normalize", "temperature")
+    cells = [Measured(dict(zip(names, place, strict=True)), None, "long", 1, {}) for place in places]
+    case = Measured({}, "untrained", "untrained encoder", 1, {})
+    assert [cell.label for cell in shortly_named([*cells, case])] == [
+        "simclr, normalize",
+        "simclr, not normalize",
+        "supervised, normalize",
+        "untrained encoder",
+    ]
+    assert [cell.label for cell in shortly_named(cells[:1])] == ["long"]
