@@ -55,9 +55,12 @@ def published_cells(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[
     for reference in references(plan):
         metric = reference.get("metric") or plan.get("metric") or "top1"
         rows = _rows(reference, axes)
-        speaks = _about(reference, axes)
+        speaks, columns = _about(reference, axes), _columns(reference, axes)
         for number, cell in enumerate(cells):
-            if speaks(cell) and (one := _only(reference, _rows_of(cell, reference, rows), cell)):
+            if not speaks(cell):
+                continue
+            lacks = any(axis not in cell.axes for axis in columns)
+            if one := _only(reference, _rows_of(cell, reference, rows), cell, lacks):
                 found.setdefault(number, {}).setdefault(metric, one)
     return found
 
@@ -125,13 +128,16 @@ def _rows_of(cell: Measured, reference: Mapping[str, Any], rows: Sequence[Row]) 
     return [row for row in rows if all(_among(row[column], value) for column, value in wanted.items())]
 
 
-def _only(reference: Mapping[str, Any], rows: Sequence[Row], cell: Measured) -> Published | None:
+def _only(reference: Mapping[str, Any], rows: Sequence[Row], cell: Measured, lacks: bool) -> Published | None:
+    """The number of some rows. A cell that lacks an axis of the table may be like several, and then has none."""
     column, scale = reference.get("value", "top1"), reference.get("scale", 1.0)
     numbers = {
         value * scale: (row["status"], _number(row.get("err") or ""))
         for row in rows
         if (value := _number(row[column])) is not None
     }
+    if len(numbers) > 1 and lacks:
+        return None
     if len(numbers) > 1:
         told = f"the paper's table '{reference['table']}' has {len(numbers)} numbers for the cell '{cell.label}'"
         raise UserError(told, help="say which rows are meant: [reference] where = { COLUMN = VALUE }")

@@ -86,6 +86,10 @@ def test_an_axis_that_a_cell_lacks_is_not_looked_at() -> None:
     assert numbers(cells, FIG_8) == [{"top1": 59.9}, {"top1": 50.0}]
 
 
+def test_a_cell_that_lacks_an_axis_and_is_like_several_rows_has_no_number() -> None:
+    assert numbers([cell(head="linear", out_dim=32), cell(head="linear")], FIG_8) == [{"top1": 59.9}, {}]
+
+
 def test_several_references_may_be_about_several_numbers_of_a_cell() -> None:
     table = {"table": "table5_norm_temperature", "label": "Table 5"}
     accuracy = {**table, "value": "contrastive_acc", "metric": "contrastive_accuracy", "scale": 0.01}
