@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from ablate.judge.study import Judged
+
 
 def load(study: str | Path) -> "StudyFile":
     """A study by its file, or by its name under studies/. Raises UserError with every mistake in it."""
@@ -164,6 +166,12 @@ class StudyResults:
         """As a pandas frame."""
         with open_store(self.records) as store:
             return store.execute(self._query(store), [self.profile] if self.profile else []).df()
+
+    def judge(self, sequential: bool = False) -> "Judged":
+        """The verdict on each claim, as `ablate judge` gives them. Raises UserError where nothing was run."""
+        from ablate.judge.study import judge_study
+
+        return judge_study(self.records, self.study, self.profile, sequential)
 
     def report(self, reports: str | Path = "reports") -> Path:
         """Write the study's page; returns its path."""

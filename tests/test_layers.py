@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ablate"
 ALLOWED = {
-    "api": {"errors", "records", "report", "run", "study"},
+    "api": {"errors", "judge", "records", "report", "run", "study"},
     "cli": {"commands", "errors", "records", "report", "run"},
     "commands": {"errors", "judge", "paper", "records", "report", "run", "simclr", "study"},
     "report": {"errors", "judge", "paper", "records"},

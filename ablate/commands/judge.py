@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REFUTED = 3
 """Exit code where a required claim is refuted."""
+_INDENT = 4
 
 
 def judge(
@@ -43,31 +44,38 @@ def judge(
 
 
 def _print(judged: "Judged") -> None:
-    from ablate.commands.output import print_facts
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from ablate.commands.output import console
     from ablate.judge import told
 
     plan = judged.plan
     print(f"{plan['title']} [{plan['profile']}]: {judged.summary or 'it makes no claims'}")
     if not judged.verdicts:
         return
-    for sentence in (f"{judged.scale}.", told.method(judged), *(f"Caution: {each}." for each in judged.cautions)):
+    sentences = [f"{judged.scale}."] if judged.scale else []
+    for sentence in (*sentences, told.method(judged), *(f"Caution: {each}." for each in judged.cautions)):
         print(sentence)
-    print()
-    if sys.stdout.isatty():
-        print_facts([(f"{each.claim.id}  {each.told}", line) for each in judged.verdicts for line in _lines(each)])
-    else:
+    if not sys.stdout.isatty():
         _print_plain(judged)
+        return
+    terminal = console()
+    for verdict in judged.verdicts:
+        terminal.print(Text(f"\n{verdict.claim.id}: {verdict.told}", style="bold"))
+        for line in _lines(verdict, of_paper=judged.scale is not None):
+            terminal.print(Padding(Text(line), (0, 0, 0, _INDENT)))
 
 
-def _lines(verdict: "Verdict") -> Iterator[str]:
+def _lines(verdict: "Verdict", of_paper: bool) -> Iterator[str]:
     """What a terminal shows of a verdict, line by line."""
     from ablate.judge import told
 
     claim = verdict.claim
     yield f"{claim.text} ({claim.source}{', required' if claim.required else ''})"
     yield told.numbers(verdict.decision) if verdict.decision else verdict.reason
-    yield told.on_paper(verdict.paper)
-    yield ""
+    if of_paper:
+        yield told.on_paper(verdict.paper)
 
 
 def _print_plain(judged: "Judged") -> None:

@@ -27,8 +27,8 @@ class Judged:
     cells: tuple[Measured, ...]
     """What was measured."""
     verdicts: tuple[Verdict, ...]
-    scale: str
-    """At what scale, and what can be said there."""
+    scale: str | None
+    """At what scale of the paper's, and what can be said there; None for a trainer that is not of the paper."""
     sequential: bool
     """Whether seeds were added until claims were decided, which the verdicts take into account."""
     cautions: tuple[str, ...]

@@ -11,6 +11,7 @@ from ablate.judge.formula import Formula
 from ablate.judge.on_paper import OnPaper
 from ablate.judge.published import published_cells
 from ablate.study.claims import Claim, Value, read_claims
+from ablate.study.trainer import SIMCLR
 
 State = Literal["supported", "refuted", "undecided", "not measured", "not judged here"]
 
@@ -65,8 +66,10 @@ def judge(
     return tuple(verdicts)
 
 
-def scale_of(plan: Mapping[str, Any]) -> str:
-    """At what scale verdicts on a plan are reached, and what they can say."""
+def scale_of(plan: Mapping[str, Any]) -> str | None:
+    """At what scale verdicts on a plan are reached, and what they can say; None where no paper is asked."""
+    if plan.get("trainer", SIMCLR) != SIMCLR:
+        return None
     own, papers = plan["profile"], plan.get("paper_profile", "imagenet")
     if own == papers:
         return f"At the paper's own scale ({own})"

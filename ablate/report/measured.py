@@ -152,7 +152,7 @@ def measure(results: Results, study: str, profile: str | None) -> Measured:
         precisions=tuple(sorted({precision for _, precision, _ in environments if precision})),
         micro_batches=tuple(part for (part,) in parts),
         environments=_distinct(surroundings),
-        cautions=(*differences(surroundings), *unpaired(_finished_seeds(trials))),
+        cautions=(*differences(surroundings), *(() if plan["sequential"] else unpaired(_finished_seeds(trials)))),
         lacking=lacking(plan.get("metric") or "top1", finished),
     )
 

@@ -111,11 +111,12 @@ def to_retry_elsewhere(results: Results, study: str, profile: str) -> list[str]:
 
 
 def cautions(
-    expansion: Expansion, states: Mapping[str, str], plans: list[dict[str, Any]], results: Results
+    expansion: Expansion, states: Mapping[str, str], plans: list[dict[str, Any]], results: Results, paired: bool = True
 ) -> list[str]:
     """What makes the results of a study hard to compare once a plan has run: hardware, versions, code, seeds.
 
-    plans: the study's earlier ones at the same scale; results of the same design count too.
+    plans: the study's earlier ones at the same scale; results of the same design count too. paired: cells are meant to
+    have the same seeds.
     """
     environments: list[dict[str, Any]] = []
     seeds: dict[str, set[int]] = {}
@@ -127,7 +128,7 @@ def cautions(
         for trial in plan["trials"] if plan["design"] == expansion.design else []:
             if results.trial(trial["key"]).result.exists():
                 seeds.setdefault(cell_label(trial["axes"], trial["case"]), set()).add(trial["seed"])
-    return [*differences(environments), *unpaired(seeds)]
+    return [*differences(environments), *(unpaired(seeds) if paired else ())]
 
 
 def environment(results: Results, key: str) -> dict[str, Any] | None:

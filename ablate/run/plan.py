@@ -133,7 +133,7 @@ def make_plan(
     warnings = [
         *lint(loaded, expansion),
         *(Problem(told, help=_HOOK_HELP, kind="warning") for told in cost.hook_mistakes),
-        *(Problem(told, kind="warning") for told in cautions(expansion, states, earlier, results)),
+        *(Problem(told, kind="warning") for told in cautions(expansion, states, earlier, results, paired=keep is None)),
     ]
     return Plan(loaded, scale, expansion, states, outdated, shown, cost, tuple(warnings), causes, assumption)
 
@@ -191,6 +191,7 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
         "design": plan.expansion.design,
         "title": study.title,
         "question": study.question,
+        "trainer": study.trainer,
         "metric": study.metric,
         "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in study.reference],
         "claims": [plain_claim(claim) for claim in study.claims],

@@ -71,6 +71,7 @@ def test_seeds_are_added_to_the_cells_of_undecided_claims_only(ablate: Ablate, p
     assert run.returncode == 0, run.stderr
     counts = seeds_of_cells(project)
     assert counts[1] == counts[4] == 3
+    assert "unpaired" not in run.stdout
     assert counts[2] == counts[3] > 3
     assert "undecided: Close; going on to 5 seeds of the cells that they compare" in run.stdout
     judged = json.loads(ablate("judge", "mine", "--json").stdout)
