@@ -48,6 +48,22 @@ def fingerprinted(config: Config, look: Callable[[Path], Listing] = look) -> Con
     return config if evaluate is config.evaluate else config.model_copy(update={"evaluate": evaluate})
 
 
+def by_path(config: Config) -> Config:
+    """The config with the paths themselves as fingerprints, for plans whose data are not here.
+
+    Two data sets are two trials also then; no trial that runs has such a key.
+    """
+    data, evaluate = config.data, config.evaluate
+    transfer, finetune = evaluate.transfer, evaluate.finetune
+    if data.root is not None and data.fingerprint is None:
+        config = _changed(config, "data", fingerprint=str(data.root))
+    if transfer.root is not None and transfer.fingerprint is None:
+        evaluate = _changed(evaluate, "transfer", fingerprint=str(transfer.root))
+    if finetune.subset is not None and finetune.subset_fingerprint is None:
+        evaluate = _changed(evaluate, "finetune", subset_fingerprint=str(finetune.subset))
+    return config if evaluate is config.evaluate else config.model_copy(update={"evaluate": evaluate})
+
+
 def _listing(setting: str, path: Path | None, needed_by: str, kind: str, look: Callable[[Path], Listing]) -> Listing:
     if path is None:
         raise SettingError(f"{setting} is not set: which folder?", needed_by, f"add --set {setting}=DIR")

@@ -11,7 +11,7 @@ from ablate.study.load import LoadedStudy, find_study, known_profiles, known_stu
 from ablate.study.schema import DEFAULT_PROFILE
 from ablate.study.suite import find_suite, known_suites, load_suite
 from ablate.study.trainer import SIMCLR
-from ablate.study.trainers import find_trainer
+from ablate.study.trainers import find_trainer, without_look
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     profiles = profiles or (known_profiles(path) if loaded.study.trainer == SIMCLR else _own_profiles(loaded))
     for profile in profiles:
         try:
-            trainer = replace(find_trainer(loaded.study.trainer), prepare=lambda config: config)
+            trainer = without_look(find_trainer(loaded.study.trainer))
             expansion = expand(loaded, load_profile(profile, path), trainer=trainer)
             trials[profile] = len(expansion.trials)
             warnings |= dict.fromkeys(lint(loaded, expansion))

@@ -3,7 +3,6 @@
 import tempfile
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ablate.study.expand import expand
 from ablate.study.load import known_profiles, load_profile, load_study
 from ablate.study.mistakes import setting_paths
 from ablate.study.schema import COLUMNS, DEFAULT_PROFILE, RESERVED_NAMES
-from ablate.study.trainers import find_trainer
+from ablate.study.trainers import find_trainer, without_look
 from ablate.study.values import Mistake, identifier
 from ablate.study.words import toml, value_text
 
@@ -103,7 +102,7 @@ def _expand(text: str, path: Path) -> None:
     if loaded.problems:
         raise UserError(*loaded.problems)
     if DEFAULT_PROFILE in known_profiles(path):
-        trainer = replace(find_trainer(), prepare=lambda config: config)  # data folders are not looked into
+        trainer = without_look(find_trainer())
         expand(loaded, load_profile(DEFAULT_PROFILE, path), trainer=trainer)
 
 

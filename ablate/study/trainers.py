@@ -5,6 +5,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.config.advice import advice
 from ablate.simclr.config.cost import likeness, work
 from ablate.simclr.data.listing import look
-from ablate.simclr.fingerprints import fingerprinted
+from ablate.simclr.fingerprints import by_path, fingerprinted
 from ablate.study.trainer import SIMCLR, Trainer
 from ablate.study.words import value_text
 
@@ -116,3 +117,10 @@ def _odd_fields(config: type[pydantic.BaseModel]) -> Iterator[str]:
             yield f"the default of {where} is {default}; write {default}.0, so that it is one trial with {default}.0"
         if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel):
             yield from _odd_fields(field.annotation)
+
+
+def without_look(trainer: Trainer) -> Trainer:
+    """The trainer for a plan that is only looked at: no data folder is looked into."""
+    if trainer.name != SIMCLR:
+        return replace(trainer, prepare=lambda config: config)
+    return replace(trainer, prepare=by_path)

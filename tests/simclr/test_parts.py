@@ -224,6 +224,7 @@ def test_transfer_to_another_data_set_gives_its_metric(data: Dataset, pack_root:
     settings = {"root": pack_root, "mode": mode, "steps": 30, "batch_size": 16, "learning_rate": 0.05}
     case = pretrained(data, evaluate={"parts": ["transfer"], "transfer": settings})
     found = PARTS["transfer"](case)
+    assert found["transfer"] == found["transfer_top1"]
     assert found["transfer_top1"] > 60  # three classes that color tells
     assert ("transfer_l2" in found) == (mode == "linear")
 

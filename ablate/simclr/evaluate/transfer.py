@@ -22,11 +22,17 @@ _HELD_OUT = 0.2
 
 
 def transfer(frozen: Frozen) -> dict[str, float]:
-    """The metric of the other data set in percent, named after it: top1, mean_per_class or map11."""
+    """The metric of the other data set in percent: `transfer`, and after its name, transfer_top1 for example."""
     settings, other = frozen.config.evaluate.transfer, _other(frozen.config, frozen.context.device)
     if settings.mode == "linear":  # short side to the size, centre square (App. B.8)
         return _linear(Frozen(frozen.config, frozen.model, other, frozen.context, center_crop=1.0))
     return _finetune(Frozen(frozen.config, frozen.model, other, frozen.context))
+
+
+def _numbers(data: Dataset, logits: Tensor) -> dict[str, float]:
+    """The data set's own metric, under its name and under one that all data sets share."""
+    value = metric_of(data)(logits, data.test.labels)
+    return {"transfer": value, f"transfer_{data.metric}": value}
 
 
 def _other(config: Config, device: torch.device) -> Dataset:
@@ -62,7 +68,7 @@ def _linear(frozen: Frozen) -> dict[str, float]:
         train, validation = (features[kept], labels[kept]), (features[held], labels[held])
     sweep = sweep_l2(train, validation, data.classes, metric, stopping=frozen.stopping)
     logits = sweep.classifier.logits(frozen.features("test", "h"))
-    return {f"transfer_{data.metric}": metric(logits, data.test.labels), "transfer_l2": sweep.l2}
+    return {**_numbers(data, logits), "transfer_l2": sweep.l2}
 
 
 def _finetune(frozen: Frozen) -> dict[str, float]:
@@ -92,7 +98,7 @@ def _finetune(frozen: Frozen) -> dict[str, float]:
     train_classifier(config, recipe, model.encoder, classifier, train.images, train.labels, context)
     with torch.no_grad():
         logits = classifier.float()(Frozen(config, model, data, context).features("test", "h"))
-    return {f"transfer_{data.metric}": metric_of(data)(logits, data.test.labels)}
+    return _numbers(data, logits)
 
 
 def _remember(model: nn.Module, steps_per_epoch: float) -> None:
