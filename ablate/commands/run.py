@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ablate.run.plan import Plan
     from ablate.study.trial import Trial
 
-Profile = Annotated[str, typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/.")]
+Profile = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/; paper: the paper's own."),
+]
 Only = Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="These cells only: first=crop,color; case=NAME.")]
 Setting = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")]
 Seeds = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N", help="Every cell with N seeds.")]
@@ -29,6 +32,8 @@ Assume = Annotated[
     typer.Option(metavar="SPEED", help="Where nothing was measured: images a second and GPU (2600), or a100, v100."),
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
+OF_THE_PAPER = "paper"
+"""The profile that stands for each study's own `paper_profile`."""
 UntilDecided = Annotated[
     bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, at the most --seeds (30).")
 ]
@@ -156,9 +161,12 @@ def _plan(
 ) -> "Plan":
     from ablate.run.command import parse_only, parse_settings
     from ablate.run.plan import make_plan
+    from ablate.study.load import load_study
 
+    loaded = load_study(study)
+    scale = loaded.study.paper_profile if profile == OF_THE_PAPER else profile
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    return make_plan(study, profile, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
+    return make_plan(loaded, scale, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
 
 
 def _within(planned: "Plan", budget: str | None) -> "Plan":

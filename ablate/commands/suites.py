@@ -48,14 +48,14 @@ def show_suite(suite: "LoadedSuite", make: MakePlan, as_json: bool, budget: str 
         print_json(suite_json(planned))
     else:
         rows = [
-            [name, len(plan.distinct), plan.counts["done"], len(plan.to_run), cost_of_one(plan)]
+            [name, plan.profile, len(plan.distinct), plan.counts["done"], len(plan.to_run), cost_of_one(plan)]
             for name, plan in planned.plans.items()
         ]
         found = summed(planned)
         cost = cost_in_words(found.hours, found.assumed_hours, found.unknown)
-        rows.append(["total", found.trials, found.done, found.to_run, cost])
+        rows.append(["total", "", found.trials, found.done, found.to_run, cost])
         columns = [Column(name, right=True) for name in ("trials", "done", "to run")]
-        print_table([Column("study", least=12), *columns, Column("cost", least=16)], rows)
+        print_table([Column("study", least=12), Column("profile", rank=1), *columns, Column("cost", least=16)], rows)
         for note in notes(planned, found):
             print(note)
     if planned.left_out:

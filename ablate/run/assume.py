@@ -10,6 +10,7 @@ from ablate.errors import UserError, nearest
 from ablate.simclr.config import Config
 from ablate.simclr.config.effort import Sizes, effort
 from ablate.simclr.data.listing import look
+from ablate.simclr.fingerprints import by_path
 from ablate.study.trainer import SIMCLR, Trainer
 
 SPEEDS = {"v100": 1040.0, "a100": 2080.0}
@@ -42,15 +43,12 @@ class Assumption:
 
     def told(self, configs: Sequence[Any]) -> str:
         """What is assumed of these trials, in words."""
-        kind = f" ({self.gpu.upper()})" if self.gpu else ""
-        said = (
-            f"assuming that a GPU{kind} trains {self.images_per_second:,.6g} images a second of ResNet-50 at "
-            "224 pixels, that others take time in proportion to their multiply-adds, and that no GPU waits for data"
-        )
-        absent = {self._sizes(config) for config in configs if isinstance(config, Config) and not _is_here(config)}
-        for sizes in sorted(filter(None, absent), key=lambda sizes: sizes.train):
-            said += f"; as if the {sizes.train:,} training and {sizes.test:,} test images, which are not here, were"
-        return said
+        return in_words([(self, configs)])
+
+    def absent(self, configs: Sequence[Any]) -> set[Sizes]:
+        """The sizes of data sets that these trials need and that are not on this machine."""
+        needed = {self._sizes(config) for config in configs if isinstance(config, Config) and not _is_here(config)}
+        return set(filter(None, needed))
 
     def _sizes(self, config: Config) -> Sizes | None:
         data = config.data
@@ -60,6 +58,24 @@ class Assumption:
         if data.name != "textures" and self.sizes:
             return self.sizes
         return Sizes(data.train_images, data.test_images) if data.train_images and data.test_images else None
+
+
+def in_words(assumed: Sequence[tuple[Assumption, Sequence[Any]]]) -> str:
+    """What is assumed of trials at several profiles, whose data sets differ; each with the settings of its trials."""
+    first = assumed[0][0]
+    kind = f" ({first.gpu.upper()})" if first.gpu else ""
+    said = (
+        f"assuming that a GPU{kind} trains {first.images_per_second:,.6g} images a second of ResNet-50 at 224 pixels, "
+        "that others take time in proportion to their multiply-adds, and that no GPU waits for data"
+    )
+    absent = {sizes for assumption, configs in assumed for sizes in assumption.absent(configs)}
+    if not absent:
+        return said
+    each = [
+        f"the {sizes.train:,} training and {sizes.test:,} test images"
+        for sizes in sorted(absent, key=lambda sizes: (-sizes.train, sizes.test))
+    ]
+    return f"{said}; as if {' and '.join(each)}, which are not here, were"
 
 
 def parse_assumption(given: str, sizes: Sizes | None) -> Assumption:
@@ -78,13 +94,13 @@ def parse_assumption(given: str, sizes: Sizes | None) -> Assumption:
 
 
 def without_data(trainer: Trainer) -> Trainer:
-    """The trainer for a plan that nothing runs from: a trial whose data are not on this machine is prepared as it is.
+    """The trainer for a plan that nothing runs from: data that are not on this machine are known by their paths.
 
     Its key is not the one that it has with its data.
     """
     if trainer.name != SIMCLR:
         return trainer
-    return replace(trainer, prepare=lambda config: trainer.prepare(config) if _is_here(config) else config)
+    return replace(trainer, prepare=lambda config: trainer.prepare(config) if _is_here(config) else by_path(config))
 
 
 def _is_here(config: Config) -> bool:

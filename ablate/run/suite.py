@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import UserError
+from ablate.run.assume import in_words
 from ablate.run.command import check_hours
 from ablate.run.cost import Spread, total
 from ablate.run.execute import default_workers
@@ -112,10 +113,12 @@ def notes(suite: PlannedSuite, found: Sum) -> list[str]:
     if found.hours and not on_gpus:
         hours, workers = sum(spread[1] for spread in found.hours.values()), default_workers("auto")
         said.append(f"about {duration(hours / workers)} here, {workers} at once")
-    assumptions = [plan for plan in suite.plans.values() if plan.assumption and plan.cost.assumed]
-    if assumptions and assumptions[0].assumption:
-        configs = [trial.config for plan in assumptions for trial in plan.to_run]
-        said.append(assumptions[0].assumption.told(configs))
+    assumed = [
+        (plan.assumption, [trial.config for trial in plan.to_run])
+        for plan in suite.plans.values()
+        if plan.assumption and plan.cost.assumed
+    ]
+    said += [in_words(assumed)] if assumed else []
     return said
 
 

@@ -88,10 +88,10 @@ def call(*arguments: str, code: int = 0) -> str:
 def test_a_plan_has_a_line_for_each_study_and_counts_what_they_share_once(here: Path) -> None:
     lines = call("plan", "all").splitlines()
     assert [line.split("\t") for line in lines[:4]] == [
-        ["study", "trials", "done", "to run", "cost"],
-        ["flat", "2", "0", "2", "2 trials unknown"],
-        ["steep", "2", "0", "2", "2 trials unknown"],
-        ["total", "3", "0", "3", "3 trials unknown"],
+        ["study", "profile", "trials", "done", "to run", "cost"],
+        ["flat", "embedded", "2", "0", "2", "2 trials unknown"],
+        ["steep", "embedded", "2", "0", "2", "2 trials unknown"],
+        ["total", "", "3", "0", "3", "3 trials unknown"],
     ]
     assert lines[4] == "trials that several studies ask for are counted once in the total (1 fewer)"
 
@@ -103,7 +103,7 @@ def test_a_suite_runs_each_study_and_writes_a_page_of_each(here: Path) -> None:
     assert [line for line in printed.splitlines() if line.startswith("page: ")] == [
         "page: reports/flat.html", "page: reports/steep.html",
     ]  # fmt: skip
-    assert call("plan", "all").splitlines()[3].split("\t")[:4] == ["total", "3", "3", "0"]
+    assert call("plan", "all").splitlines()[3].split("\t")[:5] == ["total", "", "3", "3", "0"]
 
 
 def test_a_failed_trial_and_a_study_that_cannot_run_do_not_stop_the_rest(
@@ -209,6 +209,18 @@ def test_the_assumed_cost_of_a_suite_counts_shared_pretrainings_once(here: Path)
     assert told["total"]["assumed_gpu_hours"] == pytest.approx((ONE + more) / 2600 / 3600)
     assert "assuming that a GPU trains 2,600 images a second" in told["notes"][-1]
     assert "as if the 1,281,167 training and 50,000 test images" in told["notes"][-1]
+
+
+def test_the_profile_paper_is_each_studys_own(here: Path) -> None:
+    Path("studies/profiles/imagenet.toml").write_text(IMAGENET)
+    edit("flat", "trainer", 'paper_profile = "embedded"\ntrainer')
+    Path("studies/profiles/other.toml").write_text(IMAGENET.replace("1_281_167", "70_000"))
+    Path("studies/twin.toml").write_text(Path("studies/tiny.toml").read_text().replace('"tiny"', '"twin"'))
+    edit("twin", "[base]\n", 'paper_profile = "other"\n\n[base]\n')
+    write_suite("tiny", "flat", "twin")
+    told = json.loads(call("plan", "all", "--profile", "paper", "--assume", "2600", "--json"))
+    assert [study["profile"] for study in told["studies"]] == ["imagenet", "embedded", "other"]
+    assert "1,281,167 training and 50,000 test images and the 70,000 training" in told["notes"][-1]
 
 
 def test_the_measured_cost_of_a_suite_is_checked_against_a_budget_before_anything_starts(here: Path) -> None:
