@@ -11,7 +11,6 @@ from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyNam
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ablate.judge.study import Judged
     from ablate.records.files import Results
     from ablate.run.command import FinishedRun, How
     from ablate.run.plan import Plan
@@ -59,7 +58,6 @@ def run(
     from ablate.commands.suites import run_suite, suite_of
     from ablate.commands.until import Steps, run_until_decided
     from ablate.errors import UserError
-    from ablate.judge.study import judge_study
     from ablate.run.command import How
 
     how = How(workers, device, inline, stop_at_first_failure)
@@ -76,16 +74,13 @@ def run(
     def round_of(count: int, keep: "Callable[[Trial], bool] | None") -> "Plan":
         return _plan(study, profile, only, set, count, results_in(results), keep=keep)
 
-    def judged(planned: "Plan") -> "Judged":
-        return judge_study(results_in(results), study, planned.profile, sequential=True)
-
     suite = suite_of(study)
     if suite and until_decided:
         raise UserError("--until-decided is for one study", help=f"run those of {study} one by one")
     if suite:
         run_suite(suite, make, train, finish, budget, stop_at_first_failure)
     elif until_decided:
-        finish(run_until_decided(Steps(round_of, train, judged), budget, seeds))
+        finish(run_until_decided(Steps(results_in(results), round_of, train), budget, seeds))
     else:
         finish(train(_within(make(study), budget)))
 

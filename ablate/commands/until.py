@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
+    from ablate.records.files import Results
     from ablate.run.command import FinishedRun
     from ablate.run.plan import Plan
     from ablate.study.trial import Trial
@@ -18,12 +19,18 @@ MOST_SEEDS = 30
 
 @dataclass(frozen=True)
 class Steps:
-    """What the rounds are made of: the command's own planning, training and judging."""
+    """What the rounds are made of: the command's own planning and training."""
 
+    results: "Results"
     plan: "Callable[[int, Callable[[Trial], bool] | None], Plan]"
     """Plans so many seeds of the trials to keep, or of all."""
     train: "Callable[[Plan], FinishedRun]"
-    judge: "Callable[[Plan], Judged]"
+
+    def judge(self, plan: "Plan") -> "Judged":
+        """The verdicts on the study of a plan, by its file."""
+        from ablate.judge.study import judge_study
+
+        return judge_study(self.results, str(plan.loaded.source.path), plan.profile, sequential=True)
 
 
 def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) -> "FinishedRun":
