@@ -9,7 +9,6 @@ from ablate.judge.claims import NotMeasured, formula_of
 from ablate.judge.formula import binding, effect, holds
 from ablate.judge.published import as_published, published_cells
 from ablate.study.cells import cells, design
-from ablate.study.claims import RankCorrelation, Value
 from ablate.study.load import LoadedStudy
 from ablate.study.schema import ProfileOverrides, Study
 
@@ -26,19 +25,13 @@ class OnPaper:
 
 
 def on_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
-    """Each claim of a study on the published numbers.
-
-    Without those whose numbers the paper does not print, and those that compare with the paper, which would be
-    compared with itself.
-    """
+    """Each claim of a study on the published numbers; without those whose numbers the paper does not print."""
     plan, bare = paper_cells(loaded)
     published = published_cells(plan, bare)
     numbers = as_published(bare, published)
     axes = {axis["name"]: axis["values"] for axis in plan["axes"]}
     found = {}
     for claim in loaded.study.claims:
-        if isinstance(claim, (RankCorrelation, Value)):
-            continue
         formula = formula_of(
             claim, numbers, metric=loaded.study.metric, axes=axes, published=published, at_paper_scale=True
         )
