@@ -8,7 +8,7 @@ from typing import Any
 from ablate.errors import UserError
 from ablate.judge.cells import Measured
 from ablate.judge.measure import measured_cells
-from ablate.judge.on_paper import on_paper
+from ablate.judge.on_paper import OnPaper, on_paper
 from ablate.judge.verdict import Verdict, judge, scale_of
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
