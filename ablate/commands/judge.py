@@ -51,12 +51,13 @@ def _print(judged: "Judged") -> None:
     from ablate.judge import told
 
     plan = judged.plan
-    print(f"{plan['title']} [{plan['profile']}]: {judged.summary or 'it makes no claims'}")
+    out = sys.stdout if sys.stdout.isatty() else sys.stderr  # a pipe gets rows only
+    print(f"{plan['title']} [{plan['profile']}]: {judged.summary or 'it makes no claims'}", file=out)
     if not judged.verdicts:
         return
     sentences = [f"{judged.scale}."] if judged.scale else []
     for sentence in (*sentences, told.method(judged), *(f"Caution: {each}." for each in judged.cautions)):
-        print(sentence)
+        print(sentence, file=out)
     if not sys.stdout.isatty():
         _print_plain(judged)
         return

@@ -9,6 +9,7 @@ import duckdb
 
 from ablate.judge import cells as judge
 from ablate.judge.correlation import spearman
+from ablate.judge.paired import t_interval
 from ablate.judge.published import published_cells, references
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
@@ -52,6 +53,11 @@ class Cell:
     def mean(self) -> float | None:
         """Mean over the seeds."""
         return mean(self.values) if self.values else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean, by Student's t; None below 2 seeds."""
+        return t_interval(self.values)
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,11 @@ class Measured:
     def grid(self) -> tuple[Cell, ...]:
         """The cells of the axes, without the cases."""
         return tuple(cell for cell in self.cells if cell.case is None)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether some cell has several seeds, and so an interval."""
+        return any(len(cell.values) > 1 for cell in self.cells)
 
     @property
     def rank_correlation(self) -> float | None:
