@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ablate.judge.formula import Every, Formula, Leaf, Some, leaves, negated
+from ablate.judge.formula import Every, Formula, Leaf, Some, binding, excess, holds, leaves, negated, seeds_of
 from ablate.judge.paired import Floats, sign_flip_test, t_test
 
 
@@ -54,6 +54,42 @@ def joined(formula: Formula, p_of: Callable[[Leaf], Any]) -> Any:
             return reduce(np.maximum, [joined(part, p_of) for part in parts])
         case Some(parts):
             return np.minimum(1.0, len(parts) * reduce(np.minimum, [joined(part, p_of) for part in parts]))
+
+
+class Deciding(NamedTuple):
+    """The comparison on which a verdict hangs."""
+
+    leaf: Leaf
+    alternatives: int
+    """Of how many it is the best, where one of them suffices."""
+
+
+def deciding(formula: Formula) -> Deciding:
+    """The comparison that decides the test of the side to which the means lean.
+
+    Where all must hold it is the one of the largest p, where one suffices the one of the smallest: not always the one
+    of the smallest effect, as seeds scatter in some cells more than in others. With one seed the effects decide.
+    """
+    if seeds_of(formula) < 2:
+        return Deciding(binding(formula), 1)
+    side = 1.0 if holds(formula) else -1.0
+
+    def doubt(leaf: Leaf) -> tuple[float, float]:
+        p = t_test([side * difference for difference in leaf.differences], side * leaf.bound)
+        return float(p), -side * excess(leaf)
+
+    def walk(part: Formula) -> Deciding:
+        match part:
+            case Leaf():
+                return Deciding(part, 1)
+            case Every(parts) | Some(parts):
+                found = [walk(each) for each in parts]
+        if isinstance(part, Every) == (side > 0):
+            return max(found, key=lambda each: doubt(each.leaf))
+        best = min(found, key=lambda each: doubt(each.leaf))
+        return best._replace(alternatives=best.alternatives * len(found))
+
+    return walk(formula)
 
 
 def holm(p: Sequence[Any]) -> Floats:

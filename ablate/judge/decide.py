@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ablate.judge.combine import Sides, holm, permutation_sides, sides
-from ablate.judge.formula import Formula, binding, effect, holds, seeds_of
+from ablate.judge.combine import Sides, deciding, holm, permutation_sides, sides
+from ablate.judge.formula import Formula, effect, holds, seeds_of
 from ablate.judge.paired import bootstrap_interval, t_interval
 from ablate.judge.power import more_seeds
 from ablate.judge.sequential import seen, to_next_look
@@ -26,7 +26,7 @@ State = Literal["supported", "refuted", "undecided"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What the measurements say about a claim; its numbers are those of the comparison that decides (`binding`).
+    """What the measurements say about a claim; its numbers are those of the comparison that decides (`deciding`).
 
     The estimates are those of all seeds. The p values are the claim's, over all of its comparisons and two-sided; of a
     sequential test those of its look, which later seeds do not change, so that `leaning` may come to differ.
@@ -58,7 +58,8 @@ def decide(formulas: Mapping[str, Formula], level: float = 0.05) -> dict[str, De
     decisions = {}
     for (name, both), adjusted_p in zip(found.items(), map(float, adjusted), strict=True):
         formula, state = formulas[name], verdict(both, adjusted_p, level)
-        more = more_seeds(binding(formula), level, len(formulas)) if state == "undecided" else None
+        leaf, alternatives = deciding(formula)
+        more = more_seeds(leaf, level, len(formulas) * alternatives) if state == "undecided" else None
         decisions[name] = Decision(state, *estimates(formula), *chances(formula, both, adjusted_p), more, look=None)
     return decisions
 
@@ -90,7 +91,7 @@ def verdict(both: Sides | None, adjusted_p: float, level: float) -> State:
 
 def estimates(formula: Formula) -> tuple[Leaning, int, float, float, str, Interval, Interval]:
     """The fields of a decision from `leaning` to `bootstrap`."""
-    leaf = binding(formula)
+    leaf = deciding(formula).leaf
     return (
         "supports" if holds(formula) else "refutes",
         len(leaf.differences),

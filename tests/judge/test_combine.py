@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from ablate.judge.combine import holm, permutation_sides, sides
+from ablate.judge.combine import deciding, holm, permutation_sides, sides
 from ablate.judge.formula import Every, Leaf, Some, negated
 
 CROP = Leaf("crop", (1.0, 2.5, 2.0))
@@ -69,3 +69,16 @@ def test_holm_adjusts_many_studies_at_once_as_one_by_one() -> None:
     studies = np.random.default_rng(0).uniform(size=(6, 50))
     together = holm(list(studies))
     assert all(together[:, study] == pytest.approx(holm(studies[:, study].tolist())) for study in range(50))
+
+
+def test_the_comparison_that_decides_is_the_most_doubtful_of_all_and_the_surest_of_some() -> None:
+    sure = Leaf("sure", (1.0, 1.1, 0.9))
+    scattered = Leaf("scattered", (9.0, -4.0, 8.0))
+    assert deciding(Every((sure, scattered))) == (scattered, 1)
+    assert deciding(Some((sure, scattered))) == (sure, 2)
+    below = negated(Every((sure, scattered)))  # neither holds: refuting it takes both
+    assert deciding(below).leaf.label == "scattered"
+    refuted = Every((negated(sure), negated(scattered)))  # refuting it takes one of the two
+    assert (deciding(refuted).leaf.label, deciding(refuted).alternatives) == ("sure", 2)
+    one_seed = Every((Leaf("small", (1.0,)), Leaf("large", (4.0,))))
+    assert deciding(one_seed).leaf.label == "small"
