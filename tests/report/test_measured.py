@@ -6,9 +6,10 @@ import pytest
 
 from ablate.records.files import Results
 from ablate.records.plans import save_plan
-from ablate.report.charts import charts
+from ablate.report.charts.main import main_figures
+from ablate.report.findings import findings
 from ablate.report.measured import measure
-from ablate.report.page import findings, write_report
+from ablate.report.page import write_report
 from tests.records.by_hand import write_trial
 
 GRID = [(first, second) for first in ("crop", "color") for second in ("crop", "color")]
@@ -75,7 +76,7 @@ def test_charts_write_percent_with_one_decimal_and_other_numbers_with_four_digit
         for place, (first, second) in enumerate(GRID)
     ]
     measured = measure(study(tmp_path, trials if axes == 2 else trials[::2], metric, reference=False), "mine", None)
-    spec = json.dumps(charts(measured)["measured"].to_dict())
+    spec = json.dumps(main_figures(measured)[0].chart.to_dict())
     assert spec.count(f'"format": "{digits}"') == spec.count('"format": ') == (5 if axes == 2 else 1)
 
 

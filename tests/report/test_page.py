@@ -8,8 +8,9 @@ import pytest
 
 from ablate.records.files import Results, write_json
 from ablate.records.plans import save_plan
+from ablate.report.figure import script_safe
 from ablate.report.measured import measure
-from ablate.report.page import script_safe, write_report
+from ablate.report.page import write_report
 
 OPERATIONS = ("crop", "color", "blur")
 HOSTILE = "</script><script>window.hacked = 1</script>\"' & <b>\u2028"

@@ -1,0 +1,6 @@
+const options = { mode: "vega-lite", renderer: "svg", actions: false };
+for (const spec of document.querySelectorAll("script[id^=spec-]")) {
+  const shown = document.getElementById(spec.id.replace("spec-", "chart-"));
+  const drawn = document.createElement("div");
+  window.vegaEmbed(drawn, JSON.parse(spec.textContent), options).then(() => shown.replaceChildren(drawn));
+}
