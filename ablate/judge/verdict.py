@@ -70,13 +70,22 @@ def scale_of(plan: Mapping[str, Any]) -> str | None:
     """At what scale verdicts on a plan are reached, and what they can say; None where no paper is asked."""
     if plan.get("trainer", SIMCLR) != SIMCLR:
         return None
-    own, papers = plan["profile"], plan.get("paper_profile", "imagenet")
-    if own == papers:
+    own = plan["profile"]
+    if at_paper_scale(plan):
         return f"At the paper's own scale ({own})"
     return (
-        f"At the profile {own}, which is not the paper's scale ({papers}): verdicts are about order, sign and place of "
-        "the optimum, and no value here reproduces one of the paper"
+        f"At the profile {own}, which is not the paper's scale ({_papers(plan)}): verdicts are about order, sign and "
+        "place of the optimum, and no value here reproduces one of the paper"
     )
+
+
+def at_paper_scale(plan: Mapping[str, Any]) -> bool:
+    """Whether margins and values count as they stand; those of a trainer that is not of the paper always do."""
+    return plan.get("trainer", SIMCLR) != SIMCLR or plan["profile"] == _papers(plan)
+
+
+def _papers(plan: Mapping[str, Any]) -> str:
+    return str(plan.get("paper_profile", "imagenet"))
 
 
 @dataclass(frozen=True)
@@ -86,11 +95,11 @@ class _Unjudged:
 
 
 def _formula(claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured]) -> Formula | _Unjudged:
-    profile, papers = plan["profile"], plan.get("paper_profile", "imagenet")
-    if claim.profiles is not None and profile not in claim.profiles:
+    if claim.profiles is not None and plan["profile"] not in claim.profiles:
         return _Unjudged("not judged here", f"it is about the scale of {' or '.join(claim.profiles)}")
-    if isinstance(claim, Value) and profile != papers:
-        return _Unjudged("not judged here", f"a value of the paper can be met at the paper's scale ({papers}) only")
+    if isinstance(claim, Value) and not at_paper_scale(plan):
+        told = f"a value of the paper can be met at the paper's scale ({_papers(plan)}) only"
+        return _Unjudged("not judged here", told)
     formula = formula_of(claim, cells, **_surroundings(plan, cells))
     return _Unjudged("not measured", formula.reason) if isinstance(formula, NotMeasured) else formula
 
@@ -104,5 +113,5 @@ def _surroundings(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[st
         "metric": str(plan.get("metric") or "top1"),
         "axes": {axis["name"]: axis["values"] for axis in plan["axes"]},
         "published": published_cells(plan, cells),
-        "at_paper_scale": plan["profile"] == plan.get("paper_profile", "imagenet"),
+        "at_paper_scale": at_paper_scale(plan),
     }

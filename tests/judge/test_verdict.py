@@ -111,6 +111,15 @@ profiles = ["imagenet"]
     assert judged.verdicts[1].state == "refuted"
 
 
+def test_a_margin_counts_as_it_stands_for_a_trainer_that_is_not_of_the_paper(tmp_path: Path) -> None:
+    path = write_study(tmp_path, text=STUDY.replace("required = true", "margin = 20"))
+    of_paper = judge_study(write_results(tmp_path, path, CLEAR), str(path))
+    (own := tmp_path / "own").mkdir()
+    not_of_paper = judge_study(write_results(own, path, CLEAR, trainer="mine:train"), str(path))
+    assert [judged.verdicts[0].state for judged in (of_paper, not_of_paper)] == ["supported", "refuted"]
+    assert not_of_paper.scale is None
+
+
 def test_claims_that_were_changed_after_the_run_are_judged_with_a_caution(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     results = write_results(tmp_path, path, CLEAR)
