@@ -76,7 +76,7 @@ def _lines(verdict: "Verdict", of_paper: bool) -> Iterator[str]:
     yield f"{claim.text} ({claim.source}{', required' if claim.required else ''})"
     yield told.numbers(verdict.decision) if verdict.decision else verdict.reason
     if of_paper:
-        yield told.on_paper(verdict.paper)
+        yield told.on_paper(verdict)
 
 
 def _print_plain(judged: "Judged") -> None:

@@ -1,6 +1,7 @@
 """A study judged: its newest design at a profile, its claims, and the verdict on each."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from ablate.judge.verdict import Verdict, judge, scale_of
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
 from ablate.records.store import open_store
-from ablate.study.claims import RankCorrelation, Value, plain_claim
+from ablate.study.cells import cells as cells_of_study
+from ablate.study.cells import design
+from ablate.study.claims import plain_claim
 from ablate.study.load import LoadedStudy, load_study
-from ablate.study.schema import EVALUATION
+from ablate.study.schema import EVALUATION, ProfileOverrides
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ def judge_study(results: Results, study: str, profile: str | None = None, sequen
             plan, paper = {**plan, **now}, _told_by_paper(loaded)
     with open_store(results) as store:
         cells = measured_cells(store, plan)
+    if loaded is not None and (told := _not_asked_for(loaded, plan["profile"], cells)):
+        cautions.append(told)
     sequential = sequential or bool(plan.get("sequential"))
     verdicts = judge(plan, cells, paper, sequential)
     return Judged(plan, cells, verdicts, scale_of(plan), sequential, tuple(cautions))
@@ -75,8 +80,24 @@ def _said(loaded: LoadedStudy) -> dict[str, Any]:
 
 def _told_by_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
     """What the paper's numbers say of the claims, but for those that compare with the paper: it agrees with itself."""
-    with_paper = {claim.id for claim in loaded.study.claims if isinstance(claim, (RankCorrelation, Value))}
+    with_paper = {claim.id for claim in loaded.study.claims if claim.with_paper}
     return {name: told for name, told in on_paper(loaded).items() if name not in with_paper}
+
+
+def _not_asked_for(loaded: LoadedStudy, scale: str, cells: Sequence[Measured]) -> str | None:
+    """That a run left out cells of the study (`--only`), so that what is the best of all is the best of some."""
+    profile = scale.partition("+")[0]  # behind it stands what --set changed
+    varied = design(loaded.study, loaded.study.profile.get(profile, ProfileOverrides()), profile)
+    whole = {_place(cell) for cell in cells_of_study(loaded.study, varied, loaded.source)}
+    if missing := len(whole - set(map(_place, cells))):
+        return (
+            f"{missing} of the study's {len(whole)} cells were not asked for, and claims are judged on the others alone"
+        )
+    return None
+
+
+def _place(cell: Any) -> str:
+    return json.dumps([cell.case, cell.axes], sort_keys=True)
 
 
 def _varied(loaded: LoadedStudy) -> set[str]:

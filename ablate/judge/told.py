@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ablate.judge.decide import Decision
-    from ablate.judge.on_paper import OnPaper
     from ablate.judge.study import Judged
+    from ablate.judge.verdict import Verdict
 
 
 def numbers(decision: Decision) -> str:
@@ -35,10 +35,12 @@ def p_value(value: float | None) -> str:
     return f"{value:.2g}" if value >= 0.0001 else "under 0.0001"
 
 
-def on_paper(paper: OnPaper | None) -> str:
+def on_paper(verdict: Verdict) -> str:
     """Whether a claim holds on the paper's own numbers."""
-    if paper is None:
-        return "the paper prints no numbers for it"
+    if verdict.claim.with_paper:
+        return "it compares with the paper's numbers"
+    if (paper := verdict.paper) is None:
+        return "no numbers of the paper to ask it of"
     told = "holds" if paper.holds else "does not hold"
     return f"{told} on the paper's numbers: {paper.compared}: {paper.effect:+.3g}{_against(paper.bound)}"
 

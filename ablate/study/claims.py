@@ -54,6 +54,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     of_whole: ClassVar[tuple[str, ...]] = ("id", "text", "source", "required", "profiles")
     needed: ClassVar[tuple[str, ...]] = ("id", "text", "source")
+    with_paper: ClassVar[bool] = False  # whether it compares with the paper's numbers, which agree with themselves
 
     kind: str
     """What is compared: one of the kinds below."""
@@ -161,6 +162,7 @@ class ClosingGap(Claim):
 class RankCorrelation(Claim):
     """Spearman's correlation with the published numbers of the same cells is above `at_least`."""
 
+    with_paper = True
     kind: Literal["rank_correlation"]
     at_least: Annotated[float, Field(ge=-1, lt=1)]
     by: str | None = Field(None, examples=["first"])
@@ -209,6 +211,7 @@ class AtMost(Claim):
 class Value(Claim):
     """Each of `cells` is within `margin` of its published number. Judged at the paper's scale only."""
 
+    with_paper = True
     kind: Literal["value"]
     margin: Positive
 

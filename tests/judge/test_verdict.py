@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ablate.judge import told
 from ablate.judge.study import judge_study
 from ablate.records.files import Results
 from ablate.records.plans import load_plans, save_plan
@@ -118,6 +119,33 @@ def test_a_margin_counts_as_it_stands_for_a_trainer_that_is_not_of_the_paper(tmp
     not_of_paper = judge_study(write_results(own, path, CLEAR, trainer="mine:train"), str(path))
     assert [judged.verdicts[0].state for judged in (of_paper, not_of_paper)] == ["supported", "refuted"]
     assert not_of_paper.scale is None
+
+
+def test_cells_that_a_run_left_out_are_told_since_the_best_is_one_of_the_others(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    two = {head: tops for head, tops in CLEAR.items() if head != "none"}
+    (caution,) = judge_study(write_results(tmp_path, path, two), str(path)).cautions
+    assert caution == "1 of the study's 3 cells were not asked for, and claims are judged on the others alone"
+
+
+def test_a_claim_that_compares_with_the_paper_is_not_told_to_be_without_its_numbers(tmp_path: Path) -> None:
+    value = """
+[[claims]]
+id = "V"
+text = "It is the published value."
+source = "Fig. 8"
+kind = "value"
+margin = 1
+
+[reference]
+table = "fig8_projection_head"
+label = "Fig. 8"
+where.out_dim = 2048
+"""
+    path = write_study(tmp_path, value)
+    order, compared = judge_study(write_results(tmp_path, path, CLEAR), str(path)).verdicts
+    assert told.on_paper(order).startswith("holds on the paper's numbers: ")
+    assert told.on_paper(compared) == "it compares with the paper's numbers"
 
 
 def test_claims_that_were_changed_after_the_run_are_judged_with_a_caution(tmp_path: Path) -> None:
