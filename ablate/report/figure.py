@@ -22,28 +22,45 @@ class Figure:
     """An Altair chart."""
     caption: str
     summary: str
-    """What it shows, for those who cannot see it."""
+    """What it shows, in a sentence or two, for those who cannot see it."""
+    columns: tuple[str, ...] = ()
+    """Of the table of what it is drawn from."""
+    rows: tuple[tuple[str, ...], ...] = ()
+    """Of that table, as pages write them."""
+    still: Any = None
+    """The chart for where nothing can be clicked, where that has less in it: it is what svg, png and pdf show."""
 
     @functools.cached_property
     def svg(self) -> str:
         """The chart as an SVG element whose ids no other figure has."""
-        return _own_ids(vl_convert.vegalite_to_svg(self.chart.to_dict(), vl_version=vegalite_version()), self.name)
+        return _own_ids(vl_convert.vegalite_to_svg(self._drawn, vl_version=vegalite_version()), self.name)
 
     @property
     def png(self) -> bytes:
         """The chart at twice its size in pixels."""
-        drawn: bytes = vl_convert.vegalite_to_png(self.chart.to_dict(), vl_version=vegalite_version(), scale=2)
+        drawn: bytes = vl_convert.vegalite_to_png(self._drawn, vl_version=vegalite_version(), scale=2)
         return drawn
 
     @property
+    def pdf(self) -> bytes:
+        """The chart as a page of a PDF, in vectors."""
+        drawn: bytes = vl_convert.vegalite_to_pdf(self._drawn, vl_version=vegalite_version())
+        return drawn
+
+    @functools.cached_property
     def spec(self) -> str:
         """The chart's Vega-Lite specification, for a <script> element."""
         return script_safe(self.chart.to_dict())
 
+    @functools.cached_property
+    def _drawn(self) -> dict[str, Any]:
+        drawn: dict[str, Any] = (self.still or self.chart).to_dict()
+        return drawn
+
 
 def script_safe(spec: dict[str, Any]) -> str:
     """JSON that no text in it can break out of a <script> element."""
-    text = json.dumps(spec, allow_nan=False, sort_keys=True)
+    text = json.dumps(spec, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
