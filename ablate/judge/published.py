@@ -47,7 +47,7 @@ def references(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
 def published_cells(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[int, dict[str, Published]]:
     """Number of a cell -> metric -> what the paper has of it, for the cells that it has something of.
 
-    Of several references that have a number of a cell the last one wins. Raises UserError where a table has no such
+    Of several references that have a number of a cell the first one wins. Raises UserError where a table has no such
     column, or itself has several numbers for one cell.
     """
     found: dict[int, dict[str, Published]] = {}

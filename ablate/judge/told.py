@@ -24,7 +24,9 @@ def effect(decision: Decision) -> str:
 
 
 def more(decision: Decision) -> str:
-    """About how many more seeds would settle it, where that can be said."""
+    """About how many more seeds would settle it, where that can be said, or which ones did, where there are more."""
+    if decision.look is not None and decision.look < decision.seeds:
+        return f"; decided at {decision.look} seeds, whose p stands here"
     return f"; about {decision.more_seeds} more would settle it" if decision.more_seeds else ""
 
 

@@ -81,7 +81,7 @@ def scale_of(plan: Mapping[str, Any]) -> str | None:
 
 def at_paper_scale(plan: Mapping[str, Any]) -> bool:
     """Whether margins and values count as they stand; those of a trainer that is not of the paper always do."""
-    return plan.get("trainer", SIMCLR) != SIMCLR or plan["profile"] == _papers(plan)
+    return plan.get("trainer", SIMCLR) != SIMCLR or str(plan["profile"]) == _papers(plan)
 
 
 def _papers(plan: Mapping[str, Any]) -> str:

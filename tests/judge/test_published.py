@@ -98,6 +98,14 @@ def test_several_references_may_be_about_several_numbers_of_a_cell() -> None:
     assert numbers(cells, table, metric="error") == [{"error": 59.7}]
 
 
+def test_of_several_references_with_a_number_of_a_cell_the_first_one_wins() -> None:
+    other = {"table": "table1_color_distortion", "label": "Table 1", "where": {"blur": True, "method": "simclr"}}
+    other |= {"columns": {"head": False, "out_dim": False}}
+    cells = [cell(head="none", out_dim=2048)]
+    assert numbers(cells, FIG_8, other) == [{"top1": 50.0}]
+    assert numbers(cells, other, FIG_8) == [{"top1": 64.5}]
+
+
 def test_a_number_read_off_a_figure_is_shown_as_approximate() -> None:
     plan = {"references": [{**FIG_8, "scale": 2.0}], "axes": [{"name": "head"}]}
     one = published_cells(plan, [cell(head="none")])[0]["top1"]
