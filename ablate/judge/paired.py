@@ -27,7 +27,13 @@ CONFIDENCE = 0.95
 Floats = NDArray[np.float64]
 
 
-def t_test(differences: Sequence[Any], bound: float) -> Floats:
+def t_tests(leaves: Sequence[Leaf]) -> Floats:
+    """One-sided p of each comparison [leaf, ...] by `t_test`. The leaves have the same seeds."""
+    values = np.stack([np.asarray(leaf.differences, dtype=np.float64) for leaf in leaves], axis=1)  # [seed, leaf, ...]
+    return t_test(values, np.array([leaf.bound for leaf in leaves]).reshape(-1, *[1] * (values.ndim - 2)))
+
+
+def t_test(differences: Sequence[Any] | Floats, bound: float | Floats) -> Floats:
     """One-sided p of "the mean is above the bound": Student's t, n - 1 degrees of freedom.
 
     A difference may be an array (of simulated studies); so is the result then. Where all differences are equal t is
@@ -38,7 +44,7 @@ def t_test(differences: Sequence[Any], bound: float) -> Floats:
     values = np.asarray(differences, dtype=np.float64)  # [seed, ...]
     count = len(values)
     mean = values.mean(axis=0)
-    negligible = ROUNDING * np.maximum(np.maximum(1.0, np.abs(mean)), abs(bound))
+    negligible = ROUNDING * np.maximum(np.maximum(1.0, np.abs(mean)), np.abs(bound))
     without_spread = np.ptp(values, axis=0) <= negligible
     deviation = np.where(without_spread, 1.0, values.std(axis=0, ddof=1))
     p = stdtr(count - 1, (bound - mean) * np.sqrt(count) / deviation)

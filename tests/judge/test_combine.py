@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from ablate.judge import paired
 from ablate.judge.combine import deciding, holm, permutation_sides, sides
 from ablate.judge.formula import Every, Leaf, Some, negated
 
@@ -82,3 +83,12 @@ def test_the_comparison_that_decides_is_the_most_doubtful_of_all_and_the_surest_
     assert (deciding(refuted).leaf.label, deciding(refuted).alternatives) == ("sure", 2)
     one_seed = Every((Leaf("small", (1.0,)), Leaf("large", (4.0,))))
     assert deciding(one_seed).leaf.label == "small"
+
+
+def test_of_ten_thousands_of_comparisons_the_tests_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, whole = [], paired.t_test
+    monkeypatch.setattr(paired, "t_test", lambda *given: calls.append(given) or whole(*given))
+    claim = Every((CROP, Some((BLUR, CROP, Leaf("noise", (3.0, 2.0, 4.0), 2.0)))))
+    assert float(sides(claim).supports) == pytest.approx(max(above(CROP), 3 * above(CROP)))
+    deciding(claim)
+    assert len(calls) == 3  # of the claim, of its opposite, and of the side to which it leans
