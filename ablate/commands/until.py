@@ -40,6 +40,7 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
     ends when all are decided, at the most seeds, where the next round may cost more than is left of the budget, or
     when a trial fails. Raises UserError where the first round may cost more than the budget.
     """
+    from ablate.commands.output import plural
     from ablate.judge.sequential import looks
     from ablate.run.command import check_budget
 
@@ -50,12 +51,12 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
     rounds = [steps.train(first)]
     for seeds in (*counts[1:], None):
         judged = steps.judge(first)
-        open_claims = [verdict for verdict in judged.verdicts if verdict.state == "undecided"]
+        open_claims = _open(judged, first)
         if _failed(rounds[-1]) or not open_claims:
             print(f"claims: {judged.summary}" if judged.verdicts else "the study makes no claims: nothing to decide")
             break
         if seeds is None:
-            print(f"undecided after {counts[-1]} seeds, the most allowed: {_names(open_claims)}")
+            print(f"undecided after {plural(counts[-1], 'seed')}, the most allowed: {_names(open_claims)}")
             break
         plan = replace(steps.plan(seeds, _of_cells(judged, open_claims)), sequential=True)
         if budget is not None and not _affordable(plan, budget, rounds):
@@ -64,6 +65,13 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
         print(f"undecided: {_names(open_claims)}; going on to {seeds} seeds of the cells that they compare")
         rounds.append(steps.train(plan))
     return rounds[-1]
+
+
+def _open(judged: "Judged", plan: "Plan") -> "list[Verdict]":
+    """The undecided claims all of whose cells get seeds: no seed decides one that needs a cell left out by --only."""
+    planned = {_place(trial) for trial in plan.expansion.trials}
+    undecided = [verdict for verdict in judged.verdicts if verdict.state == "undecided"]
+    return [each for each in undecided if all(_place(judged.cells[number]) in planned for number in each.cells)]
 
 
 def _of_cells(judged: "Judged", verdicts: "Sequence[Verdict]") -> "Callable[[Trial], bool]":

@@ -90,6 +90,14 @@ def test_it_ends_at_the_most_seeds_and_goes_on_from_there_with_more(ablate: Abla
     assert seeds_of_cells(project)[4] == 3
 
 
+def test_a_claim_that_needs_a_cell_left_out_gets_no_seeds(ablate: Ablate, project: Path) -> None:
+    assert ablate("run", "mine").returncode == 0
+    run = ablate("run", "mine", "--until-decided", "--only", "depth=2", "--seeds", "5")
+    assert run.returncode == 0, run.stderr
+    assert seeds_of_cells(project) == {1: 1, 2: 3, 3: 1, 4: 1}
+    assert "claims: 2 undecided" in run.stdout
+
+
 def test_it_ends_where_a_round_may_cost_more_than_is_left(ablate: Ablate, project: Path) -> None:
     assert ablate("run", "mine", "--seeds", "2").returncode == 0
     refused = ablate("run", "mine", "--until-decided", "--budget", "0.0000001h")
