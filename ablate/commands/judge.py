@@ -30,8 +30,10 @@ def judge(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Judge the claims of a study by its results; exits with 3 where a required one is refuted."""
+    from ablate.commands.suites import check_is_no_suite
     from ablate.judge.study import judge_study
 
+    check_is_no_suite(study)
     judged = judge_study(results_in(results), study, profile, sequential)
     if json:
         from ablate.commands.output import print_json

@@ -48,6 +48,8 @@ def export(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Write one row for each trial of a study."""
+    from ablate.commands.suites import check_is_no_suite
     from ablate.records.export import export_study
 
+    check_is_no_suite(study)
     export_study(results_in(results), study, format, profile, output)

@@ -130,9 +130,11 @@ def retry(
     reports: ReportsFolder = None,
 ) -> None:
     """Train again what failed or was interrupted, and nothing that is new."""
+    from ablate.commands.suites import check_is_no_suite
     from ablate.run.command import How
     from ablate.run.history import seeds_run, to_retry_elsewhere
 
+    check_is_no_suite(study)
     planned = _plan(study, profile, only, set, seeds, results_in(results))
     run_before = seeds_run(results_in(results), planned.loaded.study.name, planned.profile)
     if seeds is None and run_before:

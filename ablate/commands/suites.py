@@ -36,6 +36,16 @@ def suite_of(name: str, recorded: bool = False) -> "LoadedSuite | None":
     return loaded
 
 
+def check_is_no_suite(name: str) -> None:
+    """Raise UserError for a suite, by its name or file, where a command takes one study."""
+    from ablate.errors import UserError
+    from ablate.study.suite import find_suite, load_suite
+
+    if path := find_suite(name):
+        studies = ", ".join(load_suite(path).studies)
+        raise UserError(f"'{name}' is a suite: this command takes one study", help=f"its studies are: {studies}")
+
+
 def show_suite(suite: "LoadedSuite", make: MakePlan, as_json: bool, budget: str | None) -> None:
     """Print a line for each study and their sum. Raises UserError at the end where some cannot be planned."""
     from ablate.commands.output import print_json, print_table

@@ -92,12 +92,13 @@ class FinishedRun:
 
 def check_budget(plan: Plan, budget: str) -> None:
     """Raise UserError where a plan would cost more than so many hours, or nobody can say what it costs."""
-    high, likely = plan.cost.high, plan.cost.hours
-    hours = None if high is None or likely is None else (high * plan.units, likely * plan.units)
-    check_hours(budget, len(plan.to_run), plan.cost.unknown, hours, unit(plan))
+    cost = plan.cost
+    high, likely = ((hours or 0.0) * plan.units + cost.assumed_hours for hours in (cost.high, cost.hours))
+    units = dict.fromkeys([unit(plan)] * (cost.hours is not None) + ["GPU-hours"] * bool(cost.assumed))
+    check_hours(budget, len(plan.to_run), cost.unknown - cost.assumed, (high, likely), " and ".join(units))
 
 
-def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float] | None, units: str) -> None:
+def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float], units: str) -> None:
     """Raise UserError where trials would cost more than a budget. cost: hours at the most, and at the median speed."""
     try:
         allowed = hours(budget)
@@ -105,7 +106,7 @@ def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float
         raise UserError(f"--budget {budget}: {error}", help="for example --budget 200h") from error
     if not trials:
         return
-    if unknown or cost is None:
+    if unknown:
         told = f"--budget {budget}: the cost is not known of {unknown} of {trials} trials"
         raise UserError(told, help="run one of them first, with --only, so that there is a measured one")
     if cost[0] > allowed:

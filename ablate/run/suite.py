@@ -60,14 +60,14 @@ def plan_suite(loaded: LoadedSuite, make: Callable[[str], Plan]) -> PlannedSuite
 def summed(suite: PlannedSuite) -> Sum:
     """All studies together; a trial, and a pretraining, that several ask for is run once."""
     states: dict[str, str] = {}
-    unknown: set[str] = set()
+    priced: set[str] = set()
     hours: dict[str, Spread] = {}
     paid: set[str] = set()
     assumed_hours = 0.0
     for plan in suite.plans.values():
         states |= {key: plan.states[key] for key in plan.distinct}
         prices = plan.cost.prices
-        unknown |= {trial.key for trial in plan.to_run} - {price.trial.key for price in prices}
+        priced |= {price.trial.key for price in prices}
         if measured := [price for price in prices if not price.assumed]:
             spread = total(measured, paid)
             before = hours.get(unit(plan), (0.0, 0.0, 0.0))
@@ -77,14 +77,15 @@ def summed(suite: PlannedSuite) -> Sum:
     to_run = {trial.key for plan in suite.plans.values() for trial in plan.to_run}
     one_by_one = sum(len(plan.distinct) for plan in suite.plans.values())
     done = Counter(states.values())["done"]
-    return Sum(len(states), done, len(to_run), one_by_one - len(states), hours, assumed_hours, len(unknown))
+    return Sum(len(states), done, len(to_run), one_by_one - len(states), hours, assumed_hours, len(to_run - priced))
 
 
 def check_suite_budget(suite: PlannedSuite, budget: str) -> None:
     """Raise UserError where all studies together would cost more than so many hours."""
     found = summed(suite)
-    high, likely = (sum(spread[which] for spread in found.hours.values()) for which in (2, 1))
-    check_hours(budget, found.to_run, found.unknown, (high, likely), " and ".join(found.hours))
+    high, likely = (sum(spread[which] for spread in found.hours.values()) + found.assumed_hours for which in (2, 1))
+    units = dict.fromkeys([*found.hours, *(["GPU-hours"] if found.assumed_hours else [])])
+    check_hours(budget, found.to_run, found.unknown, (high, likely), " and ".join(units))
 
 
 def cost_in_words(hours: dict[str, Spread], assumed_hours: float, unknown: int) -> str:

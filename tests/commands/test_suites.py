@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,31 @@ def test_a_plan_as_json_has_the_studies_and_their_sum(here: Path) -> None:
     assert told["total"] == {
         "trials": 3, "done": 0, "to_run": 3, "hours": {}, "assumed_gpu_hours": 0.0, "unknown": 3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["judge", "retry", "export"])
+def test_a_command_for_one_study_tells_that_a_suite_was_named(here: Path, command: str) -> None:
+    with pytest.raises(UserError, match=r"'all' is a suite: this command takes one study\n  help: .*: flat, steep"):
+        call(command, "all")
+
+
+def test_a_trial_whose_cost_one_of_its_studies_knows_is_not_unknown(here: Path) -> None:
+    results = Results(here / "results")
+    finish(make_plan("tiny", "embedded", results), results, seconds=3606.0)
+    knowing = make_plan("tiny", "embedded", results, seeds=[1])
+    plans = {"flat": replace(knowing, cost=replace(knowing.cost, prices=())), "steep": knowing}
+    suite = plan_suite(load_suite(Path("studies/suites/all.toml")), lambda file: plans[Path(file).stem])
+    assert (summed(suite).to_run, summed(suite).unknown) == (5, 0)
+
+
+@pytest.mark.parametrize("name", ["all", "tiny"])
+def test_a_budget_counts_hours_that_are_assumed(here: Path, name: str) -> None:
+    Path("studies/profiles/imagenet.toml").write_text(IMAGENET)
+    write_suite("tiny")
+    at = ("plan", name, "--profile", "imagenet", "--assume", "2600", "--budget")
+    with pytest.raises(UserError, match=r"--budget 100h: the run may take .* GPU-hours"):
+        call(*at, "100h")
+    call(*at, "200h")
 
 
 def test_status_and_report_are_of_the_studies_of_a_suite(here: Path) -> None:
