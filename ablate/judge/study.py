@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from ablate.errors import UserError
 from ablate.judge.cells import Measured
 from ablate.judge.measure import measured_cells
@@ -13,7 +15,7 @@ from ablate.judge.on_paper import OnPaper, on_paper
 from ablate.judge.verdict import Verdict, judge, scale_of
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
-from ablate.records.store import open_store
+from ablate.records.store import store_of
 from ablate.study.cells import cells as cells_of_study
 from ablate.study.cells import design
 from ablate.study.claims import plain_claim
@@ -44,10 +46,17 @@ class Judged:
         return ", ".join(f"{told.count(each)} {each}" for each in dict.fromkeys(told))
 
 
-def judge_study(results: Results, study: str, profile: str | None = None, sequential: bool = False) -> Judged:
+def judge_study(
+    results: Results,
+    study: str,
+    profile: str | None = None,
+    sequential: bool = False,
+    store: duckdb.DuckDBPyConnection | None = None,
+) -> Judged:
     """Judge a study, a file or the name of one, at a profile: by default `embedded`, or the one that was run last.
 
-    The claims are those of its file where there is one, else those that its last run wrote down.
+    The claims are those of its file where there is one, else those that its last run wrote down. store: where it is
+    open already.
     """
     plan, cautions, paper = newest_plan(results, study, profile), [], {}
     if (loaded := _file(study, plan)) is not None:
@@ -60,8 +69,8 @@ def judge_study(results: Results, study: str, profile: str | None = None, sequen
             if now["claims"] != plan.get("claims", []):
                 cautions.append("the claims are those of the study's file now; they were others when it was last run")
             plan, paper = {**plan, **now}, _told_by_paper(loaded)
-    with open_store(results) as store:
-        cells = measured_cells(store, plan)
+    with store_of(results, store) as opened:
+        cells = measured_cells(opened, plan)
     if loaded is not None and (told := _not_asked_for(loaded, plan["profile"], cells)):
         cautions.append(told)
     sequential = sequential or bool(plan.get("sequential"))

@@ -1,17 +1,21 @@
 """The verdict on each claim of a study: what its measurements say, and at what scale."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.judge.cells import Measured
 from ablate.judge.claims import NotMeasured, cells_of, formula_of
 from ablate.judge.decide import Decision, decide, decide_sequentially
 from ablate.judge.formula import Formula
-from ablate.judge.on_paper import OnPaper
 from ablate.judge.published import published_cells
 from ablate.study.claims import Claim, Value, read_claims
 from ablate.study.trainer import SIMCLR
+
+if TYPE_CHECKING:
+    from ablate.judge.on_paper import OnPaper
 
 State = Literal["supported", "refuted", "undecided", "not measured", "not judged here"]
 

@@ -11,6 +11,8 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,16 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
         _update(connection, results, None, on_disk)
         return connection
     return duckdb.connect(str(results.database), read_only=True)
+
+
+@contextmanager
+def store_of(results: Results, store: duckdb.DuckDBPyConnection | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store that the caller has open, and stays open; else one opened for as long as it is needed."""
+    if store is not None:
+        yield store
+        return
+    with open_store(results) as opened:
+        yield opened
 
 
 def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from ablate.records.files import Results
 from ablate.records.metric import lacking
 from ablate.records.plans import newest_plan
 from ablate.records.sql import VALUE
-from ablate.records.store import open_store
+from ablate.records.store import store_of
 
 
 @dataclass(frozen=True)
@@ -120,36 +120,41 @@ class Measured:
         return spearman([first for first, _ in pairs], [second for _, second in pairs])
 
 
-def measure(results: Results, study: str, profile: str | None) -> Measured:
-    """Read a study's records at a profile; by default `embedded`, or the one that was run last."""
+def measure(
+    results: Results, study: str, profile: str | None, store: duckdb.DuckDBPyConnection | None = None
+) -> Measured:
+    """Read a study's records at a profile; by default `embedded`, or the one that was run last.
+
+    store: where it is open already.
+    """
     plan = newest_plan(results, study, profile)
     name, profile = plan["study"], plan["profile"]
     plan = {**plan, "reference": next(iter(references(plan)), None)}
     axes = [axis["name"] for axis in plan["axes"]]
-    with open_store(results) as store:
-        rows = store.execute(
+    with store_of(results, store) as opened:
+        rows = opened.execute(
             f"""SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), {VALUE}, loss, seconds, message, attempt
             FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
             [name, profile],
         ).fetchall()
         trials = tuple(Trial(json.loads(row[0]), *row[1:]) for row in rows)
         keys = [trial.key for trial in trials]
-        (config,) = store.execute(
+        (config,) = opened.execute(
             """SELECT any_value(config ORDER BY list_position($keys, key)) FROM trials
             WHERE key IN (SELECT unnest($keys::VARCHAR[])) AND config IS NOT NULL""",
             {"keys": keys},
         ).fetchone() or (None,)
-        environments = store.execute(
+        environments = opened.execute(
             """SELECT environment, numbers ->> 'precision', key FROM attempts JOIN trials USING (key, attempt)
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' ORDER BY started, key""",
             [keys],
         ).fetchall()
-        parts = store.execute(
+        parts = opened.execute(
             """SELECT DISTINCT CAST(config ->> 'micro_batch' AS BIGINT) FROM trials
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND config ->> 'micro_batch' IS NOT NULL ORDER BY 1""",
             [keys],
         ).fetchall()
-        finished = [] if any(trial.value is not None for trial in trials) else _finished_numbers(store, keys)
+        finished = [] if any(trial.value is not None for trial in trials) else _finished_numbers(opened, keys)
     surroundings = [
         json.loads(environment) | {"precision": precision} for environment, precision, _ in environments if environment
     ]

@@ -12,14 +12,13 @@ import jinja2
 import vl_convert
 
 from ablate.judge import told
-from ablate.judge.study import Judged, judge_study
 from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.flatten import flat
 from ablate.records.plans import DEFAULT_PROFILE
 from ablate.report.charts.main import main_figures
 from ablate.report.figure import Figure, vegalite_version
 from ablate.report.findings import findings
-from ablate.report.measured import Measured, measure
+from ablate.report.reading import Reading, read_study
 
 
 def write_report(results: Results, study: str, profile: str | None, reports: Path) -> Path:
@@ -28,15 +27,21 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
     `<study>.html`, or `<study>-<profile>.html` at another profile than the default, with the charts in a
     folder of the same name.
     """
-    measured = measure(results, study, profile)
-    page = reports / f"{page_name(measured.plan['study'], measured.profile)}.html"
-    figures = main_figures(measured)
+    return write_page(results, read_study(results, study, profile), reports)
+
+
+def write_page(results: Results, reading: Reading, reports: Path, refresh: int | None = None) -> Path:
+    """Write the page and the charts of a study that was read.
+
+    refresh: after so many seconds the open page loads itself again, where its records still change.
+    """
+    page = reports / f"{page_name(*reading.place)}.html"
+    figures = main_figures(reading.measured)
     for figure in figures:
         write_text(reports / page.stem / f"{figure.name}.svg", figure.svg)
         write_bytes(reports / page.stem / f"{figure.name}.png", figure.png)
     records = Path(os.path.relpath(results.trials, reports)).as_posix()
-    judged = judge_study(results, study, measured.profile)
-    write_text(page, render(measured, judged, figures, page.stem, records))
+    write_text(page, render(reading, figures, page.stem, records, refresh))
     return page
 
 
@@ -46,13 +51,15 @@ def page_name(study: str, profile: str) -> str:
     return study + ("" if profile == DEFAULT_PROFILE else f"-{scale}")
 
 
-def render(measured: Measured, judged: Judged, figures: Sequence[Figure], files: str, records: str) -> str:
+def render(reading: Reading, figures: Sequence[Figure], files: str, records: str, refresh: int | None = None) -> str:
     """The page's HTML.
 
     files: the folder of the charts, and records: that of the trials, both as seen from the page.
     """
+    measured, judged = reading.measured, reading.judged
     return html(
         "page.html.j2",
+        refresh=refresh,
         measured=measured,
         judged=judged,
         told=told,
@@ -67,8 +74,11 @@ def render(measured: Measured, judged: Judged, figures: Sequence[Figure], files:
     )
 
 
-def html(template: str, **values: Any) -> str:
-    """A page of one of the templates."""
+def html(template: str, script: str = "page.js", refresh: int | None = None, **values: Any) -> str:
+    """A page of one of the templates, with one of the scripts beside them.
+
+    refresh: see `write_page`.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
@@ -77,7 +87,7 @@ def html(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template(template).render(
-        style=_template("style.css"), script=_template("page.js"), **values
+        style=_template("style.css"), script=_template(script), refresh=refresh, reload=_template("reload.js"), **values
     )
 
 
