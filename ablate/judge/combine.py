@@ -37,7 +37,7 @@ def permutation_sides(formula: Formula) -> Sides:
 
 
 def _sides(formula: Formula, test: Callable[[Sequence[Leaf]], Any]) -> Sides:
-    """Both sides by a test of all comparisons at once: of ten thousands each alone would take a minute."""
+    """Both sides by a test of all comparisons at once, of which there may be ten thousands."""
     found = []
     for side in both(formula):
         p = iter(test(list(leaves(side))))  # in the order in which `joined` comes to the leaves
