@@ -2,22 +2,18 @@
 
 import functools
 import os
-import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import vl_convert
 
 from ablate.judge import told
 from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.flatten import flat
-from ablate.records.plans import DEFAULT_PROFILE
 from ablate.report.charts.main import main_figures
 from ablate.report.figure import Figure, vegalite_version
 from ablate.report.findings import findings
+from ablate.report.html import html, page_name
 from ablate.report.reading import Reading, read_study
 
 
@@ -33,7 +29,7 @@ def write_report(results: Results, study: str, profile: str | None, reports: Pat
 def write_page(results: Results, reading: Reading, reports: Path, refresh: int | None = None) -> Path:
     """Write the page and the charts of a study that was read.
 
-    refresh: after so many seconds the open page loads itself again, where its records still change.
+    refresh: see `html`.
     """
     page = reports / f"{page_name(*reading.place)}.html"
     figures = main_figures(reading.measured)
@@ -43,12 +39,6 @@ def write_page(results: Results, reading: Reading, reports: Path, refresh: int |
     records = Path(os.path.relpath(results.trials, reports)).as_posix()
     write_text(page, render(reading, figures, page.stem, records, refresh))
     return page
-
-
-def page_name(study: str, profile: str) -> str:
-    """The name of a study's page, and of the folder of its charts."""
-    scale = re.sub(r"[^\w.+=-]", "_", profile)[:150]
-    return study + ("" if profile == DEFAULT_PROFILE else f"-{scale}")
 
 
 def render(reading: Reading, figures: Sequence[Figure], files: str, records: str, refresh: int | None = None) -> str:
@@ -72,27 +62,6 @@ def render(reading: Reading, figures: Sequence[Figure], files: str, records: str
         settings=flat(measured.config),
         labels={case["name"]: case["label"] for case in measured.plan["cases"]},
     )
-
-
-def html(template: str, script: str = "page.js", refresh: int | None = None, **values: Any) -> str:
-    """A page of one of the templates, with one of the scripts beside them.
-
-    refresh: see `write_page`.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(template).render(
-        style=_template("style.css"), script=_template(script), refresh=refresh, reload=_template("reload.js"), **values
-    )
-
-
-def _template(name: str) -> str:
-    return (resources.files("ablate.report") / "templates" / name).read_text("utf-8")
 
 
 @functools.cache
