@@ -1,0 +1,101 @@
+"""The cluster that the other tests stand on does what a real one does, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.conftest import Shims
+
+pytestmark = pytest.mark.slurm
+
+
+def _submit(cluster: Cluster, tmp_path: Path, script: str, *options: str) -> str:
+    command = ("sbatch", "--parsable", f"--output={tmp_path}/%j.out", *options, "--wrap", script)
+    return cluster.run(*command)
+
+
+def test_a_job_sees_its_gpus_and_is_accounted(cluster: Cluster, tmp_path: Path) -> None:
+    job = _submit(cluster, tmp_path, "echo $CUDA_VISIBLE_DEVICES", "--gres=gpu:2", "--account=lab", "--qos=high")
+    wait_until(lambda: not cluster.jobs(), "the job's end")
+    assert (tmp_path / f"{job}.out").read_text() == "0,1\n"
+    wait_until(lambda: cluster.accounted(f"--jobs={job}")[0]["State"] == "COMPLETED", "its row")
+
+
+def test_a_job_of_a_killed_node_begins_again_on_another(cluster: Cluster, tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    job = _submit(cluster, tmp_path, f"hostname; echo $SLURMD_NODENAME >> {where}; sleep 300", "--requeue")
+    wait_until(where.exists, "the job's start")
+    first = where.read_text().strip()
+    cluster.kill_node(first)
+    wait_until(lambda: len(where.read_text().split()) == 2, "its second start", seconds=90)
+    assert where.read_text().split()[1] != first
+    assert cluster.jobs() == {job: "RUNNING"}
+
+
+def test_the_queue_survives_a_killed_controller(cluster: Cluster, tmp_path: Path) -> None:
+    job = _submit(cluster, tmp_path, "true", "--begin=now+1hour")
+    cluster.wait_for_saved_jobs()
+    cluster.kill_controller()
+    cluster.revive_controller()
+    assert cluster.jobs() == {job: "PENDING"}
+
+
+def test_without_accounting_sacct_fails_and_jobs_go_on(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.configure(accounting=False, MaxArraySize=11)
+    with pytest.raises(AssertionError, match="accounting storage is disabled"):
+        cluster.accounted()
+    with pytest.raises(AssertionError, match="Invalid job array specification"):
+        _submit(cluster, tmp_path, "true", "--array=0-11")
+    job = _submit(cluster, tmp_path, "echo done")
+    wait_until(lambda: (tmp_path / f"{job}.out").exists() and not cluster.jobs(), "the job's end")
+
+
+def test_a_shim_counts_calls_and_fails_as_told(cluster: Cluster, tmp_path: Path, shim: Shims) -> None:
+    sbatch = shim("sbatch")
+    sbatch.fail("sbatch: error: Socket timed out on send/recv operation")
+    with pytest.raises(AssertionError, match="Socket timed out"):
+        _submit(cluster, tmp_path, "true")
+    assert _submit(cluster, tmp_path, "true").isdigit()
+    assert len(sbatch.calls) == 2
+
+
+_INTERRUPTED = """
+import os, sys
+from pathlib import Path
+from tests.slurm.cluster import running_cluster
+with running_cluster(Path(sys.argv[1]), accounting=False) as cluster:
+    print(cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap", "sleep 300"), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_nothing_is_left_of_a_cluster_whose_test_was_killed(cluster: Cluster, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        (sys.executable, "-c", _INTERRUPTED, str(tmp_path)),
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().isdigit()
+        assert len(_of(tmp_path)) >= 6
+        os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not _of(tmp_path), "the end of all its processes")
+
+
+def _of(folder: Path) -> list[str]:
+    """The processes that carry a cluster's SLURM_CONF."""
+    mark = f"SLURM_CONF={folder}/slurm.conf".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes():
+                found.append(entry.name)
+        except OSError:  # it has ended
+            continue
+    return found
