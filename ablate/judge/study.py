@@ -1,6 +1,7 @@
 """A study judged: its newest design at a profile, its claims, and the verdict on each."""
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Judged:
     sequential: bool
     """Whether seeds were added until claims were decided, which the verdicts take into account."""
     cautions: tuple[str, ...]
+    text: str | None
+    """Of the study's file that was judged by; None where there was none that could be read."""
 
     @property
     def summary(self) -> str:
@@ -55,8 +58,8 @@ def judge_study(
 ) -> Judged:
     """Judge a study, a file or the name of one, at a profile: by default `embedded`, or the one that was run last.
 
-    The claims are those of its file where there is one, else those that its last run wrote down. store: where it is
-    open already.
+    The claims are those of its file where there is one, else those that its last run wrote down, with the file's text.
+    store: where it is open already.
     """
     plan, cautions, paper = newest_plan(results, study, profile), [], {}
     if (loaded := _file(study, plan)) is not None:
@@ -75,7 +78,8 @@ def judge_study(
         cautions.append(told)
     sequential = sequential or bool(plan.get("sequential"))
     verdicts = judge(plan, cells, paper, sequential)
-    return Judged(plan, cells, verdicts, scale_of(plan), sequential, tuple(cautions))
+    text = loaded.source.whole if loaded else None
+    return Judged(plan, cells, verdicts, scale_of(plan), sequential, tuple(cautions), text)
 
 
 def _said(loaded: LoadedStudy) -> dict[str, Any]:
@@ -115,14 +119,20 @@ def _varied(loaded: LoadedStudy) -> set[str]:
 
 
 def _file(study: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
-    """The study's file: the one named, else the one that was run; None where it is gone or cannot be read."""
-    for path in (study, plan.get("file", {}).get("path", "")):
-        if not Path(path).is_file():
-            continue
-        try:
-            loaded = load_study(path)
-        except UserError:
-            continue
-        if not loaded.problems and loaded.study.name == plan["study"]:
+    """The study's file: the one named, else the one that was run, else its text of then; None where none is read."""
+    file = plan.get("file", {})
+    for path in (study, file.get("path", "")):
+        if Path(path).is_file() and (loaded := _loaded(path, plan)):
             return loaded
-    return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{plan['study']}.toml"
+        path.write_text(file.get("text", ""), encoding="utf-8")
+        return _loaded(str(path), plan)
+
+
+def _loaded(path: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
+    try:
+        loaded = load_study(path)
+    except UserError:
+        return None
+    return None if loaded.problems or loaded.study.name != plan["study"] else loaded

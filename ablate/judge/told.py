@@ -30,6 +30,20 @@ def more(decision: Decision) -> str:
     return f"; about {decision.more_seeds} more would settle it" if decision.more_seeds else ""
 
 
+def settled_by(verdict: Verdict) -> str:
+    """What would settle an undecided claim, in words; of others why nothing is asked."""
+    decision = verdict.decision
+    if decision is None or verdict.state != "undecided":
+        return verdict.reason
+    if not decision.more_seeds:
+        return "no number of seeds that one would train settles it: the effect is too near its bound"
+    count, cells = decision.more_seeds, len(verdict.cells)
+    where = f" in {'its cell' if cells == 1 else f'each of its {cells} cells'}" if cells else ""
+    if decision.p is None:
+        return f"a verdict needs 3 seeds, {count} more than there are{where}"
+    return f"about {count} more seed{'s' if count > 1 else ''}{where} would settle it"
+
+
 def p_value(value: float | None) -> str:
     """Two digits, and no false precision near zero."""
     if value is None:

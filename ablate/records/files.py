@@ -24,11 +24,13 @@ class Results:
     """The folder that holds all records."""
 
     root: Path
+    store: Path | None = None
+    """The DuckDB file, where it is not to be the one among the records."""
 
     @property
     def database(self) -> Path:
         """The DuckDB file over all records."""
-        return self.root / "ablate.duckdb"
+        return self.store or self.root / "ablate.duckdb"
 
     @property
     def trials(self) -> Path:

@@ -38,9 +38,9 @@ def plan_paths(folder: Path) -> list[Path]:
 
 
 def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
-    """A study's plans, oldest first; one that a crash left empty is passed over."""
-    texts = [path.read_text(encoding="utf-8") for path in plan_paths(results.plans(study))]
-    return [json.loads(text) for text in texts if text]
+    """A study's plans, oldest first, each with its `number`; one that a crash left empty is passed over."""
+    texts = {_number(path): path.read_text(encoding="utf-8") for path in plan_paths(results.plans(study))}
+    return [{**json.loads(text), "number": number} for number, text in texts.items() if text]
 
 
 def newest_plan(results: Results, study: str, profile: str | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from ablate.records.plans import DEFAULT_PROFILE
+from ablate.report.layout import FILTERS
 
 INDEX, COMPARISON = "index", "compare"
 """The pages that are of no one study."""
@@ -31,9 +32,11 @@ def html(template: str, script: str = "page.js", refresh: int | None = None, **v
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template(template).render(
+    environment.filters |= FILTERS
+    page = environment.get_template(template).render(
         style=_template("style.css"), script=_template(script), refresh=refresh, reload=_template("reload.js"), **values
     )
+    return page.encode("utf-8", "replace").decode()  # half of a surrogate pair, which JSON can hold and UTF-8 cannot
 
 
 def _template(name: str) -> str:

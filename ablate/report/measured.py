@@ -11,29 +11,13 @@ from ablate.judge import cells as judge
 from ablate.judge.correlation import spearman
 from ablate.judge.paired import t_interval
 from ablate.judge.published import published_cells, references
+from ablate.judge.verdict import scale_of
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.metric import lacking
 from ablate.records.plans import newest_plan
-from ablate.records.sql import VALUE
 from ablate.records.store import store_of
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One row of the table of trials."""
-
-    axes: dict[str, Any]
-    case: str | None
-    seed: int
-    key: str
-    state: str
-    value: float | None
-    """The study's metric; top-1 is in percent."""
-    loss: float | None
-    seconds: float | None
-    message: str | None
-    attempt: str | None
+from ablate.report.rows import Attempt, Trial, attempts_of, finished_numbers, trials_of
 
 
 @dataclass(frozen=True)
@@ -69,8 +53,10 @@ class Measured:
     profile: str
     cells: tuple[Cell, ...]
     trials: tuple[Trial, ...]
-    config: dict[str, Any]
-    """The settings of the first trial."""
+    attempts: tuple[Attempt, ...]
+    """Of its trials, those that did not end well too."""
+    configs: tuple[dict[str, Any], ...]
+    """The settings of each trial that has a record, in the order of the trials."""
     precisions: tuple[str, ...]
     micro_batches: tuple[int, ...]
     """The parts in which trials encoded their batches, where they did."""
@@ -82,21 +68,59 @@ class Measured:
     """What to say where trials are done, and none has the study's metric."""
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The settings of the first trial."""
+        return next(iter(self.configs), {})
+
+    @property
     def axes(self) -> list[str]:
         """Names of the axes."""
         return [axis["name"] for axis in self.plan["axes"]]
 
     @property
+    def metric_name(self) -> str:
+        """The metric as the trainer returns it."""
+        return str(self.plan.get("metric") or "top1")
+
+    @property
+    def title(self) -> str:
+        """The metric as sentences call it."""
+        return "linear top-1" if self.metric_name == "top1" else self.metric_name
+
+    @property
     def metric(self) -> str:
-        """What is compared, as charts and tables call it."""
-        metric = str(self.plan.get("metric", "top1"))
-        return {"top1": "linear top-1 (%)"}.get(metric, metric)
+        """The metric with its unit, as charts and tables call it."""
+        return f"{self.title} (%)" if self.percent else self.title
+
+    @property
+    def percent(self) -> bool:
+        """Whether the metric is in percent."""
+        return self.in_percent(self.metric_name)
+
+    def in_percent(self, metric: str) -> bool:
+        """Whether a number is in percent: of a trainer of someone's own that is known of `top1` only."""
+        return metric == "top1" or (self.of_paper and metric.endswith(("top1", "top5", "accuracy")))
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether the trainer is the paper's method."""
+        return scale_of(self.plan) is not None
+
+    @property
+    def done(self) -> int:
+        """How many of the trials are done; a trial that stands in two cells counts once."""
+        return len({trial.key for trial in self.trials if trial.state == "done"})
+
+    @property
+    def asked(self) -> int:
+        """How many trials there are in all."""
+        return len({trial.key for trial in self.trials})
 
     def shown(self, value: float | None, decimals: int = 1) -> str:
         """A value of the metric as tables write it: percent with so many decimals, other numbers with four digits."""
         if value is None:
             return "\u2013"
-        return f"{value:.{decimals}f}" if "%" in self.metric else f"{value:.4g}"
+        return f"{value:.{decimals}f}" if self.percent else f"{value:.4g}"
 
     @property
     def synthetic(self) -> bool:
@@ -128,57 +152,34 @@ def measure(
     store: where it is open already.
     """
     plan = newest_plan(results, study, profile)
-    name, profile = plan["study"], plan["profile"]
     plan = {**plan, "reference": next(iter(references(plan)), None)}
-    axes = [axis["name"] for axis in plan["axes"]]
     with store_of(results, store) as opened:
-        rows = opened.execute(
-            f"""SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), {VALUE}, loss, seconds, message, attempt
-            FROM cells LEFT JOIN trials USING (key) WHERE study = ? AND profile = ? ORDER BY position""",
-            [name, profile],
-        ).fetchall()
-        trials = tuple(Trial(json.loads(row[0]), *row[1:]) for row in rows)
-        keys = [trial.key for trial in trials]
-        (config,) = opened.execute(
-            """SELECT any_value(config ORDER BY list_position($keys, key)) FROM trials
-            WHERE key IN (SELECT unnest($keys::VARCHAR[])) AND config IS NOT NULL""",
-            {"keys": keys},
-        ).fetchone() or (None,)
+        trials, configs = trials_of(opened, results, plan)
+        keys = list(dict.fromkeys(trial.key for trial in trials))
+        attempts = attempts_of(opened, keys)
         environments = opened.execute(
-            """SELECT environment, numbers ->> 'precision', key FROM attempts JOIN trials USING (key, attempt)
+            """SELECT environment, numbers ->> 'precision' FROM attempts JOIN trials USING (key, attempt)
             WHERE key IN (SELECT unnest(?::VARCHAR[])) AND trials.state = 'done' ORDER BY started, key""",
             [keys],
         ).fetchall()
-        parts = opened.execute(
-            """SELECT DISTINCT CAST(config ->> 'micro_batch' AS BIGINT) FROM trials
-            WHERE key IN (SELECT unnest(?::VARCHAR[])) AND config ->> 'micro_batch' IS NOT NULL ORDER BY 1""",
-            [keys],
-        ).fetchall()
-        finished = [] if any(trial.value is not None for trial in trials) else _finished_numbers(opened, keys)
+        finished = [] if any(trial.value is not None for trial in trials) else finished_numbers(opened, keys)
     surroundings = [
-        json.loads(environment) | {"precision": precision} for environment, precision, _ in environments if environment
+        json.loads(environment) | {"precision": precision} for environment, precision in environments if environment
     ]
-    cells = _cells(plan, axes, trials)
+    parts = {config["micro_batch"] for config in configs if config.get("micro_batch") is not None}
     return Measured(
         plan=plan,
-        profile=profile,
-        cells=cells,
+        profile=plan["profile"],
+        cells=_with_paper(plan, _cells(plan, trials)),
         trials=trials,
-        config=json.loads(config or "{}"),
-        precisions=tuple(sorted({precision for _, precision, _ in environments if precision})),
-        micro_batches=tuple(part for (part,) in parts),
+        attempts=attempts,
+        configs=configs,
+        precisions=tuple(sorted({precision for _, precision in environments if precision})),
+        micro_batches=tuple(sorted(parts)),
         environments=_distinct(surroundings),
         cautions=(*differences(surroundings), *(() if plan["sequential"] else unpaired(_finished_seeds(trials)))),
         lacking=lacking(plan.get("metric") or "top1", finished),
     )
-
-
-def _finished_numbers(store: duckdb.DuckDBPyConnection, keys: list[str]) -> list[dict[str, Any]]:
-    """What those of the trials returned that are done."""
-    rows = store.execute(
-        "SELECT numbers FROM trials WHERE key IN (SELECT unnest(?::VARCHAR[])) AND state = 'done' ORDER BY key", [keys]
-    ).fetchall()
-    return [json.loads(numbers) for (numbers,) in rows]
 
 
 def _finished_seeds(trials: tuple[Trial, ...]) -> dict[str, set[int]]:
@@ -197,18 +198,20 @@ def _distinct(environments: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     return tuple({json.dumps(each, sort_keys=True): each for each in shown}.values())
 
 
-def _cells(plan: dict[str, Any], axes: list[str], trials: tuple[Trial, ...]) -> tuple[Cell, ...]:
+def _cells(plan: dict[str, Any], trials: tuple[Trial, ...]) -> list[Cell]:
+    """The cells in the order of their numbers, which are those of `judge.measured_cells` too."""
     labels = {case["name"]: case["label"] for case in plan["cases"]}
-    groups: dict[tuple[Any, ...], list[Trial]] = {}
+    groups: dict[int, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.case, *(trial.axes.get(name) for name in axes)), []).append(trial)
+        groups.setdefault(trial.cell, []).append(trial)
     cells = []
-    for (case, *values), group in groups.items():
-        here = [str(value) for value in values if value is not None]
+    for group in groups.values():
+        axes, case = group[0].axes, group[0].case
+        here = [str(axes[axis["name"]]) for axis in plan["axes"] if axes.get(axis["name"]) is not None]
         label = ", ".join([labels[case], *here] if case else here)
         found = tuple(trial.value for trial in group if trial.value is not None)
-        cells.append(Cell(group[0].axes, case, label, found, len(group), None, None))
-    return _with_paper(plan, cells)
+        cells.append(Cell(axes, case, label, found, len(group), None, None))
+    return cells
 
 
 def _with_paper(plan: dict[str, Any], cells: list[Cell]) -> tuple[Cell, ...]:

@@ -2,19 +2,29 @@
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 
 from ablate.judge import told
 from ablate.records.files import Results, write_bytes, write_text
-from ablate.records.flatten import flat
 from ablate.report.charts.main import main_figures
-from ablate.report.figure import Figure, vegalite_version
-from ablate.report.findings import findings
+from ablate.report.figure import Figure, script_safe, vegalite_version
+from ablate.report.findings import answer, findings, lead, told_count
 from ablate.report.html import html, page_name
+from ablate.report.left_out import left_out
+from ablate.report.manifest import manifest
+from ablate.report.measured import Measured
+from ablate.report.origin import facts, ran, repeats, settings
 from ablate.report.reading import Reading, read_study
+from ablate.report.spent import spent
+from ablate.report.words import cut
+
+_MARKS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
+"""Beside the words and colors of verdicts."""
 
 
 def write_report(results: Results, study: str, profile: str | None, reports: Path) -> Path:
@@ -42,26 +52,54 @@ def write_page(results: Results, reading: Reading, reports: Path, refresh: int |
 
 
 def render(reading: Reading, figures: Sequence[Figure], files: str, records: str, refresh: int | None = None) -> str:
-    """The page's HTML.
+    """The page's HTML, which is the same for the same records.
 
-    files: the folder of the charts, and records: that of the trials, both as seen from the page.
+    files: the folder of the charts, and records: that of the trials, both as seen from the page. refresh: see `html`.
     """
     measured, judged = reading.measured, reading.judged
     return html(
         "page.html.j2",
         refresh=refresh,
-        measured=measured,
-        judged=judged,
         told=told,
-        plan=measured.plan,
+        cut=cut,
+        marks={verdict.state: _MARKS.get(verdict.state, "") for verdict in judged.verdicts},
         figures=figures,
         files=files,
         records=records,
         bundle=_bundle(),
-        findings=findings(measured),
-        settings=flat(measured.config),
-        labels={case["name"]: case["label"] for case in measured.plan["cases"]},
+        manifest=script_safe(manifest(measured, judged, records, refresh)),
+        **_said(reading),
     )
+
+
+def _said(reading: Reading) -> dict[str, Any]:
+    """What the sections of a page are about."""
+    measured, judged = reading.measured, reading.judged
+    return {
+        "measured": measured,
+        "judged": judged,
+        "plan": measured.plan,
+        "answer": answer(measured, judged),
+        "lead": lead(judged),
+        "findings": findings(measured),
+        "progress": _progress(measured),
+        "spent": spent(measured),
+        "left_out": left_out(measured),
+        "origin": facts(measured),
+        "repeats": repeats(measured),
+        "ran": ran(measured.plan),
+        "settings": settings(measured),
+        "labels": {case["name"]: case["label"] for case in measured.plan["cases"]},
+        "first_trials": {trial.cell: number for number, trial in reversed(list(enumerate(measured.trials)))},
+    }
+
+
+def _progress(measured: Measured) -> str:
+    """How far the study is: `12 of 50 trials are done; 2 running, 36 not begun`."""
+    states = Counter({trial.key: trial.state for trial in measured.trials}.values())
+    rest = [f"{count} {'not begun' if state == 'new' else state}" for state, count in states.items() if state != "done"]
+    trials = f"{measured.done} of {told_count(measured.asked, 'trial')} {'is' if measured.asked == 1 else 'are'} done"
+    return f"{trials}{'; ' if rest else ''}{', '.join(rest)}."
 
 
 @functools.cache

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -114,9 +115,12 @@ def test_each_chart_is_written_as_svg_and_png(tmp_path: Path) -> None:
 def test_every_trial_stands_on_the_page_with_a_link_that_leads_to_its_record(tmp_path: Path) -> None:
     results = results_with(tmp_path, like_the_paper())
     page = write_report(results, "pairs", None, tmp_path / "deep" / "reports")
-    links = re.findall(r'<a href="([^"]+/trials/[^"]+)"', page.read_text())
-    assert len(links) == 9
-    assert all((page.parent / link / "result.json").is_file() for link in links)
+    rows = re.findall(r'<tr id="trial-.*?</tr>', page.read_text(), re.DOTALL)
+    assert len(rows) == 9
+    for row in rows:
+        value, folder = re.findall(r'<a href="([^"#]+)"', row)
+        assert (page.parent / value).read_bytes() == (page.parent / folder / "result.json").read_bytes()
+        assert hashlib.sha256((page.parent / value).read_bytes()).hexdigest() in row
 
 
 def test_numbers_from_drawn_images_are_called_synthetic(tmp_path: Path) -> None:

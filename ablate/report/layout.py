@@ -1,0 +1,39 @@
+"""What templates ask for beside values: links, runs of numbers, a table of contents."""
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+_SECTION = re.compile(r'<section id="([^"]+)"[^>]*>\s*<h2[^>]*>(.*?)</h2>', re.DOTALL)
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each run of numbers that follow on one another: 1, 2, 3, 7 -> (1, 3), (7, 7)."""
+    groups = itertools.groupby(enumerate(sorted(numbers)), key=lambda each: each[1] - each[0])
+    found = [[number for _, number in group] for _, group in groups]
+    return [(group[0], group[-1]) for group in found]
+
+
+def contents(body: Markup) -> list[tuple[str, Markup]]:
+    """Id and title of each section of a page, in their order."""
+    return [(name, Markup(title)) for name, title in _SECTION.findall(body)]
+
+
+def facts_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What an env.json says, as text."""
+    return {name: _text(value) for name, value in environment.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items() if each is not None)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {"contents": contents, "facts_of": facts_of, "path": quote, "runs": runs}
+"""By the names that templates have for them."""
