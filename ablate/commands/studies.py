@@ -28,16 +28,19 @@ def check(
 
 def schema(
     of_profile: Annotated[bool, typer.Option("--profile-file", help="Of profile files, instead of studies.")] = False,
+    of_clusters: Annotated[bool, typer.Option("--cluster-file", help="Of ablate.toml, instead of studies.")] = False,
     trainer: Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION", help="Of a trainer of your own.")] = None,
 ) -> None:
     """Print the JSON Schema of study files, with which editors complete and check them."""
     import json
 
+    from ablate.run.slurm.clusters import cluster_schema
     from ablate.study.json_schema import json_schema
     from ablate.study.trainer import SIMCLR
     from ablate.study.trainers import find_trainer
 
-    print(json.dumps(json_schema(find_trainer(trainer or SIMCLR), of_profile), indent=2))
+    made = cluster_schema() if of_clusters else json_schema(find_trainer(trainer or SIMCLR), of_profile)
+    print(json.dumps(made, indent=2))
 
 
 def new(
@@ -46,10 +49,15 @@ def new(
         str, typer.Option(metavar="KEY", help="The setting to vary, as in loss.temperature.")
     ] = "loss.temperature",
     values: Annotated[str | None, typer.Option(metavar="VALUES", help="Its values: 0.1,0.5,1.0.")] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="A cluster of that name, in ablate.toml.")] = False,
 ) -> None:
     """Write a study file to start from: studies/NAME.toml."""
+    from ablate.run.slurm.template import new_cluster
     from ablate.study.template import new_study
 
+    if cluster:
+        print(f"wrote {new_cluster(name)}\nnext: edit it, ablate doctor --on {name}, ablate run STUDY --on {name}")
+        return
     path = new_study(name, setting, values)
     print(f"wrote {path}\nnext: ablate check {name}, ablate plan {name}, ablate run {name}")
 

@@ -40,7 +40,7 @@ def problem(detail: Any, model: type[pydantic.BaseModel], place: Place | None, b
 
 def _after(key: str, message: str) -> str:
     """`key: message`, or one sentence where the message goes on from the key."""
-    goes_on = message.startswith(("has ", "names "))
+    goes_on = message.startswith(("has ", "is ", "names "))
     return f"{key} {message}" if goes_on else f"{key}: {message}"
 
 

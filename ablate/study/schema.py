@@ -127,9 +127,7 @@ class Resources(_Strict):
     @field_validator("memory")
     @classmethod
     def _is_memory(cls, memory: str | None) -> str | None:
-        if memory is not None and not re.fullmatch(r"\d+\s?(MB|GB|TB|M|G|T)", memory):
-            raise Mistake("should be an amount of memory", 'for example memory = "64GB"')
-        return memory
+        return None if memory is None else amount_of_memory(memory)
 
     @field_validator("time")
     @classmethod
@@ -236,6 +234,13 @@ class Profile(_Strict):
     resources: Resources = Resources()
     assumed: Assumed | None = None
     """How many images its data set has: what `ablate plan --assume` counts with where the data are not at hand."""
+
+
+def amount_of_memory(text: str) -> str:
+    """The text, which is an amount as in `64GB`. Raises ValueError."""
+    if not re.fullmatch(r"\d+\s?(MB|GB|TB|M|G|T)", text):
+        raise Mistake("should be an amount of memory", 'for example memory = "64GB"')
+    return text
 
 
 def hours(time: str) -> float:
