@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from ablate.commands import cancel, data, judge, maintain, report, run, status, studies, trials
+from ablate.commands import cancel, data, judge, maintain, report, run, status, studies, trials, verify
 
 app = typer.Typer(
     help="Which part of a method matters? Run ablation studies, and judge claims by what was measured.",
@@ -24,7 +24,7 @@ _GROUPS = (
     ("Write a study", (studies.new, studies.check, studies.schema, studies.studies)),
     ("Run it", (run.plan, run.run, status.status, run.retry, cancel.cancel)),
     ("Look at trials", (trials.show, trials.diff, trials.logs, trials.why)),
-    ("Read the results", (judge.judge, report.report, report.query, report.export)),
+    ("Read the results", (judge.judge, report.report, verify.verify, report.query, report.export)),
     ("Look after it", (maintain.gc, maintain.doctor)),
 )
 for _panel, _commands in _GROUPS:

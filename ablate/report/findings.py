@@ -1,13 +1,18 @@
 """What the numbers say, in sentences."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from ablate.judge import told
-from ablate.judge.study import Judged
-from ablate.judge.verdict import Verdict, at_paper_scale
 from ablate.report.measured import Cell, Measured
 from ablate.report.words import named
+
+if TYPE_CHECKING:
+    from ablate.judge.study import Judged
+    from ablate.judge.verdict import Verdict
 
 _DIFFERENCES = ("best", "greater", "equivalent", "closing_gap", "monotone", "symmetric")
 """Kinds of claims whose effect is a difference between values of a metric."""
@@ -21,6 +26,8 @@ def lead(judged: Judged) -> Verdict | None:
 
 def answer(measured: Measured, judged: Judged) -> str:
     """The answer to a study's question in one sentence, drawn from its verdicts."""
+    from ablate.judge.verdict import at_paper_scale
+
     if measured.lacking:
         return _stopped(measured.lacking)
     if not any(cell.values for cell in measured.cells):

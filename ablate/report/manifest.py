@@ -1,11 +1,14 @@
 """What a page was made of, written into the page: which records, by their digests, and which code."""
 
+from __future__ import annotations
+
 import hashlib
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ablate.judge.study import Judged
-from ablate.report.measured import Measured
+if TYPE_CHECKING:
+    from ablate.judge.study import Judged
+    from ablate.report.measured import Measured
 
 
 def manifest(measured: Measured, judged: Judged, records: str, refresh: int | None) -> dict[str, Any]:

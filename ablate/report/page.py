@@ -42,22 +42,23 @@ def write_page(results: Results, reading: Reading, reports: Path, refresh: int |
     refresh: see `html`.
     """
     page = reports / f"{page_name(*reading.place)}.html"
-    figures = main_figures(reading.measured)
+    records = Path(os.path.relpath(results.trials, reports)).as_posix()
+    text, figures = compose(reading, page.stem, records, refresh)
     for figure in figures:
         write_text(reports / page.stem / f"{figure.name}.svg", figure.svg)
         write_bytes(reports / page.stem / f"{figure.name}.png", figure.png)
-    records = Path(os.path.relpath(results.trials, reports)).as_posix()
-    write_text(page, render(reading, figures, page.stem, records, refresh))
+    write_text(page, text)
     return page
 
 
-def render(reading: Reading, figures: Sequence[Figure], files: str, records: str, refresh: int | None = None) -> str:
-    """The page's HTML, which is the same for the same records.
+def compose(reading: Reading, files: str, records: str, refresh: int | None = None) -> tuple[str, Sequence[Figure]]:
+    """The page's HTML, which is the same for the same records, and its figures.
 
     files: the folder of the charts, and records: that of the trials, both as seen from the page. refresh: see `html`.
     """
     measured, judged = reading.measured, reading.judged
-    return html(
+    figures = main_figures(measured)
+    text = html(
         "page.html.j2",
         refresh=refresh,
         told=told,
@@ -70,6 +71,7 @@ def render(reading: Reading, figures: Sequence[Figure], files: str, records: str
         manifest=script_safe(manifest(measured, judged, records, refresh)),
         **_said(reading),
     )
+    return text, figures
 
 
 def _said(reading: Reading) -> dict[str, Any]:

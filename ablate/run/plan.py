@@ -202,6 +202,7 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
             for name, axis in plan.expansion.axes.items()
         ],
         "cases": [{"name": case.name, "label": case.label} for case in study.cases],
+        "exclude": study.exclude,
         "trials": [
             {"key": trial.key, "seed": trial.seed, "axes": trial.axes, "case": trial.case}
             for trial in plan.expansion.trials

@@ -82,7 +82,8 @@ def write_plan_of(
             values.setdefault(name, {})[json.dumps(value)] = value
     axes = [{"name": name, "values": list(each.values())} for name, each in values.items()]
     cases = [{"name": name, "label": name} for name in {trial["case"]: None for trial in trials if trial["case"]}]
-    about = {"profile": profile, "design": design, "title": study, "axes": axes, "cases": cases, "trials": trials}
+    about = {"study": study, "profile": profile, "design": design, "title": study, "question": "which is best?"}
+    about |= {"axes": axes, "cases": cases, "trials": trials}
     save_plan(results, study, about | ({"metric": metric} if metric else {}))
 
 
