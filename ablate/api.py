@@ -174,10 +174,11 @@ class StudyResults:
         return judge_study(self.records, self.study, self.profile, sequential)
 
     def report(self, reports: str | Path = "reports") -> Path:
-        """Write the study's page; returns its path."""
+        """Write the study's page, and the index of all pages; returns the page's path."""
         from ablate.report.page import write_report
+        from ablate.run.overview import suite_members
 
-        return write_report(self.records, self.study, self.profile, Path(reports))
+        return write_report(self.records, self.study, self.profile, Path(reports), suite_members())
 
     def _query(self, store: Any) -> str:
         known = [name for (name,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]

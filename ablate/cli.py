@@ -24,7 +24,10 @@ _GROUPS = (
     ("Write a study", (studies.new, studies.check, studies.schema, studies.studies)),
     ("Run it", (run.plan, run.run, status.status, run.retry, cancel.cancel)),
     ("Look at trials", (trials.show, trials.diff, trials.logs, trials.why)),
-    ("Read the results", (judge.judge, report.report, verify.verify, report.query, report.export)),
+    (
+        "Read the results",
+        (judge.judge, report.report, report.compare, verify.verify, report.query, report.export),
+    ),
     ("Look after it", (maintain.gc, maintain.doctor)),
 )
 for _panel, _commands in _GROUPS:

@@ -1,32 +1,60 @@
-"""`ablate report`, `query` and `export`: what was measured, as a page, as rows, as a file."""
+"""`ablate report`, `compare`, `query` and `export`: what was measured, as pages, as rows, as a file."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
+from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
 
 OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")]
 
+Studies = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[STUDY]...", help="Studies or suites, by file or name; by default all with records."),
+]
+Formats = Annotated[
+    list[str], typer.Option(metavar="FORMATS", help="html, md, latex, csv, svg, png, pdf: some, joined by commas.")
+]
+Watched = Annotated[bool, typer.Option("--watch", help="Write them again as the studies run, until they end.")]
+
 
 def report(
-    study: StudyOrSuite,
+    studies: Studies = None,
     profile: OneProfile = None,
+    format: Formats = ["html"],
+    watch: Watched = False,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
-    """Write the page of a study, or of each study of a suite, from the records."""
-    from ablate.commands.suites import report_suite, suite_of
-    from ablate.report.page import write_report
+    """Write pages of studies from the records, and the index of all; or their tables and charts for a paper."""
+    from ablate.commands.pages import Asked, targets, write_pages
+    from ablate.commands.watch import Watch
+    from ablate.report.formats import read_formats
 
-    def write(name: str) -> Path:
-        return write_report(results_in(results), name, profile, reports_in(reports, results))
-
-    if suite := suite_of(study, recorded=True):
-        report_suite(suite, write, results_in(results), profile)
+    formats = read_formats(format)
+    asked = Asked(results_in(results), reports_in(reports, results), studies or [], profile, formats)
+    if watch:
+        Watch(asked, targets(asked)).run()
     else:
-        print(write(study))
+        print("\n".join(map(str, write_pages(asked, targets(asked)))))
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The folder of records from before a change.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="That from after it.")],
+    studies: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="These only; by default all that are in both.")
+    ] = None,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the page goes; by default reports beside AFTER.")
+    ] = None,
+) -> None:
+    """Write a page that compares two folders of records: cells, settings, verdicts before and after a change."""
+    from ablate.report.compare import write_comparison
+
+    page = write_comparison(results_in(before), results_in(after), studies or [], reports_in(reports, after))
+    print(page)
 
 
 def query(

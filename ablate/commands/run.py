@@ -189,10 +189,12 @@ def _finish(finished: "FinishedRun", reports: Path) -> None:
     from ablate.errors import TrialsFailed
     from ablate.records.metric import finished_numbers, lacking
     from ablate.report.page import write_report
+    from ablate.run.overview import suite_members
 
     plan, results = finished.plan, finished.results
     try:
-        print(f"page: {write_report(results, plan.loaded.study.name, plan.profile, reports)}")
+        page = write_report(results, plan.loaded.study.name, plan.profile, reports, suite_members())
+        print(f"page: {page}")
     except Exception as error:  # what failed is told all the same
         try:
             finished.raise_failures()

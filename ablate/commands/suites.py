@@ -2,12 +2,10 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ablate.errors import AblateError, Problem
-    from ablate.records.files import Results
     from ablate.run.command import FinishedRun
     from ablate.run.plan import Plan
     from ablate.run.suite import PlannedSuite
@@ -122,31 +120,6 @@ def _raise_wrong(suite: str, wrong: "dict[str, AblateError]") -> None:
         raise TrialsFailed(f"error: {message}")
     if others:
         raise UserError(message)
-
-
-def report_suite(suite: "LoadedSuite", write: Callable[[str], Path], results: "Results", profile: str | None) -> None:
-    """Write the page of each study that was run; those that were not are told, and mistakes at the end."""
-    from ablate.errors import Problem, UserError
-    from ablate.records.plans import load_plans
-
-    problems: list[Problem] = []
-    absent: list[str] = []
-    for name in suite.studies:
-        profiles = {plan["profile"] for plan in load_plans(results, name)}
-        if not profiles or (profile and profile not in profiles):
-            absent.append(name)
-            continue
-        try:
-            print(write(name))
-        except UserError as error:
-            problems += error.problems
-    where = f" at the profile {profile}" if profile else ""
-    if len(absent) == len(suite.studies):
-        problems.append(Problem(f"no study of the suite '{suite.suite.name}' was run{where}", help="run it first"))
-    elif absent:
-        print(f"not run{where}: {', '.join(absent)}", file=sys.stderr)
-    if problems:
-        raise UserError(*problems)
 
 
 def _problems(planned: "PlannedSuite") -> "list[Problem]":

@@ -44,9 +44,8 @@ class Judged:
     @property
     def summary(self) -> str:
         """How many claims have which verdict: `3 supported, 1 undecided`."""
-        told = [verdict.told if verdict.state == "undecided" else verdict.state for verdict in self.verdicts]
-        told = ["undecided" if each.startswith("undecided") else each for each in told]
-        return ", ".join(f"{told.count(each)} {each}" for each in dict.fromkeys(told))
+        kinds = [verdict.kind for verdict in self.verdicts]
+        return ", ".join(f"{kinds.count(each)} {each}" for each in dict.fromkeys(kinds))
 
 
 def judge_study(

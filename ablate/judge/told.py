@@ -9,6 +9,12 @@ if TYPE_CHECKING:
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
 
+MARKS = {
+    "supported": "\u2713", "refuted": "\u2717", "points to supported": "?", "points to refuted": "?", "undecided": "?",
+    "not measured": "\u2013", "not judged here": "\u00b7",
+}  # fmt: skip
+"""Beside the words and colors of each kind of verdict."""
+
 
 def numbers(decision: Decision) -> str:
     """The comparison that decides, with its effect, interval and p."""

@@ -43,6 +43,11 @@ class Verdict:
         side = {"supports": "supported", "refutes": "refuted"}[self.decision.leaning]
         return f"points to {side}" if self.decision.p is None else f"undecided, leans to {side}"
 
+    @property
+    def kind(self) -> str:
+        """The state in words without to which side an undecided one leans: what is counted."""
+        return "undecided" if self.told.startswith("undecided") else self.told
+
 
 def judge(
     plan: Mapping[str, Any],

@@ -59,7 +59,7 @@ def open_store(results: Results) -> duckdb.DuckDBPyConnection:
     """
     if not results.root.is_dir():
         raise UserError(f"there is no results folder {results.root}", help="run a study first, or give --results DIR")
-    on_disk = {**_trial_signatures(results), **_study_signatures(results)}
+    on_disk = signatures(results)
     known = _known_signatures(results.database)
     if known == on_disk:
         return duckdb.connect(str(results.database), read_only=True)
@@ -97,6 +97,11 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
             temporary.replace(results.database)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def signatures(results: Results) -> dict[str, str]:
+    """For each trial and study on disk, a text that changes when its records do; reads no file."""
+    return {**_trial_signatures(results), **_study_signatures(results)}
 
 
 def _trial_signatures(results: Results) -> dict[str, str]:

@@ -11,10 +11,13 @@ import vl_convert
 
 from ablate.judge import told
 from ablate.records.files import Results, write_bytes, write_text
+from ablate.records.plans import newest_plan
+from ablate.records.store import open_store
 from ablate.report.charts.main import main_figures
 from ablate.report.figure import Figure, script_safe, vegalite_version
 from ablate.report.findings import answer, findings, lead, told_count
 from ablate.report.html import html, page_name
+from ablate.report.index import Suite, write_index
 from ablate.report.left_out import left_out
 from ablate.report.manifest import manifest
 from ablate.report.measured import Measured
@@ -23,17 +26,21 @@ from ablate.report.reading import Reading, read_study
 from ablate.report.spent import spent
 from ablate.report.words import cut
 
-_MARKS = {"supported": "✓", "refuted": "✗", "undecided": "?"}
-"""Beside the words and colors of verdicts."""
 
-
-def write_report(results: Results, study: str, profile: str | None, reports: Path) -> Path:
-    """Write the page of a study and its charts; returns the page's path.
+def write_report(
+    results: Results, study: str, profile: str | None, reports: Path, suites: Sequence[Suite] = ()
+) -> Path:
+    """Write the page of a study and its charts, and the index of all pages; returns the page's path.
 
     `<study>.html`, or `<study>-<profile>.html` at another profile than the default, with the charts in a
     folder of the same name.
     """
-    return write_page(results, read_study(results, study, profile), reports)
+    profile = newest_plan(results, study, profile)["profile"]
+    with open_store(results) as store:
+        reading = read_study(results, study, profile, store)
+        page = write_page(results, reading, reports)
+        write_index(results, reports, suites, {reading.place: reading}, store=store)
+    return page
 
 
 def write_page(results: Results, reading: Reading, reports: Path, refresh: int | None = None) -> Path:
@@ -63,7 +70,7 @@ def compose(reading: Reading, files: str, records: str, refresh: int | None = No
         refresh=refresh,
         told=told,
         cut=cut,
-        marks={verdict.state: _MARKS.get(verdict.state, "") for verdict in judged.verdicts},
+        marks={verdict.state: told.MARKS[verdict.kind] for verdict in judged.verdicts},
         figures=figures,
         files=files,
         records=records,

@@ -1,13 +1,19 @@
 """Reading: a study at a profile, read from the records once for all that is written of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from ablate.judge.study import Judged, judge_study
 from ablate.records.files import Results
+from ablate.records.plans import newest_plan
 from ablate.records.store import store_of
 from ablate.report.measured import Measured, measure
+
+if TYPE_CHECKING:
+    from ablate.judge.study import Judged
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,9 @@ def read_study(
 
     store: where it is open already. Raises UserError where there is no record of it.
     """
+    from ablate.judge.study import judge_study
+
+    profile = newest_plan(results, study, profile)["profile"]
     with store_of(results, store) as opened:
         measured = measure(results, study, profile, opened)
-        return Reading(measured, judge_study(results, study, measured.profile, store=opened))
+        return Reading(measured, judge_study(results, study, profile, store=opened))

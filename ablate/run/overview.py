@@ -87,6 +87,11 @@ def known_and_good_suites() -> list[LoadedSuite]:
     return loaded
 
 
+def suite_members() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Name, title and studies of each suite that can be read, for the index of pages."""
+    return tuple((each.suite.name, each.suite.title, tuple(each.studies)) for each in known_and_good_suites())
+
+
 def _title(file: str | None) -> str:
     if file is None:
         return ""
