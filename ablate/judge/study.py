@@ -13,7 +13,8 @@ from ablate.errors import UserError
 from ablate.judge.cells import Measured
 from ablate.judge.measure import measured_cells
 from ablate.judge.on_paper import OnPaper, on_paper
-from ablate.judge.verdict import Verdict, judge, scale_of
+from ablate.judge.scale import scale_of
+from ablate.judge.verdict import Verdict, judge
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
 from ablate.records.store import store_of

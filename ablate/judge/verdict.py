@@ -11,8 +11,8 @@ from ablate.judge.claims import NotMeasured, cells_of, formula_of
 from ablate.judge.decide import Decision, decide, decide_sequentially
 from ablate.judge.formula import Formula
 from ablate.judge.published import published_cells
+from ablate.judge.scale import at_paper_scale, papers_profile
 from ablate.study.claims import Claim, Value, read_claims
-from ablate.study.trainer import SIMCLR
 
 if TYPE_CHECKING:
     from ablate.judge.on_paper import OnPaper
@@ -61,12 +61,13 @@ def judge(
     seeds are added until a claim is decided (see `sequential`).
     """
     claims = read_claims(plan.get("claims", []))
-    found = {claim.id: _formula(claim, plan, cells) for claim in claims}
+    around = _surroundings(plan, cells) if claims else {}
+    found = {claim.id: _formula(claim, plan, cells, around) for claim in claims}
     formulas = {name: each for name, each in found.items() if not isinstance(each, _Unjudged)}
     decisions = (decide_sequentially if sequential else decide)(formulas) if formulas else {}
     verdicts = []
     for claim in claims:
-        compared, of_paper = _cells(claim, plan, cells), paper.get(claim.id)
+        compared, of_paper = cells_of(claim, cells, **around), paper.get(claim.id)
         if isinstance(why := found[claim.id], _Unjudged):
             verdicts.append(Verdict(claim, why.state, None, why.reason, compared, of_paper))
         else:
@@ -75,46 +76,22 @@ def judge(
     return tuple(verdicts)
 
 
-def scale_of(plan: Mapping[str, Any]) -> str | None:
-    """At what scale verdicts on a plan are reached, and what they can say; None where no paper is asked."""
-    if plan.get("trainer", SIMCLR) != SIMCLR:
-        return None
-    own = plan["profile"]
-    if at_paper_scale(plan):
-        return f"At the paper's own scale ({own})"
-    return (
-        f"At the profile {own}, which is not the paper's scale ({_papers(plan)}): verdicts are about order, sign and "
-        "place of the optimum, and no value here reproduces one of the paper"
-    )
-
-
-def at_paper_scale(plan: Mapping[str, Any]) -> bool:
-    """Whether margins and values count as they stand; those of a trainer that is not of the paper always do."""
-    return plan.get("trainer", SIMCLR) != SIMCLR or str(plan["profile"]) == _papers(plan)
-
-
-def _papers(plan: Mapping[str, Any]) -> str:
-    return str(plan.get("paper_profile", "imagenet"))
-
-
 @dataclass(frozen=True)
 class _Unjudged:
     state: State
     reason: str
 
 
-def _formula(claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured]) -> Formula | _Unjudged:
+def _formula(
+    claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured], around: Mapping[str, Any]
+) -> Formula | _Unjudged:
     if claim.profiles is not None and plan["profile"] not in claim.profiles:
         return _Unjudged("not judged here", f"it is about the scale of {' or '.join(claim.profiles)}")
     if isinstance(claim, Value) and not at_paper_scale(plan):
-        told = f"a value of the paper can be met at the paper's scale ({_papers(plan)}) only"
+        told = f"a value of the paper can be met at the paper's scale ({papers_profile(plan)}) only"
         return _Unjudged("not judged here", told)
-    formula = formula_of(claim, cells, **_surroundings(plan, cells))
+    formula = formula_of(claim, cells, **around)
     return _Unjudged("not measured", formula.reason) if isinstance(formula, NotMeasured) else formula
-
-
-def _cells(claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured]) -> frozenset[int]:
-    return cells_of(claim, cells, **_surroundings(plan, cells))
 
 
 def _surroundings(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[str, Any]:

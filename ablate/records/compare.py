@@ -7,7 +7,7 @@ from typing import Any
 from ablate.records.detail import Detail
 from ablate.records.flatten import flat
 
-_SURROUNDINGS = (
+SURROUNDINGS = (
     "host", "device", "driver", "cuda", "processor", "cores", "threads", "platform", "python", "commit", "modified",
     "code", "packages", "slurm",
 )  # fmt: skip
@@ -42,7 +42,7 @@ def compare(left: Detail, right: Detail) -> Comparison:
         {"trainer": each.trainer, "recipe_version": each.recipe_version, **each.config} for each in (left, right)
     ]
     surroundings = [
-        {name: each.environment[name] for name in _SURROUNDINGS if name in each.environment} for each in (left, right)
+        {name: each.environment[name] for name in SURROUNDINGS if name in each.environment} for each in (left, right)
     ]
     shared = left.pretrain_key is not None and left.pretrain_key == right.pretrain_key
     return Comparison(

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ablate.judge import told
+from ablate.judge.scale import at_paper_scale
 from ablate.report.measured import Cell, Measured
 from ablate.report.words import named
 
@@ -26,8 +27,6 @@ def lead(judged: Judged) -> Verdict | None:
 
 def answer(measured: Measured, judged: Judged) -> str:
     """The answer to a study's question in one sentence, drawn from its verdicts."""
-    from ablate.judge.verdict import at_paper_scale
-
     if measured.lacking:
         return _stopped(measured.lacking)
     if not any(cell.values for cell in measured.cells):

@@ -11,6 +11,7 @@ from ablate.judge import cells as judge
 from ablate.judge.correlation import spearman
 from ablate.judge.paired import t_interval
 from ablate.judge.published import published_cells, references
+from ablate.judge.scale import scale_of
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.metric import lacking
@@ -103,8 +104,6 @@ class Measured:
     @property
     def of_paper(self) -> bool:
         """Whether the trainer is the paper's method."""
-        from ablate.judge.verdict import scale_of
-
         return scale_of(self.plan) is not None
 
     @property

@@ -70,7 +70,6 @@ def compose(reading: Reading, files: str, records: str, refresh: int | None = No
         refresh=refresh,
         told=told,
         cut=cut,
-        marks={verdict.state: told.MARKS[verdict.kind] for verdict in judged.verdicts},
         figures=figures,
         files=files,
         records=records,

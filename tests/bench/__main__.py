@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, gpu, loader, loss, planning, step, throughput
+from tests.bench import augmentation, commands, gpu, loader, loss, planning, report, step, throughput
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "step": step.measure,
     "commands": commands.measure,
     "planning": planning.measure,
+    "report": report.measure,
     "loss": loss.measure,
     "gpu": gpu.measure,
     "loader": loader.measure,

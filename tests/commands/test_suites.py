@@ -116,7 +116,7 @@ def test_a_failed_trial_and_a_study_that_cannot_run_do_not_stop_the_rest(
     with pytest.raises(TrialsFailed) as told:
         call("run", "all", "--inline")
     assert str(told.value) == "error: suite all: trials failed in flat; tiny did not run; why stands above"
-    assert {path.name for path in Path("reports").glob("*.html")} == {"flat.html", "steep.html"}
+    assert {path.name for path in Path("reports").glob("*.html")} == {"flat.html", "steep.html", "index.html"}
     edit("flat", "-1.0", "1.0")
     with pytest.raises(UserError, match="suite all: tiny did not run"):
         call("run", "all", "--inline")
@@ -200,7 +200,7 @@ def test_status_and_report_are_of_the_studies_of_a_suite(here: Path) -> None:
     call("run", "steep", "--inline")
     assert [line.split("\t")[0] for line in call("status", "all").splitlines()] == ["study", "steep"]
     write_suite("flat", "tiny")
-    assert call("report", "all").splitlines() == ["reports/flat.html"]
+    assert call("report", "all").splitlines() == ["reports/flat.html", "reports/index.html"]
 
 
 def test_studies_and_suites_are_listed_with_how_far_each_is(here: Path) -> None:
