@@ -152,6 +152,9 @@ def _pair(
     before: Reading, after: Reading, store: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection
 ) -> StudyPair:
     cells = tuple(_cells(before.measured, after.measured))
+    both = [
+        (each.label, each.before, each.after) for each in cells if each.before is not None and each.after is not None
+    ]
     return StudyPair(
         before=before,
         after=after,
@@ -159,7 +162,7 @@ def _pair(
         settings=tuple(_settings(before.measured, after.measured, store, other)),
         surroundings=tuple(_surroundings(before.measured, after.measured)),
         verdicts=_verdicts(before, after),
-        figure=before_and_after(after, cells),
+        figure=before_and_after("-".join(after.place), after.measured.metric, both),
     )
 
 

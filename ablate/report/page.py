@@ -1,20 +1,18 @@
 """`ablate report`: one HTML file that needs nothing else, and each chart as SVG and PNG."""
 
-import functools
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
 from ablate.judge import told
 from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.plans import newest_plan
 from ablate.records.store import open_store
+from ablate.report.bundle import bundle
 from ablate.report.charts.main import main_figures
-from ablate.report.figure import Figure, script_safe, vegalite_version
+from ablate.report.figure import Figure, script_safe
 from ablate.report.findings import answer, findings, lead, told_count
 from ablate.report.html import html, page_name
 from ablate.report.index import Suite, write_index
@@ -73,7 +71,7 @@ def compose(reading: Reading, files: str, records: str, refresh: int | None = No
         figures=figures,
         files=files,
         records=records,
-        bundle=_bundle(),
+        bundle=bundle(),
         manifest=script_safe(manifest(measured, judged, records, refresh)),
         **_said(reading),
     )
@@ -108,10 +106,3 @@ def _progress(measured: Measured) -> str:
     rest = [f"{count} {'not begun' if state == 'new' else state}" for state, count in states.items() if state != "done"]
     trials = f"{measured.done} of {told_count(measured.asked, 'trial')} {'is' if measured.asked == 1 else 'are'} done"
     return f"{trials}{'; ' if rest else ''}{', '.join(rest)}."
-
-
-@functools.cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script that sets window.vegaEmbed."""
-    bundle: str = vl_convert.javascript_bundle(vl_version=vegalite_version())  # type: ignore[call-arg]
-    return bundle

@@ -1,6 +1,7 @@
 """How long the page of 1,000 trials of 100 epochs takes to build, and the index over 25 studies; with their sizes."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,8 +36,8 @@ print(*spans, page.stat().st_size / 1e6, index.stat().st_size / 1e6)
 _CLAIMS = [
     {"id": "A1", "kind": "best", "is": "x == 9"},
     {"id": "A2", "kind": "greater", "left": "x == 9", "right": "x == 0"},
-    {"id": "A3", "kind": "monotone", "axis": "x", "direction": "up"},
-    {"id": "A4", "kind": "at_least", "bound": 20.0},
+    {"id": "A3", "kind": "monotone", "along": "x"},
+    {"id": "A4", "kind": "at_least", "value": 20.0},
 ]
 
 
@@ -56,7 +57,9 @@ def measure(runs: int = 5) -> dict[str, Any]:
 def _built(results: Results) -> list[float]:
     results.database.unlink(missing_ok=True)
     command = [sys.executable, "-c", _BUILD, str(results.root)]
-    return [float(text) for text in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(results.root / "cache")}  # the first run makes Vega's script
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return [float(text) for text in run.stdout.split()]
 
 
 def _fill(results: Results) -> None:
