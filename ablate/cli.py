@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from ablate.commands import cancel, data, judge, maintain, report, run, status, studies, trials, verify
+from ablate.commands import cancel, cluster, data, judge, maintain, report, run, status, studies, trials, verify
 
 app = typer.Typer(
     help="Which part of a method matters? Run ablation studies, and judge claims by what was measured.",
@@ -33,6 +33,7 @@ _GROUPS = (
 for _panel, _commands in _GROUPS:
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.command(hidden=True)(cluster.follow)
 app.add_typer(data.data_app, name="data")
 
 

@@ -47,6 +47,8 @@ def commands() -> str:
 
 def _all_commands(group: Any, name: str) -> Iterator[tuple[str, Any]]:
     for child, command in group.commands.items():
+        if command.hidden:
+            continue
         if hasattr(command, "commands"):
             yield from _all_commands(command, f"{name} {child}")
         else:

@@ -22,6 +22,7 @@ def cancel(
     from ablate.commands.output import plural, print_json
     from ablate.records.cancel import request_cancel
     from ablate.records.selection import selected
+    from ablate.run.slurm.cancel import cancel_jobs
 
     records = results_in(results)
     keys: dict[str, list[str]] = {"running": [], "waiting": [], "done": []}
@@ -30,8 +31,9 @@ def cancel(
     for key in (*keys["running"], *keys["waiting"]):
         if records.trial(key).trial.exists():  # a cell that no run has asked for yet has no record to write into
             request_cancel(records.trial(key))
+    jobs = cancel_jobs(records)
     if json:
-        print_json(keys)
+        print_json({**keys, "jobs": jobs})
         return
     told = {
         "running": "asked to end at the next step",
@@ -41,5 +43,7 @@ def cancel(
     for state, words in told.items():
         if keys[state]:
             print(f"{plural(len(keys[state]), 'trial')} {words}")
+    if jobs:
+        print(f"{plural(len(jobs), 'job')} of a cluster ended: {', '.join(jobs)}")
     if not any(keys.values()):
         print("no trial is like that")

@@ -11,7 +11,7 @@ OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default
 
 Studies = Annotated[
     list[str] | None,
-    typer.Argument(metavar="STUDY", help="Studies or suites, by file or name; by default all with records."),
+    typer.Argument(metavar="[STUDY]...", help="Studies or suites, by file or name; by default all with records."),
 ]
 Formats = Annotated[
     list[str], typer.Option(metavar="FORMATS", help="html, md, latex, csv, svg, png, pdf: some, joined by commas.")
@@ -44,7 +44,7 @@ def compare(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The folder of records from before a change.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="That from after it.")],
     studies: Annotated[
-        list[str] | None, typer.Argument(metavar="STUDY", help="These only; by default all that are in both.")
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="These only; by default all that are in both.")
     ] = None,
     reports: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the page goes; by default reports beside AFTER.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ablate.commands.cluster import On, Wait
 from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
 
 if TYPE_CHECKING:
@@ -51,16 +52,20 @@ def run(
     inline: Inline = False,
     stop_at_first_failure: Stop = False,
     until_decided: UntilDecided = False,
+    on: On = None,
+    wait: Wait = False,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
     """Train every cell of a study, or of all studies of a suite, that is not done yet, and write the pages."""
+    from ablate.commands.cluster import cluster_of
     from ablate.commands.suites import run_suite, suite_of
     from ablate.commands.until import Steps, run_until_decided
     from ablate.errors import UserError
     from ablate.run.command import How
 
-    how = How(workers, device, inline, stop_at_first_failure)
+    cluster = cluster_of(on, inline, workers, stop_at_first_failure)
+    how = How(workers, device, inline, stop_at_first_failure, cluster, wait, reports_in(reports, results))
 
     def make(file: str) -> "Plan":
         return _plan(file, profile, only, set, seeds, results_in(results))
@@ -75,6 +80,8 @@ def run(
         return _plan(study, profile, only, set, count, results_in(results), keep=keep)
 
     suite = suite_of(study)
+    if until_decided and on and not wait:
+        raise UserError("--until-decided looks at the results after each round", help=f"add --wait to --on {on}")
     if suite and until_decided:
         raise UserError("--until-decided is for one study", help=f"run those of {study} one by one")
     if suite:
@@ -126,10 +133,13 @@ def retry(
     workers: Workers = None,
     device: Device = "auto",
     inline: Inline = False,
+    on: On = None,
+    wait: Wait = False,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
 ) -> None:
     """Train again what failed or was interrupted, and nothing that is new."""
+    from ablate.commands.cluster import cluster_of
     from ablate.commands.suites import check_is_no_suite
     from ablate.run.command import How
     from ablate.run.history import seeds_run, to_retry_elsewhere
@@ -143,7 +153,9 @@ def retry(
         elsewhere = to_retry_elsewhere(results_in(results), planned.loaded.study.name, planned.profile)
         print("\n".join([f"nothing failed or was interrupted at {planned.profile}", *elsewhere]))
         return
-    _finish(_run(again, results_in(results), How(workers, device, inline)), reports_in(reports, results))
+    pages = reports_in(reports, results)
+    how = How(workers, device, inline, on=cluster_of(on, inline, workers), wait=wait, reports=pages)
+    _finish(_run(again, results_in(results), how), pages)
 
 
 def _plan(
@@ -192,6 +204,11 @@ def _finish(finished: "FinishedRun", reports: Path) -> None:
     from ablate.run.overview import suite_members
 
     plan, results = finished.plan, finished.results
+    if finished.detached:
+        print(
+            f"it goes on without this terminal: ablate status {plan.loaded.study.name}; the page will be in {reports}"
+        )
+        return
     try:
         page = write_report(results, plan.loaded.study.name, plan.profile, reports, suite_members())
         print(f"page: {page}")

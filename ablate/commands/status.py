@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _REDRAW_SECONDS = 2.0
 _INTERRUPTED = 130
 _INDENT = 2
-_COUNTED = ("done", "running", "failed", "interrupted", "damaged", "new")
+_COUNTED = ("done", "running", "queued", "failed", "interrupted", "damaged", "new")
 _COUNTS = (
     Column("study", least=12), Column("profile"), Column("trials", right=True),
     *(Column(state, right=True) for state in _COUNTED),
@@ -98,13 +98,14 @@ def _reader(results: "Results", study: str | None, profile: str | None) -> "Read
     from ablate.commands.suites import suite_of
     from ablate.records.status import read_status
     from ablate.records.store import open_store
+    from ablate.run.slurm.queue import queued, read_queue
 
     suite = suite_of(study, recorded=True) if study else None
     one = Path(study).stem if study and not suite else None
 
     def read() -> "Status":
         with open_store(results) as store:
-            status = read_status(store, results, one, profile)
+            status = read_status(store, results, one, profile, queued(results, read_queue(results)))
         if suite is None:
             return status
         of_suite = tuple(standing for standing in status.standings if standing.study in suite.studies)

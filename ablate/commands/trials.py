@@ -62,6 +62,7 @@ def logs(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Print what a trial's newest attempt wrote: its stderr and its stdout."""
+    from ablate.commands.cluster import wait_for_attempt
     from ablate.commands.output import print_json
     from ablate.errors import UserError
     from ablate.records.logs import STREAMS, pick_attempt, read_stream
@@ -70,6 +71,9 @@ def logs(
         raise UserError("--follow goes with lines, not with --json", help="leave out one of the two")
     (detail,) = _details(results_in(results), trial)
     path = pick_attempt(results_in(results).trial(detail.key), attempt)
+    if path is None and follow and not attempt:
+        with _ctrl_c():
+            path = wait_for_attempt(results_in(results), detail.key)
     if path is None:
         raise UserError(f"no attempt at {detail.key[:12]} has begun", help="ablate run STUDY starts it")
     if json:
@@ -85,25 +89,30 @@ def logs(
 def why(trial: TrialName, json: Json = False, results: ResultsFolder = Path("results")) -> None:
     """Explain why a trial failed or was interrupted: cause, what usually helps, last metrics, the end of its log."""
     from ablate.commands.causes import what_helps
+    from ablate.commands.cluster import job_of
     from ablate.commands.output import print_facts, print_json
     from ablate.records.logs import last_lines, last_metrics, pick_attempt
 
     (detail,) = _details(results_in(results), trial)
     folder = results_in(results).trial(detail.key)
     attempt = pick_attempt(folder)
+    job = job_of(results_in(results), detail.key) if detail.state != "done" else None
     explained = detail.state in ("failed", "interrupted", "damaged")
     if json:
         about = {name: getattr(detail, name) for name in ("key", "state", "cause", "message")}
         print_json(
             {
                 **about,
+                "job": job,
                 "help": what_helps(detail.cause or detail.state) if explained else None,
                 "last_metrics": last_metrics(folder),
                 "log": last_lines(attempt, _LOG_LINES) if attempt else [],
             }
         )
         return
-    print_facts([("trial", _title(detail)), ("state", _state(detail, folder))])
+    print_facts(
+        [("trial", _title(detail)), ("state", _state(detail, folder)), *([("cluster", job.told)] if job else [])]
+    )
     if explained:
         _explain(detail, folder)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from ablate.errors import UserError, nearest
 from ablate.records.address import Cell
 from ablate.records.files import Results
 
-STATES = ("done", "running", "failed", "interrupted", "damaged", "new")
+STATES = ("done", "running", "queued", "failed", "interrupted", "damaged", "new")
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,20 @@ class Status:
 
 
 def read_status(
-    store: duckdb.DuckDBPyConnection, results: Results, study: str | None = None, profile: str | None = None
+    store: duckdb.DuckDBPyConnection,
+    results: Results,
+    study: str | None = None,
+    profile: str | None = None,
+    queued: Collection[str] = (),
 ) -> Status:
-    """How each study is at each profile, or only those named. Raises UserError for unknown names."""
-    counts = _counts(store)
+    """How each study is at each profile, or only those named; queued: trials that jobs of a cluster have to train.
+
+    Raises UserError for unknown names.
+    """
+    counts = _counts(store, queued)
     if study is not None or profile is not None:
         counts = _chosen(counts, study, profile)
-    running, failures = _running(store, results, time.time()), _failures(store)
+    running, failures = _running(store, results, time.time()), _failures(store, queued)
     standings = tuple(
         Standing(*place, states, tuple(running.get(place, ())), tuple(failures.get(place, ())))
         for place, states in counts.items()
@@ -92,10 +99,13 @@ def read_status(
 _Place = tuple[str, str]
 
 
-def _counts(store: duckdb.DuckDBPyConnection) -> dict[_Place, dict[str, int]]:
+def _counts(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[_Place, dict[str, int]]:
     rows = store.execute(
-        """SELECT study, profile, coalesce(state, 'new'), count(DISTINCT key) FROM cells LEFT JOIN trials USING (key)
-        GROUP BY ALL ORDER BY study, profile"""
+        """SELECT study, profile,
+            CASE WHEN list_contains(?::VARCHAR[], key) AND coalesce(state, 'new') NOT IN ('done', 'running')
+                THEN 'queued' ELSE coalesce(state, 'new') END AS state,
+            count(DISTINCT key) FROM cells LEFT JOIN trials USING (key) GROUP BY ALL ORDER BY study, profile""",
+        [list(queued)],
     ).fetchall()
     found: dict[_Place, dict[str, int]] = {}
     for study, profile, state, count in rows:
@@ -156,13 +166,15 @@ def _beat(results: Results, key: str, attempt: str) -> float | None:
         return None
 
 
-def _failures(store: duckdb.DuckDBPyConnection) -> dict[_Place, list[Failures]]:
+def _failures(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[_Place, list[Failures]]:
     rows = store.execute(
         """SELECT study, profile, state, coalesce(cause, state), count(DISTINCT key), arg_min(key, position),
             arg_min({'axes': axes, 'case': "case", 'seed': cells.seed}, position),
             arg_min(coalesce(message, ''), position)
-        FROM cells JOIN trials USING (key) WHERE state IN ('failed', 'interrupted', 'damaged')
-        GROUP BY ALL ORDER BY state, count(DISTINCT key) DESC"""
+        FROM cells JOIN trials USING (key)
+        WHERE state IN ('failed', 'interrupted', 'damaged') AND NOT list_contains(?::VARCHAR[], key)
+        GROUP BY ALL ORDER BY state, count(DISTINCT key) DESC""",
+        [list(queued)],
     ).fetchall()
     found: dict[_Place, list[Failures]] = {}
     for study, profile, state, cause, count, key, cell, message in rows:

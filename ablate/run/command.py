@@ -6,7 +6,8 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -17,6 +18,9 @@ from ablate.run.plan import Plan, headline, record_plan, unit
 from ablate.run.pool import Outcome
 from ablate.study.schema import hours
 from ablate.study.trainers import source_of
+
+if TYPE_CHECKING:
+    from ablate.run.slurm.clusters import Cluster
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
@@ -30,19 +34,29 @@ class How:
     device: str = "auto"
     inline: bool = False
     stop_at_first_failure: bool = False
+    on: "Cluster | None" = None
+    """A cluster to train on, instead of this machine."""
+    wait: bool = False
+    """Whether to stay until the cluster has trained everything."""
+    reports: Path | None = None
+    """Where a cluster's last job writes the page."""
 
 
 def run_plan(plan: Plan, results: Results, how: How, console: Console | None = None) -> "FinishedRun":
     """Train what a plan says; on Ctrl-C KeyboardInterrupt goes on, with everything resumable."""
     console = console or Console(highlight=False, markup=False)
-    check_device(how.device)
+    if how.on is None:
+        check_device(how.device)
     record_plan(plan, results, sys.argv)
     console.print(headline(plan), soft_wrap=True)
     for warning in plan.warnings:
         console.print(str(warning), soft_wrap=True)
     outcomes: dict[str, Outcome] = {}
+    own = source_of(plan.expansion.trainer.name)
+    extra_code = [own] if own else []
+    if how.on is not None:
+        return _on_cluster(plan, results, how, how.on, console, extra_code)
     if plan.to_run:
-        own = source_of(plan.expansion.trainer.name)
         outcomes = execute(
             plan.to_run,
             results,
@@ -50,21 +64,38 @@ def run_plan(plan: Plan, results: Results, how: How, console: Console | None = N
             how.workers,
             how.device,
             how.inline,
-            extra_code=[own] if own else [],
+            extra_code=extra_code,
             stop_at_first_failure=how.stop_at_first_failure,
             threads=plan.expansion.resources.cpus_per_task or 1,
         )
     return FinishedRun(plan, outcomes, results)
 
 
+def _on_cluster(
+    plan: Plan, results: Results, how: How, cluster: "Cluster", console: Console, extra_code: list[Path]
+) -> "FinishedRun":
+    """Submit a plan, and wait for its end where that is asked for."""
+    from ablate.run.slurm.dispatch import submit_plan, wait
+
+    submission = submit_plan(plan, results, cluster, how.device, how.reports, extra_code, follows=not how.wait)
+    if submission is None:
+        return FinishedRun(plan, {}, results, detached=bool(plan.counts["queued"] or plan.to_run))
+    console.print(submission.told, soft_wrap=True)
+    if how.wait:
+        return FinishedRun(plan, wait(plan, results, submission, console), results)
+    return FinishedRun(plan, {key: {"state": "queued"} for key in submission.keys}, results, detached=True)
+
+
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that came to its end, with or without failures."""
+    """A run that came to its end, with or without failures; or that was left to a cluster."""
 
     plan: Plan
     outcomes: dict[str, Outcome]
     """How each trial of this run ended, by key."""
     results: Results
+    detached: bool = False
+    """Whether a cluster goes on with it."""
 
     @property
     def hours(self) -> float:

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablate.records.attempt import AttemptWriter, plain
+
+if TYPE_CHECKING:
+    from ablate.simclr.distributed import World
 
 REPORT_SECONDS = 0.25
 _ROW_SECONDS = 0.05
@@ -17,14 +20,20 @@ class RecordingContext:
     """As `ablate.simclr.context.Context` has it: a device, a folder for checkpoints, and whom to tell."""
 
     def __init__(
-        self, device: str, checkpoints: Path, writer: AttemptWriter, stopping: Callable[[], bool], report: Report
+        self,
+        device: str,
+        checkpoints: Path,
+        writer: AttemptWriter,
+        stopping: Callable[[], bool],
+        report: Report,
+        world: "World | None" = None,
     ) -> None:
         import torch
 
-        from ablate.simclr.distributed import World
+        from ablate.simclr.distributed import ALONE
 
         self.device = torch.device(device)
-        self.world = World()
+        self.world = world or ALONE
         self.checkpoints: Path | None = checkpoints
         self.stopping = stopping
         self._writer = writer

@@ -1,12 +1,15 @@
 """Why an attempt ended: one word for the cause, and a message a person can act on."""
 
+import contextlib
 import errno
+import json
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.errors import UserError
+from ablate.records.files import write_json
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,21 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, FileNotFoundError) or (isinstance(error, ValueError) and _comes_from_data(error)):
         return Failure("data", message)
     return Failure("exception", message)
+
+
+def note_failure_of_rank(attempt: Path, rank: int, error: Exception) -> None:
+    """Leave what ended a rank that is not the first: the first only sees that it is gone."""
+    failure = classify(error)
+    write_json(attempt / f"rank-{rank}.json", {"cause": failure.cause, "message": failure.message})
+
+
+def failure_of_another_rank(attempt: Path) -> Failure | None:
+    """What a rank other than the first left of its failure; None where none did."""
+    for path in sorted(attempt.glob("rank-*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return Failure(str(told["cause"]), f"{path.stem}: {told['message']}")
+    return None
 
 
 def _comes_from_data(error: BaseException) -> bool:

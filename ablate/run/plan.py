@@ -17,6 +17,7 @@ from ablate.records.plans import load_plans, save_plan
 from ablate.run.assume import Assumption, parse_assumption, without_data
 from ablate.run.cost import Cost, cost_of
 from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
+from ablate.run.slurm.queue import queued, read_queue
 from ablate.simclr.config.effort import Sizes
 from ablate.study.claims import plain_claim
 from ablate.study.expand import expand
@@ -28,7 +29,7 @@ from ablate.study.trainers import find_trainer
 from ablate.study.trial import Expansion, Trial
 
 TO_RUN = ("new", "stale", "failed", "interrupted")
-STATES = ("done", "running", "failed", "interrupted", "stale", "new")
+STATES = ("done", "running", "queued", "failed", "interrupted", "stale", "new")
 _HOOK_HELP = "what these trials cost is unknown; they run all the same"
 
 
@@ -62,7 +63,7 @@ class Plan:
 
     @property
     def to_run(self) -> tuple[Trial, ...]:
-        """Trials that are neither done nor running elsewhere."""
+        """Trials that are neither done nor running elsewhere, nor in a cluster's queue."""
         return tuple(trial for trial in self.distinct.values() if self.states[trial.key] in TO_RUN)
 
     @property
@@ -122,6 +123,7 @@ def make_plan(
     missing = [trial for key, trial in distinct.items() if states[key] == "new"]
     outdated = stale(expansion, missing, earlier, results)
     states |= dict.fromkeys(outdated, "stale")
+    states |= {key: "queued" for key in queued(results, read_queue(results)) if states.get(key) in TO_RUN}
     others = keys_of_other_studies(loaded.study.name, results)
     shared = {name: len(distinct.keys() & set(keys)) for name, keys in others.items()}
     alike = [trial["key"] for plan in reversed(plans) for trial in plan["trials"]]

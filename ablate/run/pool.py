@@ -20,6 +20,8 @@ from typing import IO, Any
 from ablate.errors import AblateError
 from ablate.records.attempt import State, end_attempt_of_dead_process
 from ablate.records.files import Results
+from ablate.run.memory import held_memory
+from ablate.run.stops import STOPS
 
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 60.0
@@ -52,17 +54,31 @@ class Worker:
     """The attempt's name, once there is one."""
     share: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    too_much: str | None = None
+    """What it held, where it was ended for that."""
 
 
 class Pool:
     """Trains trials by their keys, `size` at once; use as a context manager.
 
     code: the folder that workers import ablate and the trainer from; without it, from where this process does.
+    place: what attempts are named after. shared: the workers have one job's cores and GPUs between them, and each keeps
+    to its part. memory: what each of several workers may hold in MiB; one that holds more is ended.
     """
 
-    def __init__(self, results: Results, size: int, threads: int, device: str, code: Path | None = None) -> None:
-        self._results, self._code = results, code
-        self._arguments = (threads, device)
+    def __init__(
+        self,
+        results: Results,
+        size: int,
+        threads: int,
+        device: str,
+        code: Path | None = None,
+        place: str = "local",
+        shared: bool = False,
+        memory: int | None = None,
+    ) -> None:
+        self._results, self._code, self._memory = results, code, memory if size > 1 else None
+        self._arguments = (threads, device, place, size if shared else 1)
         self._given: Counter[str] = Counter()
         self.workers: list[Worker] = []
         for index in range(size):
@@ -99,12 +115,16 @@ class Pool:
                         waiting.insert(0, key)
                 if outcome is not None and key is not None:
                     yield key, outcome
+            self._end_those_that_hold_too_much()
             tick()
 
-    def stop(self) -> list[tuple[str, Outcome]]:
-        """Ask all workers to stop at the next step, and end those that do not; returns how their trials ended."""
+    def stop(self, cause: str = "stopped") -> list[tuple[str, Outcome]]:
+        """Ask all workers to stop at the next step, and end those that do not; returns how their trials ended.
+
+        cause: one of `ablate.run.stops.STOPS`.
+        """
         for worker in self.workers:
-            worker.process.terminate()
+            worker.process.send_signal(STOPS[cause])
         outcomes = []
         began = time.monotonic()
         while self.workers:
@@ -117,7 +137,7 @@ class Pool:
                     outcome = _hear(worker)
                 except EOFError:
                     message = f"it did not stop within {_STOP_SECONDS:.0f} s ({_death(worker)})"
-                    outcome = self._bury(worker, "interrupted", "stopped", message)
+                    outcome = self._bury(worker, "interrupted", cause, message)
                     self.workers.remove(worker)
                 if outcome is not None and key is not None:
                     outcomes.append((key, outcome))
@@ -140,6 +160,16 @@ class Pool:
             ours.send(([str(self._code), *path] if self._code else path, sys.argv))
             ours.send((self._results.root.absolute(), index, *self._arguments))  # a trainer may change its folder
         return Worker(process, ours, output)
+
+    def _end_those_that_hold_too_much(self) -> None:
+        for worker in self.workers if self._memory else ():
+            if (
+                worker.key
+                and not worker.too_much
+                and (held := held_memory(worker.process.pid)) > (self._memory or held)
+            ):
+                worker.too_much = f"it held {held} MiB, and its part of the job's memory is {self._memory} MiB"
+                worker.process.kill()
 
     def _give(self, worker: Worker, key: str) -> None:
         worker.key, worker.attempt, worker.share, worker.metrics = key, None, 0.0, {}
@@ -164,7 +194,10 @@ class Pool:
             raise AblateError(
                 "\n  ".join((f"error: a worker process died while it started ({how})", *_printed(worker)))
             )
-        outcome = self._bury(worker, "failed", "killed", f"its process died ({how})")
+        cause, message = (
+            ("out_of_memory", worker.too_much) if worker.too_much else ("killed", f"its process died ({how})")
+        )
+        outcome = self._bury(worker, "failed", cause, message)
         index = self.workers.index(worker)
         self.workers[index] = self._start(index)
         return outcome

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError
 from ablate.records.attempt import AttemptWriter, plain
@@ -21,8 +21,12 @@ from ablate.records.files import Results, write_json
 from ablate.records.metric import not_returned
 from ablate.records.provenance import provenance
 from ablate.run.context import RecordingContext, Report
-from ablate.run.failures import Failure, SettingsRefused, classify
+from ablate.run.failures import Failure, SettingsRefused, classify, failure_of_another_rank
+from ablate.run.memory import peak_memory, reset_peak_memory
 from ablate.study.trainers import find_trainer
+
+if TYPE_CHECKING:
+    from ablate.simclr.distributed import World
 
 Outcome = dict[str, Any]
 """{"state": "done" | "failed" | "interrupted" | "running", "cause", "message", "attempt"}; an attempt where there is
@@ -35,9 +39,10 @@ class _How:
 
     place: str
     device: str
-    stopping: Callable[[], bool]
+    stopping: Callable[[], str | bool | None]
     report: Report
     capture_output: bool
+    world: "World | None"
 
 
 def run_trial(
@@ -45,13 +50,16 @@ def run_trial(
     key: str,
     place: str,
     device: str = "cpu",
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], str | bool | None] = lambda: None,
     report: Report = lambda share, metrics: None,
     capture_output: bool = True,
     begun: Callable[[str], None] = lambda attempt: None,
+    world: "World | None" = None,
 ) -> Outcome:
     """Run the trial whose trial.json lies under `key`, as a new attempt at `place`; `begun` is told its name.
 
+    stopping: whether the trial is to stop, as the cause of it or as true. world: the ranks that train it; this is the
+    first, and the others wait for the name of its attempt in `ablate.run.slurm.ranks`.
     Returns how it ended. Nothing that the trainer raises gets out; it is in the record.
     """
     folder = results.trial(key)
@@ -67,7 +75,8 @@ def run_trial(
                 return {"state": "running", "message": other}
             writer = AttemptWriter(folder.new_attempt(place))
             begun(writer.path.name)
-            outcome = _attempt(results, key, spec, writer, _How(place, device, stopping, report, capture_output))
+            how = _How(place, device, stopping, report, capture_output, world)
+            outcome = _attempt(results, key, spec, writer, how)
             return {**outcome, "attempt": writer.path.name}
     except OSError as error:  # no attempt could be made
         return _failed(classify(error))
@@ -78,6 +87,7 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
     began = time.monotonic()
     with contextlib.closing(writer):
         try:
+            reset_peak_memory(how.device)
             write_json(writer.path / "env.json", provenance(how.device, spec.get("plan")))
             writer.event("started", place=how.place, host=platform.node(), pid=os.getpid(), device=how.device)
             with _output_into(writer.path) if how.capture_output else contextlib.nullcontext():
@@ -92,7 +102,7 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
         except Exception as error:  # the record itself could not be written
             outcome = _failed(classify(error))
         with contextlib.suppress(OSError):  # whoever asked for the trial is told
-            writer.end(**outcome)
+            writer.end(**outcome, memory=peak_memory(how.device))
     return outcome
 
 
@@ -117,24 +127,30 @@ def _train(
     try:
         if cancel_requested(folder):
             raise Interrupted
-        train, config = _function_and_config(spec)
+        train, config = function_and_config(spec)
         checkpoints = results.pretrained(spec["pretrain_key"])
-        context = RecordingContext(how.device, checkpoints, writer, lambda: how.stopping() or cancelled(), how.report)
+        context = RecordingContext(
+            how.device, checkpoints, writer, lambda: bool(how.stopping()) or cancelled(), how.report, how.world
+        )
+        if how.world:
+            how.world.tell((key, writer.path.name))  # the other ranks begin
         returned = train(config, context)
         if returned is None and context.stopping():  # it ended when asked to, and has no numbers
             raise Interrupted
         return {"state": "done"}, _numbers(returned)
     except Interrupted:
-        return _interrupted("cancelled" if cancel_requested(folder) else "stopped"), {}
+        asked = how.stopping()
+        cause = asked if isinstance(asked, str) else "stopped"
+        return _interrupted("cancelled" if cancel_requested(folder) else cause), {}
     except SystemExit as error:
         traceback.print_exc()
         return _failed(Failure("exception", f"the trainer ended its process (SystemExit: {error})")), {}
     except Exception as error:
         traceback.print_exc()
-        return _failed(classify(error)), {}
+        return _failed(failure_of_another_rank(writer.path) or classify(error)), {}
 
 
-def _function_and_config(spec: dict[str, Any]) -> tuple[Callable[[Any, RecordingContext], Any], Any]:
+def function_and_config(spec: dict[str, Any]) -> tuple[Callable[[Any, Any], Any], Any]:
     """The function that a trial names, and its settings.
 
     Raises UserError where it is another function than the one that was planned with.

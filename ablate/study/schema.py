@@ -123,6 +123,12 @@ class Resources(_Strict):
     """Of a node, as in `"64GB"`."""
     time: str | None = None
     """The longest that one attempt may take, as in `"24h"`, `"90min"` or Slurm's `"1-12:00:00"`."""
+    trials_per_job: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Trials that one job of a cluster trains; where it is unset, as many as keep the start of a job a small part of
+    it."""
+    at_once: Annotated[int, Field(ge=1, le=64)] | None = None
+    """How many of a job's trials train side by side, on the same GPUs; one after another where it is unset and no
+    trial has been measured to be small."""
 
     @field_validator("memory")
     @classmethod

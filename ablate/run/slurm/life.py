@@ -1,0 +1,84 @@
+"""A job's own life: where it is, the signals that announce its end, what its earlier lives left."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+from ablate.records.attempt import end_attempt_of_dead_process
+from ablate.records.files import Results
+
+_WAIT_SECONDS = 600
+"""Longer than any KillWait or GraceTime."""
+_REQUEUES = 5
+
+
+class Leave(Exception):
+    """The job has to end; the trials under way are to save their state."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Signals:
+    """Notes the signals by which Slurm announces the end of a job; `ask` raises Leave after one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until_limit = time.monotonic() + seconds
+        self.received: int | None = None
+        self._requeue: Callable[[int, FrameType | None], Any] | Any = signal.getsignal(signal.SIGUSR2)
+        for number in (signal.SIGUSR2, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = self.received or number
+
+    @property
+    def cause(self) -> str | None:
+        """Why the job has to end; None while it has not."""
+        if self.received is None:
+            return None
+        if self.received == signal.SIGTERM:
+            return "stopped"
+        return "timeout" if time.monotonic() > self._until_limit else "preempted"
+
+    def ask(self) -> None:
+        """Raise Leave where the job has to end."""
+        if self.cause:
+            raise Leave(self.cause)
+
+    def leave(self) -> None:
+        """Have the job queued again where Slurm asked it to save its state; else wait for the end, which is near.
+
+        SIGTERM comes with a preemption, after which Slurm itself queues the job again, and with scancel, after which
+        nobody does: either way a job that ended by itself would be taken for one that is complete.
+        """
+        if self.received == signal.SIGUSR2 and callable(self._requeue):
+            for attempt in range(_REQUEUES):
+                with contextlib.suppress(subprocess.SubprocessError):
+                    self._requeue(signal.SIGUSR2, None)  # submitit's: it ends this process
+                time.sleep(2**attempt)
+            return
+        time.sleep(_WAIT_SECONDS)
+
+
+def place() -> str:
+    """What attempts of this job are named after: `slurm-12_3`."""
+    known = os.environ
+    array = known.get("SLURM_ARRAY_JOB_ID")
+    return f"slurm-{array}_{known['SLURM_ARRAY_TASK_ID']}" if array else f"slurm-{known['SLURM_JOB_ID']}"
+
+
+def end_own_attempts(results: Results, keys: Iterable[str], place: str) -> None:
+    """Write the end of what an earlier life of this job was at: it cannot be at it any more."""
+    again = os.environ.get("SLURM_RESTART_COUNT")
+    for key in keys if again else ():
+        for attempt in results.trial(key).attempt_folders():
+            if attempt.name.partition("-")[2] == place:
+                told = f"its job was queued again (restart {again}); it goes on from its last checkpoint"
+                end_attempt_of_dead_process(attempt, "interrupted", "requeued", told)
