@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, gpu, loader, loss, planning, report, step, throughput
+from tests.bench import augmentation, commands, dispatch, gpu, loader, loss, planning, report, step, throughput
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -14,11 +14,12 @@ BENCHMARKS = {
     "planning": planning.measure,
     "report": report.measure,
     "loss": loss.measure,
+    "dispatch": dispatch.measure,
     "gpu": gpu.measure,
     "loader": loader.measure,
 }
-NEED_DATA = {"gpu", "loader"}
-"""Run by name only: they need images, and a GPU, that their first lines tell of."""
+NEED_DATA = {"dispatch", "gpu", "loader"}
+"""Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of."""
 
 
 def main(names: list[str]) -> int:

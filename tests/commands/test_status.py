@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> str:
 def test_a_pipe_gets_the_counts_then_what_runs_then_what_failed(call: Call, folder: str) -> None:
     counts, running, failed = call("status", "--results", folder).strip().split("\n\n")
     assert counts.splitlines() == [
-        "study\tprofile\ttrials\tdone\trunning\tfailed\tinterrupted\tdamaged\tnew",
-        "mine\tembedded\t4\t1\t1\t1\t0\t0\t1",
+        "study\tprofile\ttrials\tdone\trunning\tqueued\tfailed\tinterrupted\tdamaged\tnew",
+        "mine\tembedded\t4\t1\t1\t0\t1\t0\t0\t1",
     ]
     row = running.splitlines()[1].split("\t")
     assert row[:6] == ["mine", "embedded", KEYS[1][:12], "first=crop second=color size=1 seed=0", "2 of 2", "1"]

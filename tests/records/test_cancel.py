@@ -54,7 +54,7 @@ def test_a_condition_without_a_study_is_one_over_all_trials(
     results: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cancel(where="state = 'running' -- only these", json=True, results=results.root)
-    assert json.loads(capsys.readouterr().out) == {"running": [RUNNING], "waiting": [], "done": []}
+    assert json.loads(capsys.readouterr().out) == {"running": [RUNNING], "waiting": [], "done": [], "jobs": []}
 
 
 def test_single_trials_are_named_by_key_or_by_cell(results: Results) -> None:

@@ -32,11 +32,11 @@ def results(tmp_path: Path) -> Results:
 
 def test_every_study_is_counted_by_state_at_each_profile(results: Results) -> None:
     counts = {(each.study, each.profile): each.counts for each in status(results).standings}
-    states = ("done", "running", "failed", "interrupted", "damaged", "new")
+    states = ("done", "running", "queued", "failed", "interrupted", "damaged", "new")
     assert counts == {
-        ("mine", "embedded"): dict(zip(states, (1, 1, 3, 1, 1, 1), strict=True)),
-        ("second", "embedded"): dict(zip(states, (1, 0, 0, 0, 0, 0), strict=True)),
-        ("second", "small"): dict(zip(states, (0, 0, 0, 0, 0, 1), strict=True)),
+        ("mine", "embedded"): dict(zip(states, (1, 1, 0, 3, 1, 1, 1), strict=True)),
+        ("second", "embedded"): dict(zip(states, (1, 0, 0, 0, 0, 0, 0), strict=True)),
+        ("second", "small"): dict(zip(states, (0, 0, 0, 0, 0, 0, 1), strict=True)),
     }
 
 

@@ -1,0 +1,111 @@
+"""What a trial costs beside its own time: on the local pool, on Slurm with packing, by submitit with a job for each.
+
+Trials sleep for a second. Overhead per trial: the seconds of all slots together, less those that trials slept, per
+trial. submitit is given a function that only sleeps, and one that imports torch first, as any training does.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench.common import in_turn, ratio, spread
+from tests.slurm.cluster import running_cluster
+from tests.slurm.project import Project
+
+TRIALS, SLOTS, ROUNDS = 100, 2, 3
+SECONDS = 1.0
+_BASE = f"seconds = {SECONDS}\nsteps = 10\n"
+
+
+def measure() -> dict[str, Any]:
+    """Rounds in turn on a cluster of this machine."""
+    with tempfile.TemporaryDirectory() as folder, _cluster(Path(folder)):
+        numbers = iter(range(10**6))
+
+        def fresh() -> Path:
+            return Path(folder) / f"round-{next(numbers)}"
+
+        figures = in_turn(
+            ROUNDS,
+            {
+                "local pool": lambda: _local(fresh()),
+                "slurm with packing": lambda: _packed(fresh()),
+                "submitit map_array": lambda: _submitit(fresh(), torch=False),
+                "submitit map_array that imports torch": lambda: _submitit(fresh(), torch=True),
+            },
+        )
+    plain, torch = figures["submitit map_array"], figures["submitit map_array that imports torch"]
+    ours = {name: figures[name] for name in ("local pool", "slurm with packing")}
+    return {
+        "trials": TRIALS,
+        "seconds of a trial": SECONDS,
+        "slots": SLOTS,
+        "overhead per trial in seconds": {name: spread(values) for name, values in figures.items()},
+        "submitit to ours": {name: ratio(plain, values) for name, values in ours.items()},
+        "submitit that imports torch to ours": {name: ratio(torch, values) for name, values in ours.items()},
+    }
+
+
+@contextmanager
+def _cluster(folder: Path) -> Iterator[None]:
+    place = folder / "slurm"
+    place.mkdir()
+    folder.chmod(0o755)
+    with running_cluster(place) as cluster:
+        before = os.environ.get("SLURM_CONF")
+        os.environ["SLURM_CONF"] = cluster.environment["SLURM_CONF"]
+        try:
+            yield
+        finally:
+            os.environ.pop("SLURM_CONF")
+            if before:
+                os.environ["SLURM_CONF"] = before
+
+
+def _overhead(seconds: float) -> float:
+    return (seconds * SLOTS - TRIALS * SECONDS) / TRIALS
+
+
+def _local(folder: Path) -> float:
+    project = Project(folder, range(TRIALS), _BASE)
+    began = time.monotonic()
+    project.ablate("run", "small", "--workers", str(SLOTS))
+    return _overhead(time.monotonic() - began)
+
+
+def _packed(folder: Path) -> float:
+    """Submitted, trained and told of, in as many jobs as there are slots; without a canary, which is no part of it."""
+    packing = f"trials_per_job = {TRIALS // SLOTS}"
+    project = Project(folder, range(TRIALS + 1), _BASE, packing)
+    project.ablate("run", "small", "--only", f"x={TRIALS}", "--workers", "1")
+    began = time.monotonic()
+    project.ablate("run", "small", "--on", "test", "--wait")
+    return _overhead(time.monotonic() - began)
+
+
+def _submitit(folder: Path, torch: bool) -> float:
+    from submitit import SlurmExecutor
+
+    executor = SlurmExecutor(folder)
+    executor.update_parameters(array_parallelism=SLOTS, use_srun=False, cpus_per_task=1, time=10)
+    began = time.monotonic()
+    jobs = executor.map_array(_sleep_with_torch if torch else _sleep, range(TRIALS))
+    results = [folder / f"{job.job_id}_0_result.pkl" for job in jobs]
+    while not all(path.exists() for path in results):
+        time.sleep(0.1)
+    return _overhead(time.monotonic() - began)
+
+
+def _sleep(number: int) -> int:
+    time.sleep(SECONDS)
+    return number
+
+
+def _sleep_with_torch(number: int) -> int:
+    import torch  # noqa: F401
+
+    return _sleep(number)
