@@ -13,7 +13,7 @@ ALLOWED = {
     "api": {"errors", "judge", "records", "report", "run", "study"},
     "cli": {"commands", "errors", "records", "report", "run"},
     "commands": {"errors", "judge", "paper", "records", "report", "run", "simclr", "study"},
-    "report": {"errors", "judge", "paper", "records"},
+    "report": {"errors", "judge", "paper", "records", "simclr"},
     "judge": {"errors", "paper", "records", "study"},
     "run": {"errors", "records", "simclr", "study"},
     "records": {"errors"},

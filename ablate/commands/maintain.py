@@ -19,6 +19,7 @@ _KINDS = {
     "pretraining": "pretrainings that no trial uses",
     "checkpoints": "checkpoints of ended pretrainings",
     "code": "copies of code that no attempt ran",
+    "picture": "pictures that no page has used for a month",
     "leftover": "temporary leftovers",
 }
 
@@ -28,7 +29,7 @@ def gc(
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Also those of ended pretrainings; a new evaluation trains again.")
     ] = False,
-    now: Annotated[bool, typer.Option("--now", help="Also trials and pretrainings younger than a day.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also trials, pretrainings and pictures that are young.")] = False,
     abandoned: Annotated[
         bool, typer.Option("--abandoned", help="Also finished trials that only older designs of a study asked for.")
     ] = False,

@@ -24,6 +24,7 @@ class Asked:
     """Studies and suites; all studies with records where there are none."""
     profile: str | None
     formats: Sequence[str]
+    pictures: bool = True
 
 
 def write_pages(asked: Asked, targets: Sequence[Target], refresh: int | None = None) -> list[Path]:
@@ -46,7 +47,7 @@ def write_pages(asked: Asked, targets: Sequence[Target], refresh: int | None = N
         for study, profile in targets:
             try:
                 reading = read_study(asked.results, study, profile, store)
-                written += write_formats(asked.results, reading, asked.reports, asked.formats, refresh)
+                written += write_formats(asked.results, reading, asked.reports, asked.formats, refresh, asked.pictures)
                 read[reading.place] = reading
             except UserError as error:
                 problems += error.problems

@@ -26,6 +26,9 @@ def report(
     watch: Watched = False,
     results: ResultsFolder = Path("results"),
     reports: ReportsFolder = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Whether pages show images, views and neighbours.")
+    ] = True,
 ) -> None:
     """Write pages of studies from the records, and the index of all; or their tables and charts for a paper."""
     from ablate.commands.pages import Asked, targets, write_pages
@@ -33,7 +36,7 @@ def report(
     from ablate.report.formats import read_formats
 
     formats = read_formats(format)
-    asked = Asked(results_in(results), reports_in(reports, results), studies or [], profile, formats)
+    asked = Asked(results_in(results), reports_in(reports, results), studies or [], profile, formats, pictures)
     if watch:
         Watch(asked, targets(asked)).run()
     else:

@@ -8,6 +8,7 @@ results/trials/<key>/.claim                        locked by the process that is
 results/code/<digest>/                             the code that workers ran
 results/pretrained/<pretrain key>/                 checkpoints, shared by trials that differ in their evaluation only
 results/studies/<study>/plan-<n>.json              which trials a run of a study asked for
+results/pictures/<digest>.json                     what pages show of images, drawn from the rest
 results/ablate.duckdb                              derived from the rest
 """
 
@@ -49,6 +50,11 @@ class Results:
     def code(self) -> Path:
         """One folder per state of the code that workers ran, named by its digest."""
         return self.root / "code"
+
+    @property
+    def pictures(self) -> Path:
+        """One file per picture of a page, named by the digest of what it was drawn from."""
+        return self.root / "pictures"
 
     def plans(self, study: str) -> Path:
         """The folder of a study's plans."""

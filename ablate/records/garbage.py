@@ -6,6 +6,7 @@ trial         in no plan of any study, or in none of any study's newest design a
 pretraining   checkpoints that no remaining trial uses
 checkpoints   only when asked for: of pretrainings whose trials are all done. A later evaluation trains again
 code          snapshots that no remaining attempt ran and no plan names, older than a day
+picture       drawn of the rest for a page, and used by none for a month; all of them when young ones go too
 leftover      temporary files and folders older than a day: their writer died
 """
 
@@ -28,9 +29,10 @@ from ablate.records.files import Results, TrialFolder
 from ablate.records.plans import current_design, load_plans
 
 DAY = 86_400.0
+_MONTH = 30 * DAY
 _TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8}|\.part)")
 """The names that records.files.write_bytes and simclr.files.write_whole give."""
-Kind = Literal["trial", "pretraining", "checkpoints", "code", "leftover"]
+Kind = Literal["trial", "pretraining", "checkpoints", "code", "picture", "leftover"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def find_garbage(
 ) -> list[Garbage]:
     """Everything that may go, in the order in which it should.
 
-    checkpoints: also those of ended pretrainings. young: also trials and pretrainings of the last day, but no code:
-    somebody's workers may be about to import it. abandoned: also results of older designs. Raises UserError where
+    checkpoints: also those of ended pretrainings. young: also trials, pretrainings and pictures of the last day, but no
+    code: somebody's workers may be about to import it. abandoned: also results of older designs. Raises UserError where
     plans cannot be read, since what they ask for is not garbage.
     """
     age = 0.0 if young else DAY
@@ -70,6 +72,11 @@ def find_garbage(
         ("code", path, "no attempt ran it")
         for path in _folders(results.code)
         if path.name not in used and now - _changed(path) >= DAY
+    ]
+    found += [
+        ("picture", path, "no page has used it for long")
+        for path in sorted(results.pictures.glob("*.json"))
+        if now - _changed(path) >= (0.0 if young else _MONTH)
     ]
     inside = {path for _, path, _ in found}
     found += [("leftover", path, "its writer died") for path in _leftovers(results.root, inside, now)]

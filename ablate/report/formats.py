@@ -11,6 +11,7 @@ from ablate.report.charts.main import main_figures
 from ablate.report.figure import Figure
 from ablate.report.html import page_name
 from ablate.report.page import write_page
+from ablate.report.pictures.show import draw_pictures
 from ablate.report.reading import Reading
 from ablate.report.tables import as_latex, as_markdown, cells_csv, claims_csv, tables
 
@@ -28,7 +29,12 @@ def read_formats(given: Sequence[str]) -> list[str]:
 
 
 def write_formats(
-    results: Results, reading: Reading, reports: Path, formats: Sequence[str], refresh: int | None = None
+    results: Results,
+    reading: Reading,
+    reports: Path,
+    formats: Sequence[str],
+    refresh: int | None = None,
+    with_pictures: bool = True,
 ) -> list[Path]:
     """Write a study in some formats; returns the files.
 
@@ -38,7 +44,7 @@ def write_formats(
     folder = reports / page_name(*reading.place)
     written: list[Path] = []
     if "html" in formats:
-        written.append(write_page(results, reading, reports, refresh))
+        written.append(write_page(results, reading, reports, refresh, with_pictures))
     texts = {}
     if "md" in formats:
         texts["tables.md"] = as_markdown(tables(reading))
@@ -49,12 +55,17 @@ def write_formats(
     for name, text in texts.items():
         write_text(folder / name, text)
     written += [folder / name for name in texts]
-    figures = main_figures(reading.measured) if set(formats) & set(_CHARTS) else []
+    figures = _figures(results, reading, with_pictures) if set(formats) & set(_CHARTS) else []
     for kind in (each for each in _CHARTS if each in formats):
         for figure in figures:
             write_bytes(folder / f"{figure.name}.{kind}", _drawn(figure, kind))
             written.append(folder / f"{figure.name}.{kind}")
     return written
+
+
+def _figures(results: Results, reading: Reading, with_pictures: bool) -> list[Figure]:
+    pictures = draw_pictures(results, reading.measured).figures if with_pictures else ()
+    return [*main_figures(reading.measured), *pictures]
 
 
 def _drawn(figure: Figure, kind: str) -> bytes:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from ablate.report.measured import Measured
 
 
-def manifest(measured: Measured, judged: Judged, records: str, refresh: int | None) -> dict[str, Any]:
+def manifest(measured: Measured, judged: Judged, records: str, refresh: int | None, pictures: bool) -> dict[str, Any]:
     """The study, its plan file's number, the versions that drew the page, and the digest of each trial's result.json.
 
     records: the folder of the trials, as seen from the page. refresh: see `html`.
+    pictures: whether the page has them.
     """
     text = judged.text
     return {
@@ -25,6 +26,7 @@ def manifest(measured: Measured, judged: Judged, records: str, refresh: int | No
         "made_by": {name: version(name) for name in ("ablate-study", "altair", "vl-convert-python")},
         "records": records,
         "refresh": refresh,
+        "pictures": pictures,
         "trials": {
             trial.key: {"attempt": trial.attempt, "sha256": trial.record} for trial in measured.trials if trial.record
         },

@@ -20,6 +20,7 @@ from ablate.report.left_out import left_out
 from ablate.report.manifest import manifest
 from ablate.report.measured import Measured
 from ablate.report.origin import facts, ran, repeats, settings
+from ablate.report.pictures.show import Pictures, draw_pictures
 from ablate.report.reading import Reading, read_study
 from ablate.report.spent import spent
 from ablate.report.words import cut
@@ -41,14 +42,17 @@ def write_report(
     return page
 
 
-def write_page(results: Results, reading: Reading, reports: Path, refresh: int | None = None) -> Path:
+def write_page(
+    results: Results, reading: Reading, reports: Path, refresh: int | None = None, with_pictures: bool = True
+) -> Path:
     """Write the page and the charts of a study that was read.
 
     refresh: see `html`.
     """
     page = reports / f"{page_name(*reading.place)}.html"
     records = Path(os.path.relpath(results.trials, reports)).as_posix()
-    text, figures = compose(reading, page.stem, records, refresh)
+    pictures = draw_pictures(results, reading.measured) if with_pictures else None
+    text, figures = compose(reading, pictures, page.stem, records, refresh)
     for figure in figures:
         write_text(reports / page.stem / f"{figure.name}.svg", figure.svg)
         write_bytes(reports / page.stem / f"{figure.name}.png", figure.png)
@@ -56,10 +60,13 @@ def write_page(results: Results, reading: Reading, reports: Path, refresh: int |
     return page
 
 
-def compose(reading: Reading, files: str, records: str, refresh: int | None = None) -> tuple[str, Sequence[Figure]]:
+def compose(
+    reading: Reading, pictures: Pictures | None, files: str, records: str, refresh: int | None = None
+) -> tuple[str, Sequence[Figure]]:
     """The page's HTML, which is the same for the same records, and its figures.
 
-    files: the folder of the charts, and records: that of the trials, both as seen from the page. refresh: see `html`.
+    pictures: None for a page without. files: the folder of the charts, and records: that of the trials, both as seen
+    from the page. refresh: see `html`.
     """
     measured, judged = reading.measured, reading.judged
     figures = main_figures(measured)
@@ -69,13 +76,14 @@ def compose(reading: Reading, files: str, records: str, refresh: int | None = No
         told=told,
         cut=cut,
         figures=figures,
+        pictures=pictures or Pictures(),
         files=files,
         records=records,
         bundle=bundle(),
-        manifest=script_safe(manifest(measured, judged, records, refresh)),
+        manifest=script_safe(manifest(measured, judged, records, refresh, pictures is not None)),
         **_said(reading),
     )
-    return text, figures
+    return text, [*figures, *(pictures.figures if pictures else ())]
 
 
 def _said(reading: Reading) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def verify(page: Path, folder: Path | None) -> Verified:
     page of a study, and where there are no records.
     """
     from ablate.report.page import compose
+    from ablate.report.pictures.show import draw_pictures
     from ablate.report.reading import read_study
 
     text = _read(page)
@@ -68,7 +69,8 @@ def verify(page: Path, folder: Path | None) -> Verified:
         results = Results(root, Path(fresh) / "ablate.duckdb")
         reading = read_study(results, str(said["study"]), str(said["profile"]))
         files, refresh = page_name(*reading.place), said.get("refresh")
-        made, _ = compose(reading, files, str(said["records"]), refresh if isinstance(refresh, int) else None)
+        pictures = draw_pictures(results, reading.measured) if said.get("pictures") else None
+        made, _ = compose(reading, pictures, files, str(said["records"]), refresh if isinstance(refresh, int) else None)
     news, differences = compared(text, made)
     return Verified(
         *reading.place, sum(trial.record is not None for trial in reading.measured.trials), news, differences

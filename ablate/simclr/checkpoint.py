@@ -86,15 +86,10 @@ class Checkpoints:
 
     def _newest_whole(self, kind: str) -> State | None:
         for path in reversed(self._found(kind)):
-            content = path.read_bytes()
-            if path.stem.rpartition("-")[2] != _digits(content):
-                self._tell(f"checkpoint {path} is damaged; going on from the one before it")
-                _remove(path)
-                continue
-            state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if state.pop("owner") != self.owner:
-                raise ValueError(f"{path} belongs to other settings; use another folder, or delete it")
-            return state
+            if (state := read(path, self.owner)) is not None:
+                return state
+            self._tell(f"checkpoint {path} is damaged; going on from the one before it")
+            _remove(path)
         return None
 
     def _found(self, kind: str) -> list[Path]:
@@ -108,6 +103,17 @@ class Checkpoints:
         path = self.folder / f"{name}-{_digits(content)}.pt"
         write_whole(path, content)
         return path
+
+
+def read(path: Path, owner: str) -> State | None:
+    """The state in a checkpoint; None where its file is damaged. Raises ValueError where it is another training's."""
+    content = path.read_bytes()
+    if path.stem.rpartition("-")[2] != _digits(content):
+        return None
+    state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if state.pop("owner") != owner:
+        raise ValueError(f"{path} belongs to other settings; use another folder, or delete it")
+    return state
 
 
 def finite(module: torch.nn.Module) -> bool:

@@ -43,7 +43,7 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
     """
     if context.checkpoints is None:
         return _pretrain(config, data, context, None)
-    store = Checkpoints(context.checkpoints, _owner(config), context.say)
+    store = Checkpoints(context.checkpoints, owner(config), context.say)
     with store.alone(context.stopping) if context.world.first else nullcontext(True) as alone:
         if not context.world.tell(alone):
             raise Interrupted
@@ -70,7 +70,7 @@ def _pretrain(config: Config, data: Dataset, context: Context, store: Checkpoint
     return model, metrics
 
 
-def _owner(config: Config) -> str:
+def owner(config: Config) -> str:
     """Digest of the settings that make a pretraining: where its images lie and how often it is saved do not."""
     settings = config.model_dump(mode="json", exclude={"evaluate": True, "checkpoint_minutes": True, "data": {"root"}})
     return hashlib.sha256(json.dumps([RECIPE_VERSION, settings], sort_keys=True).encode()).hexdigest()

@@ -160,6 +160,17 @@ def test_code_stays_while_an_attempt_that_remains_ran_it(results: Results) -> No
     assert [name for kind, name in kinds(found) if kind == "code"] == ["0ld"]
 
 
+def test_pictures_go_when_no_page_has_used_them_for_a_month_or_when_that_is_meant(results: Results) -> None:
+    write_json(results.pictures / "0a.json", {})
+    make_old(results.pictures, days=29)
+    assert find_garbage(results, time.time()) == []
+    assert kinds(find_garbage(results, time.time(), young=True)) == [("picture", "0a.json")]
+    make_old(results.pictures, days=31)
+    (found,) = find_garbage(results, time.time())
+    assert [item.path for item in remove([found])] == [results.pictures / "0a.json"]
+    assert not found.path.exists()
+
+
 def test_temporary_files_and_folders_older_than_a_day_go_wherever_they_lie(results: Results) -> None:
     leftovers = [
         results.root / ".ablate.duckdb.12-0123abcd",

@@ -1,6 +1,7 @@
 """Any image folder of the form train/<class>/* and test/<class>/*, decoded with Pillow."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,9 +28,16 @@ def check(data: Data) -> None:
 def read(data: Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode one split: uint8 (N, 3, size, size) and class indices int64 (N,).
 
-    Images are brought to `image_size` by their shorter side (bicubic) and cut to the centre square. When
-    fewer than all are asked for, the same share of every class is drawn, always the same files. Raises
-    ValueError naming and counting all images that cannot be read.
+    Raises ValueError naming and counting all images that cannot be read.
+    """
+    paths, labels = files(data, split)
+    return decode(paths, data.image_size), labels
+
+
+def files(data: Data, split: str) -> tuple[list[Path], NDArray[np.int64]]:
+    """The files of one split, and their class indices int64 (N,).
+
+    When fewer than all are asked for, the same share of every class is drawn, always the same files.
     """
     assert data.root is not None  # check() has seen to it
     count = data.train_images if split == "train" else data.test_images
@@ -41,21 +49,29 @@ def read(data: Data, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         chosen = np.random.default_rng([0, label]).permutation(len(of_class))[:quota]
         paths += [of_class[index] for index in sorted(chosen)]
         labels += [label] * quota
-    images = np.empty((len(paths), 3, data.image_size, data.image_size), np.uint8)
+    return paths, np.array(labels, np.int64)
 
-    def decode(index: int) -> str | None:
+
+def decode(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
+    """Images brought to `size` by their shorter side (bicubic) and cut to the centre square: (N, 3, size, size).
+
+    Raises ValueError naming and counting all images that cannot be read.
+    """
+    images = np.empty((len(paths), 3, size, size), np.uint8)
+
+    def one(index: int) -> str | None:
         try:
-            images[index] = _decode(paths[index], data.image_size)
+            images[index] = _decode(paths[index], size)
         except ValueError as error:
             return str(error)
         return None
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        mistakes = [told for told in pool.map(decode, range(len(paths)), chunksize=64) if told]
+        mistakes = [told for told in pool.map(one, range(len(paths)), chunksize=64) if told]
     if mistakes:
         unnamed = f"; and {len(mistakes) - _NAMED} more" if len(mistakes) > _NAMED else ""
         raise ValueError(f"{len(mistakes)} of {len(paths)} images: {'; '.join(mistakes[:_NAMED])}{unnamed}")
-    return images, np.array(labels, np.int64)
+    return images
 
 
 def _quota(count: int, classes: int, label: int) -> int:

@@ -27,13 +27,15 @@ _SIGNS = np.array([-1, 1], np.float32)
 _Array = NDArray[np.float32]
 
 
-def draw(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw `count` images of one split; the same arguments give the same images.
+def draw(
+    count: int, size: int, seed: int, split: str, first: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw `count` images of one split, or the `first` of them only; the same arguments give the same images.
 
     Returns images as uint8 (count, 3, size, size) and labels as int64 (count,), an index into `FAMILIES`.
     The classes are balanced: image i belongs to family i modulo ten.
     """
-    return _drawn(count, size, [seed, {"train": 0, "test": 1}[split]])
+    return _drawn(count, size, [seed, {"train": 0, "test": 1}[split]], first=first)
 
 
 def draw_mixed(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -44,13 +46,17 @@ def draw_mixed(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np
     return _drawn(count, size, [seed, {"train": 2, "test": 3}[split]], partner=3)
 
 
-def _drawn(count: int, size: int, key: list[int], partner: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    images = np.empty((count, 3, size, size), np.uint8)
+def _drawn(
+    count: int, size: int, key: list[int], partner: int = 0, first: int | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    wanted = count if first is None else min(first, count)
+    images = np.empty((wanted, 3, size, size), np.uint8)
     labels = np.arange(count, dtype=np.int64) % len(FAMILIES)
-    for start in range(0, count, _CHUNK):
+    for start in range(0, wanted, _CHUNK):
         chunk = slice(start, min(start + _CHUNK, count))
-        images[chunk] = _draw_chunk(labels[chunk], size, np.random.default_rng([*key, start]), partner)
-    return images, labels
+        drawn = _draw_chunk(labels[chunk], size, np.random.default_rng([*key, start]), partner)
+        images[chunk] = drawn[: wanted - start]
+    return images, labels[:wanted]
 
 
 def _draw_chunk(
