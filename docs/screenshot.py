@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 page_file, picture = Path(sys.argv[1]).resolve(), Path(__file__).parent / "report.png"
@@ -11,9 +12,11 @@ with sync_playwright() as playwright:
     browser = playwright.chromium.launch(
         executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
     )
-    page = browser.new_page(viewport={"width": 1180, "height": 860})
+    page = browser.new_page(viewport={"width": 1400, "height": 1250})
     page.goto(page_file.as_uri())
-    page.wait_for_selector("#chart-published .vega-embed svg")
-    page.screenshot(path=picture)
+    page.wait_for_selector(".chart .vega-embed svg", timeout=120_000)
+    page.wait_for_timeout(3_000)  # the charts after the first
+    page.screenshot(path=picture, timeout=120_000)
     browser.close()
-print(picture)
+Image.open(picture).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(picture, optimize=True)
+print(f"{picture}: {picture.stat().st_size:,} bytes")
