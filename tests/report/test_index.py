@@ -58,8 +58,8 @@ def test_a_study_is_linked_once_its_page_is_written(tmp_path: Path) -> None:
 
 def test_a_suite_counts_its_studies_and_names_those_that_were_not_run(tmp_path: Path) -> None:
     rows = rows_of(write_index(two_studies(tmp_path), tmp_path / "reports", SUITES).read_text(), "suites")
-    assert rows[0] == "All of them embedded 1 of 3 17 of 18 \u2713 1 supported never"
-    assert rows[1] == "All of them small 1 of 3 9 of 9 \u2713 1 supported pairs, never"
+    assert rows[0] == "All of them embedded 1 of 3 17 of 18 \u2713 supported: 1 never"
+    assert rows[1] == "All of them small 1 of 3 9 of 9 \u2713 supported: 1 pairs, never"
 
 
 def test_what_was_read_for_a_page_is_not_judged_again_for_the_index(
