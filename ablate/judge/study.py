@@ -126,7 +126,7 @@ def _file(study: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
             return loaded
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{plan['study']}.toml"
-        path.write_text(file.get("text", ""), encoding="utf-8")
+        path.write_text(file.get("text", ""), encoding="utf-8", errors="replace")
         return _loaded(str(path), plan)
 
 

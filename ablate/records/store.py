@@ -241,8 +241,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict[s
     if not rows:
         return
     columns = _TABLES[table]
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
-        file.writelines(json.dumps({name: row.get(name) for name in columns}) + "\n" for row in rows)
+    # Half of a surrogate pair, as in the name of a file that is not UTF-8, is replaced: DuckDB takes no such JSON.
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8", errors="replace") as file:
+        lines = (json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) for row in rows)
+        file.writelines(f"{line}\n" for line in lines)
         file.flush()
         connection.execute(
             f"INSERT INTO {table} BY NAME SELECT * FROM read_json(?, columns = ?, format = 'newline_delimited')",

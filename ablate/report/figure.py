@@ -50,12 +50,26 @@ class Figure:
     @functools.cached_property
     def spec(self) -> str:
         """The chart's Vega-Lite specification, for a <script> element."""
-        return script_safe(self.chart.to_dict())
+        return script_safe(_plain(self.chart.to_dict()))
 
     @functools.cached_property
     def _drawn(self) -> dict[str, Any]:
-        drawn: dict[str, Any] = (self.still or self.chart).to_dict()
+        drawn: dict[str, Any] = _plain((self.still or self.chart).to_dict())
         return drawn
+
+
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u2028\u2029\ud800-\udfff]")
+"""What a text of a chart may not have: an SVG no control characters, on which vl-convert ends the process, and an
+expression of Vega no separators of lines."""
+
+
+def _plain(spec: Any) -> Any:
+    """The specification with spaces for what its texts may not have."""
+    if isinstance(spec, dict):
+        return {_plain(name): _plain(value) for name, value in spec.items()}
+    if isinstance(spec, list):
+        return [_plain(value) for value in spec]
+    return _UNFIT.sub(" ", spec) if isinstance(spec, str) else spec
 
 
 def script_safe(spec: dict[str, Any]) -> str:

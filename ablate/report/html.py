@@ -1,5 +1,6 @@
 """Templates to HTML, and the names of pages."""
 
+import hashlib
 import re
 from importlib import resources
 from typing import Any
@@ -13,9 +14,15 @@ INDEX, COMPARISON = "index", "compare"
 """The pages that are of no one study."""
 
 
+_LONGEST = 150
+"""Characters of a profile's name in that of a file."""
+
+
 def page_name(study: str, profile: str) -> str:
-    """The name of a study's page, and of the folder of its charts."""
-    scale = re.sub(r"[^\w.+=-]", "_", profile)[:150]
+    """The name of a study's page, and of the folder of its charts; other profiles have other names."""
+    scale = re.sub(r"[^\w.+=-]", "_", profile, flags=re.ASCII)[:_LONGEST]
+    if scale != profile:
+        scale += f"-{hashlib.sha256(profile.encode('utf-8', 'replace')).hexdigest()[:8]}"
     name = f"{study}-study" if study in (INDEX, COMPARISON) else study
     return name + ("" if profile == DEFAULT_PROFILE else f"-{scale}")
 

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ablate.report.words import cut
+
 _SECTION = re.compile(r'<section id="([^"]+)"[^>]*>\s*<h2[^>]*>(.*?)</h2>', re.DOTALL)
 
 
@@ -35,5 +37,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-FILTERS: dict[str, Callable[..., Any]] = {"contents": contents, "facts_of": facts_of, "path": quote, "runs": runs}
+FILTERS: dict[str, Callable[..., Any]] = {
+    "contents": contents,
+    "cut": cut,
+    "facts_of": facts_of,
+    "path": quote,
+    "runs": runs,
+}
 """By the names that templates have for them."""

@@ -23,7 +23,6 @@ from ablate.report.origin import facts, ran, repeats, settings
 from ablate.report.pictures.show import Pictures, draw_pictures
 from ablate.report.reading import Reading, read_study
 from ablate.report.spent import spent
-from ablate.report.words import cut
 
 
 def write_report(
@@ -74,7 +73,6 @@ def compose(
         "page.html.j2",
         refresh=refresh,
         told=told,
-        cut=cut,
         figures=figures,
         pictures=pictures or Pictures(),
         files=files,
