@@ -22,9 +22,9 @@ def hostile(folder: Path) -> Results:
     environment = {"host": ENDS + HALF, "packages": {ENDS: TURNS}, "commit": "c" * 40, "plan": None}
     for number, (first, second) in enumerate((a, b) for a in TEXTS[:4] for b in TEXTS[:3]):
         key, failed = key_of(number), number % 5 == 4
-        write_trial(results, key, "failed" if failed else "done", "exception" if failed else None,
-                    (EVIL + HALF + LONG) if failed else None, {"top1": 50.0 + number, ENDS: ENDS}, environment=environment,
-                    config={"seed": 0, ENDS: {TURNS: LONG}})  # fmt: skip
+        ended = ("failed", "exception", EVIL + HALF + LONG) if failed else ("done", None, None)
+        numbers, config = {"top1": 50.0 + number, ENDS: ENDS}, {"seed": 0, ENDS: {TURNS: LONG}}
+        write_trial(results, key, *ended, numbers, environment=environment, config=config)
         trials.append({"key": key, "seed": 0, "axes": {"first": first, "second": second}, "case": None})
     write_trial(results, key_of(99), numbers={"top1": 9.0})
     trials.append({"key": key_of(99), "seed": 0, "axes": {}, "case": "evil"})

@@ -1,0 +1,102 @@
+"""Pages of several kinds before axe-core, on paper, and with texts that are made to break them."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.records.files import Results
+from ablate.report.page import write_report
+from tests.browser.test_page import Visit, browser  # noqa: F401 - a fixture
+from tests.records.by_hand import key_of, write_plan, write_trial
+from tests.report.hostile import hostile
+from tests.report.test_page import like_the_paper, results_with
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+Pages = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    """A grid beside the paper's with a failure, one axis with several seeds, nothing done yet, hostile texts."""
+    folder = tmp_path_factory.mktemp("pages")
+    numbers = like_the_paper() | {("blur", "blur"): None}
+    made = {
+        "pairs": results_with(folder / "pairs", numbers, seeds=3, title="Pairs"),
+        "hostile": hostile(folder / "hostile"),
+    }
+    for name in ("seeds", "nothing"):
+        made[name] = Results(folder / name / "results")
+        made[name].trials.mkdir(parents=True)
+        write_plan(made[name], {key_of(n): {"head": n // 3, "seed": n % 3} for n in range(9)}, study=name)
+    for number in range(8):
+        write_trial(made["seeds"], key_of(number), numbers={"top1": 50.0 + number**2})
+    return {name: write_report(results, name, None, folder / "reports" / name) for name, results in made.items()}
+
+
+def opened(browser: Any, page: Path, **options: Any) -> Visit:  # noqa: F811
+    visit = Visit(browser, page, **options)
+    visit.page.wait_for_selector("#chart-measured .vega-embed svg")
+    return visit
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (360, "dark")])
+@pytest.mark.parametrize("name", ["pairs", "seeds", "nothing", "hostile"])
+def test_axe_finds_nothing_to_complain_of(browser: Any, pages: Pages, name: str, width: int, scheme: str) -> None:  # noqa: F811
+    size = {"width": width, "height": 800}
+    with opened(browser, pages[name], viewport=size, color_scheme=scheme) as visit:
+        visit.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+        found = axe.Axe().run(visit.page)
+        assert found.violations_count == 0, found.generate_report()
+        of_no_data = "WARN Infinite extent"  # Vega's word for a chart without a single value
+        assert [told for told in visit.complaints if not told.startswith(of_no_data)] == []
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_hostile_texts_show_as_text_and_run_nothing(browser: Any, pages: Pages) -> None:  # noqa: F811
+    with opened(browser, pages["hostile"]) as visit:
+        assert visit.page.evaluate("window.hacked") is None
+        assert visit.requests == [pages["hostile"].as_uri()]
+        assert "<script>window.hacked = 1</script>" in visit.page.locator("h1").inner_text()
+        assert visit.page.locator("img").count() == 0
+
+
+def test_on_paper_details_are_open_and_the_navigation_is_gone(browser: Any, pages: Pages) -> None:  # noqa: F811
+    with opened(browser, pages["pairs"], java_script_enabled=True) as visit:
+        inside = visit.page.locator("#settings table").first
+        assert not inside.is_visible()
+        visit.page.emulate_media(media="print", color_scheme="dark")
+        assert inside.is_visible()
+        assert not visit.page.locator("nav").is_visible()
+        background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == "rgb(255, 255, 255)"
+
+
+def test_every_link_inside_of_a_page_leads_somewhere(browser: Any, pages: Pages) -> None:  # noqa: F811
+    lost = """[...document.querySelectorAll("a[href^='#']")].map((each) => each.getAttribute("href").slice(1))
+        .filter((id) => document.getElementById(id) === null)"""
+    for name in ("pairs", "seeds", "hostile"):
+        with opened(browser, pages[name]) as visit:
+            assert visit.page.locator("a[href^='#']").count() > 10
+            assert visit.page.evaluate(lost) == []
+
+
+def test_headings_go_down_in_order(browser: Any, pages: Pages) -> None:  # noqa: F811
+    levels = "[...document.querySelectorAll('h1, h2, h3, h4')].map((each) => Number(each.tagName[1]))"
+    with opened(browser, pages["pairs"]) as visit:
+        found = visit.page.evaluate(levels)
+        assert found[0] == 1
+        assert found.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(found))
+
+
+def test_a_study_of_which_nothing_is_done_says_how_to_go_on(browser: Any, pages: Pages) -> None:  # noqa: F811
+    with opened(browser, pages["nothing"]) as visit:
+        text = visit.page.locator("body").inner_text()
+        assert "0 of 9 trials are done" in text
+        assert "ablate run" in text
+        assert visit.page.locator("#cells tr.missing").count() == 3
