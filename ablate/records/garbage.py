@@ -5,8 +5,9 @@ trial         in no plan of any study, or in none of any study's newest design a
               trial that stays shares
 pretraining   checkpoints that no remaining trial uses
 checkpoints   only when asked for: of pretrainings whose trials are all done. A later evaluation trains again
-code          snapshots that no remaining attempt ran and no plan names, older than a day
+code          snapshots that no remaining attempt ran, no plan names and no job is to run, older than a day
 picture       drawn of the rest for a page, and used by none for a month; all of them when young ones go too
+jobs          what the jobs of a cluster left beside the records, a day after the last of them ended
 leftover      temporary files and folders older than a day: their writer died
 """
 
@@ -32,7 +33,7 @@ DAY = 86_400.0
 _MONTH = 30 * DAY
 _TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8}|\.part)")
 """The names that records.files.write_bytes and simclr.files.write_whole give."""
-Kind = Literal["trial", "pretraining", "checkpoints", "code", "picture", "leftover"]
+Kind = Literal["trial", "pretraining", "checkpoints", "code", "jobs", "picture", "leftover"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def find_garbage(
         ("code", path, "no attempt ran it")
         for path in _folders(results.code)
         if path.name not in used and now - _changed(path) >= DAY
+    ]
+    found += [
+        ("jobs", path, "they have ended")
+        for path in _folders(results.root / "slurm")
+        if (path / "ended").exists() and now - _changed(path) >= DAY
     ]
     found += [
         ("picture", path, "no page has used it for long")
@@ -137,6 +143,8 @@ class _Asked:
     """Keys of trials of any plan."""
     codes: set[str]
     """Digests of code."""
+    queued: set[str]
+    """Keys of trials that jobs of a cluster may have to train."""
 
 
 def _asked_for(results: Results) -> _Asked:
@@ -153,7 +161,14 @@ def _asked_for(results: Results) -> _Asked:
         except (OSError, ValueError, KeyError, TypeError) as error:
             told = f"a plan in {folder} cannot be read ({error}); what it asks for would look like garbage"
             raise UserError(told, help="mend or remove that plan-N.json first; nothing was removed") from error
-    return _Asked(newest, ever, codes)
+    queued: set[str] = set()
+    for folder in _folders(results.root / "slurm"):
+        if not (folder / "ended").exists():
+            submission = _read(folder / "submission.json")
+            codes.add(Path(str(submission.get("code"))).name)
+            shares = [share for array in submission.get("arrays", ()) for share in array["shares"]]
+            queued |= {key for share in shares for key in share["keys"]}
+    return _Asked(newest, ever, codes, queued)
 
 
 def _wanted(trials: list[TrialFolder], asked: _Asked, abandoned: bool) -> set[str]:
@@ -162,7 +177,7 @@ def _wanted(trials: list[TrialFolder], asked: _Asked, abandoned: bool) -> set[st
     Also those that share the pretraining of one that stays: the one that trained it has its curve and its cost.
     """
     results = set() if abandoned else {trial.path.name for trial in trials if trial.result.exists()}
-    wanted = asked.newest | (asked.ever & results)
+    wanted = asked.newest | asked.queued | (asked.ever & results)
     pretrainings = {trial.path.name: _read(trial.trial).get("pretrain_key") for trial in trials}
     shared = {pretraining for key, pretraining in pretrainings.items() if key in wanted} - {None}
     return wanted | {key for key, pretraining in pretrainings.items() if pretraining in shared}

@@ -217,3 +217,18 @@ def test_a_damaged_trial_keeps_every_pretraining(results: Results) -> None:
     results.trial(WANTED).trial.write_text("{")
     assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("trial", ABANDONED)]
     assert json.loads((results.pretrained("p0003") / "final-1.pt").read_text()) == {}
+
+
+def test_what_jobs_may_have_to_train_stays_with_its_code_and_what_ended_jobs_left_goes(results: Results) -> None:
+    results.trial(ABANDONED).result.unlink()
+    write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
+    (results.code / "c0de").mkdir(parents=True)
+    arrays = [{"shares": [{"keys": [ABANDONED]}]}]
+    folder = results.root / "slurm" / "one"
+    write_json(folder / "submission.json", {"code": str(results.code / "c0de"), "arrays": arrays})
+    make_old(results.root)
+    assert find_garbage(results, time.time()) == []
+    (folder / "ended").touch()
+    make_old(results.root)
+    found = kinds(find_garbage(results, time.time()))
+    assert found == [("trial", ABANDONED), ("pretraining", "p0003"), ("code", "c0de"), ("jobs", "one")]

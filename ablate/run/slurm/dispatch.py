@@ -51,10 +51,11 @@ def submit_plan(
     code = snapshot(results, extra_code).folder
     ledger = Ledger(results)
     with ledger.lock():
-        mend(results)
         queue = read_queue(results, fresh=True)
         if not queue.answered:
             raise SlurmError("squeue", "it gives no answer, and what is queued already cannot be told; nothing is lost")
+        if mend(results, queue):
+            queue = read_queue(results, fresh=True)
         waiting = queued(results, queue)
         now = time.time()
         todo = [

@@ -3,8 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ablate.errors import UserError
 from ablate.records.attempt import State, attempt_status, end_attempt_of_dead_process, trial_status
 from ablate.records.cancel import cancel_requested
 from ablate.records.files import Results
@@ -16,7 +17,7 @@ from ablate.run.slurm.queue import Job, Queue, accounted, read_queue
 from ablate.run.slurm.rules import OF_THE_PLACE, decide, with_more_memory
 from ablate.run.slurm.shares import Share, share_out
 from ablate.run.slurm.submit import Group, recover
-from ablate.run.slurm.waves import submit_wave
+from ablate.run.slurm.waves import alive_jobs, submit_wave
 from ablate.study.schema import Resources
 
 _ENDS: dict[str, tuple[State, str]] = {
@@ -66,7 +67,7 @@ def look_after(results: Results, id: str) -> Step:
         submission = ledger.read(id)
         recover(results, submission)
         queue = read_queue(results, fresh=True)
-        alive = _alive(ledger, submission, queue)
+        alive = alive_jobs(results, submission, queue)
         if not queue.answered:
             return Step(submission, alive)
         over = list(_open_trials(results, submission, queue))
@@ -77,15 +78,6 @@ def look_after(results: Results, id: str) -> Step:
             return Step(submission, given_up={})
         ledger.end(id)
         return _next(results, submission, over)
-
-
-def _alive(ledger: Ledger, submission: Submission, queue: Queue) -> tuple[str, ...]:
-    found = []
-    jobs = ledger.jobs(submission.id)
-    for array in submission.arrays:
-        if any(queue.alive(array, index) for index in range(len(array.shares))) and array.name in jobs:
-            found.append(jobs[array.name])
-    return tuple(found)
 
 
 def _open_trials(results: Results, submission: Submission, queue: Queue) -> Iterator[_Open]:
@@ -118,8 +110,8 @@ def _ended(results: Results, key: str, job: Job) -> tuple[str, str]:
         if rank := failure_of_another_rank(attempt):
             end_attempt_of_dead_process(attempt, "failed", rank.cause, rank.message)
         end_attempt_of_dead_process(attempt, state, cause, f"{job.told}; it goes on from its last checkpoint")
-    if cancel_requested(folder):
-        return "cancelled", ""
+    if cancel_requested(folder) or job.state == "CANCELLED":
+        return "cancelled", job.told
     if not own:
         return ("not_begun" if job.state in ("FAILED", "COMPLETED", "UNKNOWN") else cause), job.told
     status = attempt_status(own[-1], time.time())
@@ -167,7 +159,13 @@ def _next(results: Results, submission: Submission, over: list[_Open]) -> Step:
         return Step(submission, given_up=given_up)
     base = submission.model_copy(update={"causes": causes, "wave": submission.wave + 1})
     waves = [_group(results, submission, *wanted, keys) for wanted, keys in groups.items()]
-    return Step(submission, next=submit_wave(results, base, waves), given_up=given_up)
+    try:
+        return Step(submission, next=submit_wave(results, base, waves), given_up=given_up)
+    except UserError:
+        if not any(group.avoid for group in waves):
+            raise
+    anywhere = [replace(group, avoid=()) for group in waves]  # no other node does
+    return Step(submission, next=submit_wave(results, base, anywhere), given_up=given_up)
 
 
 def _wanted(

@@ -9,7 +9,7 @@ from ablate.run.slurm.commands import release
 from ablate.run.slurm.known import pretrainings
 from ablate.run.slurm.ledger import Array, Ledger, Submission
 from ablate.run.slurm.life import Leave, Signals, end_own_attempts, place
-from ablate.run.slurm.shares import Share, job_memory, job_minutes, ranks
+from ablate.run.slurm.shares import Share, grace_seconds, job_memory, job_minutes, ranks
 
 _SLACK_SECONDS = 90
 """A time limit's signal may come a minute early: slurm.conf(5)."""
@@ -36,7 +36,7 @@ def run_share(results: Results, id: str, name: str, index: int) -> dict[str, Out
     share = array.shares[index]
     _forget_torn_pickle()
     minutes = job_minutes(array.resources, submission.cluster.time, array.shares)
-    signals = Signals(minutes * 60 - min(120, minutes * 15) - _SLACK_SECONDS)
+    signals = Signals(minutes * 60 - grace_seconds(minutes) - _SLACK_SECONDS)
     try:
         if ranks(array.resources) > 1:
             from ablate.run.slurm.ranks import run_on_ranks

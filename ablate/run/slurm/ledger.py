@@ -85,6 +85,11 @@ class Submission(BaseModel):
         told += "; the others start when the first trial has passed its first steps" if self.canary else ""
         return told + (f"; {len(self.left)} more find no room yet, and follow" if self.left else "")
 
+    @property
+    def follower(self) -> str:
+        """The name of the job that looks after the others."""
+        return f"{self.id}-follow"
+
     def place_of(self, key: str) -> tuple[Array, int] | None:
         """The array, and the place in it, of the share that has a trial; None where none has it."""
         return next(

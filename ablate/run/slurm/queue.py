@@ -69,6 +69,11 @@ class Queue:
         job = self.job(array, index)
         return not job.over if job else not self.answered
 
+    def followed(self, submission: Submission) -> bool:
+        """Whether the job that looks after a submission waits or runs."""
+        job = self.jobs.get((submission.follower, 0))
+        return not job.over if job else not self.answered
+
     @property
     def waiting(self) -> dict[str, Job]:
         """Trial key -> the job that has it to train, or is at it."""
@@ -90,6 +95,7 @@ def read_queue(results: Results, fresh: bool = False) -> Queue:
     ledger = Ledger(results)
     submissions = tuple(ledger.open())
     names = [array.name for submission in submissions for array in submission.arrays]
+    names += [submission.follower for submission in submissions]
     if not names or shutil.which("squeue") is None:  # records that were copied from a cluster
         return Queue((), {})
     kept = _kept(ledger)

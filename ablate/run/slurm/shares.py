@@ -19,6 +19,8 @@ _FILLED = 0.9
 """Of a GPU's memory, what trials side by side may hold together."""
 _DEFAULT_MINUTES = 240
 """The time limit of a job where neither the study nor the cluster names one; at it, trials go on in the next."""
+_GRACE_SECONDS = 120
+"""Or a quarter of the time where that is less."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ def job_minutes(resources: Resources, most: str | None, shares: Iterable[Share])
     rounds = max(ceil(len(share.keys) / share.at_once) for share in shares)
     wanted = hours(resources.time) * 60 * rounds
     return max(1, ceil(min(wanted, limit) if limit else wanted))
+
+
+def grace_seconds(minutes: int) -> int:
+    """How long before its time limit a job is told to save its state."""
+    return min(_GRACE_SECONDS, minutes * 15)
 
 
 def job_memory(resources: Resources, at_once: int) -> int | None:

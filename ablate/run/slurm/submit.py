@@ -2,11 +2,9 @@
 
 import getpass
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ablate.errors import UserError
@@ -15,16 +13,11 @@ from ablate.run.slurm.commands import SlurmError, ask, clean_environment, config
 from ablate.run.slurm.job import RunShare
 from ablate.run.slurm.ledger import Array, Ledger, Submission
 from ablate.run.slurm.queue import forget_answer
-from ablate.run.slurm.shares import Share, job_memory, job_minutes, ranks
-from ablate.study.schema import Resources, hours
+from ablate.run.slurm.script import MOST_TIMEOUTS, executor_for, minutes_of, of_array, of_follow_up
+from ablate.run.slurm.shares import Share, ranks
+from ablate.study.schema import Resources
 
-_MOST_TIMEOUTS = 50
-"""A job goes on after its time limit, or a preemption late in it, so often; then the rules decide."""
-_GRACE_SECONDS = 120
-"""Before its time limit a job is told to save its state; a quarter of the time where that is less."""
 _FULL = re.compile(r"MaxSubmitJob|GrpSubmitJob|job submit limit", re.IGNORECASE)
-_FOLLOW_UP_MINUTES = 30
-_LATER = "now+10minutes"
 
 
 @dataclass(frozen=True)
@@ -138,19 +131,11 @@ def submit_follow_up(results: Results, submission: Submission, after: Sequence[s
     """Submit the small job that looks after a submission when jobs have ended; returns its id."""
     from submitit.helpers import CommandFunction
 
-    ledger, cluster = Ledger(results), submission.cluster
+    ledger = Ledger(results)
     command = [sys.executable, "-P", "-m", "ablate", "follow", submission.id, "--results", str(results.root.absolute())]
     if submission.reports:
         command += ["--reports", submission.reports]
-    minutes = round(hours(cluster.follow_up.time) * 60) if cluster.follow_up.time else _FOLLOW_UP_MINUTES
-    found = _common(submission) | {"job_name": f"{submission.id}-follow", "time": minutes}
-    if cluster.follow_up.partition:
-        found["partition"] = cluster.follow_up.partition
-    if after:
-        found["dependency"] = f"afterany:{':'.join(after)}"
-    else:  # there was no room for any other
-        found["additional_parameters"] = {**found["additional_parameters"], "begin": _LATER}
-    executor = _executor(ledger, submission, found, srun=False)
+    executor = executor_for(ledger.log(submission.id), submission, of_follow_up(submission, after), srun=False)
 
     def send() -> str:
         return _job_id(executor, lambda: executor.submit(CommandFunction(command)))
@@ -161,7 +146,7 @@ def submit_follow_up(results: Results, submission: Submission, after: Sequence[s
 def _send(ledger: Ledger, submission: Submission, array: Array) -> str:
     """Submit one array; the id of its job."""
     multiple = ranks(array.resources) > 1
-    executor = _executor(ledger, submission, _parameters(submission, array), srun=multiple)
+    executor = executor_for(ledger.log(submission.id), submission, of_array(submission, array), srun=multiple)
     count = len(array.shares)
     root = str(ledger.root.parent.absolute())
 
@@ -207,71 +192,5 @@ def _leave_pickles(ledger: Ledger, submission: Submission, array: Array, job: st
         if not path.exists():
             root = str(ledger.root.parent.absolute())
             delayed = DelayedSubmission(RunShare(), root, submission.id, array.name, index)
-            delayed.set_timeout(_minutes(submission, array), _MOST_TIMEOUTS)
+            delayed.set_timeout(minutes_of(submission, array), MOST_TIMEOUTS)
             delayed.dump(path)
-
-
-def _executor(ledger: Ledger, submission: Submission, parameters: dict[str, Any], srun: bool) -> Any:
-    """Submitit's executor. Without srun the shell becomes Python, so that signals reach it."""
-    from submitit import SlurmExecutor
-
-    python = f"{shlex.quote(sys.executable)} -P"
-    log = ledger.log(submission.id)
-    log.mkdir(parents=True, exist_ok=True)
-    executor = SlurmExecutor(log, max_num_timeout=_MOST_TIMEOUTS, python=python if srun else f"exec {python}")
-    executor.update_parameters(**parameters, use_srun=srun, wckey=None, stderr_to_stdout=True)
-    return executor
-
-
-def _common(submission: Submission) -> dict[str, Any]:
-    """What all jobs of a submission have, those that follow too."""
-    cluster = submission.cluster
-    names = ("partition", "account", "qos", "constraint")
-    path = ":".join(map(shlex.quote, (submission.code, *submission.path)))
-    setup = [*cluster.setup, f'export PYTHONPATH={path}"${{PYTHONPATH:+:$PYTHONPATH}}"']
-    return {
-        **{name: value for name in names if (value := getattr(cluster, name))},
-        "setup": setup,
-        "additional_parameters": {"requeue": True, **cluster.options},
-    }
-
-
-def _parameters(submission: Submission, array: Array) -> dict[str, Any]:
-    """Of the jobs of an array, in submitit's words."""
-    cluster, resources = submission.cluster, array.resources
-    at_once = max(share.at_once for share in array.shares)
-    minutes, memory = _minutes(submission, array), job_memory(resources, at_once)
-    batch = "B:" if ranks(resources) == 1 else ""
-    found = _common(submission)
-    signal = f"{batch}USR2@{min(_GRACE_SECONDS, minutes * 15)}"
-    found["additional_parameters"] = {"signal": signal, **found["additional_parameters"]}
-    if array.held:
-        found["additional_parameters"]["hold"] = True
-    arrays = sum(not each.canary for each in submission.arrays)
-    return {
-        **found,
-        "job_name": array.name,
-        "time": minutes,
-        "nodes": resources.nodes,
-        "ntasks_per_node": ranks(resources) // resources.nodes,
-        "cpus_per_task": (resources.cpus_per_task or 1) * at_once,
-        **({"gpus_per_node": resources.gpus_per_node} if _asks_for_gpus(submission, resources) else {}),
-        **({"mem": f"{memory}M"} if memory else {}),
-        **({"exclude": ",".join(array.avoid)} if array.avoid else {}),
-        **({"srun_args": ["--kill-on-bad-exit=1"]} if ranks(resources) > 1 else {}),
-        "array_parallelism": max(1, (cluster.most_jobs or len(array.shares) * arrays) // max(1, arrays)),
-    }
-
-
-def _asks_for_gpus(submission: Submission, resources: Resources) -> bool:
-    """Whether GPUs are asked for by their number; a cluster's own `gres` or `gpus` does that otherwise."""
-    return bool(resources.gpus_per_node) and not {"gres", "gpus", "gpus-per-node"} & set(submission.cluster.options)
-
-
-def _minutes(submission: Submission, array: Array) -> int:
-    return job_minutes(array.resources, submission.cluster.time, array.shares)
-
-
-def log_of(results: Results, id: str, job: str) -> Path:
-    """What a job printed outside of trials; submitit names it so."""
-    return Ledger(results).log(id) / f"{job}_0_log.out"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ablate.records.files import Results
 from ablate.run.slurm.commands import release
 from ablate.run.slurm.ledger import Ledger, Submission, new_id
+from ablate.run.slurm.queue import Queue
 from ablate.run.slurm.submit import Group, arrays_of, recover, room, submit, submit_follow_up
 
 FOLLOW = "follow"
@@ -27,31 +28,39 @@ def submit_wave(results: Results, base: Submission, groups: Sequence[Group]) -> 
     return submission
 
 
-def mend(results: Results) -> None:
-    """Complete the submissions of those who were killed meanwhile; the ledger's lock must be held.
+def mend(results: Results, queue: Queue) -> bool:
+    """Complete the submissions of those who were killed meanwhile; whether anything was to be done.
 
-    Jobs whose ids were never noted are found by their names. What waits for a canary that was never sent is released,
-    and the job that follows is submitted.
+    The ledger's lock must be held, and squeue must just have answered. Jobs whose ids were never noted are found by
+    their names. What waits for a canary that was never sent is released, and a job that follows is submitted where
+    none is left: a controller that dies forgets the jobs of its last seconds.
     """
     ledger = Ledger(results)
-    for submission in ledger.open():
-        names = [array.name for array in submission.arrays]
-        if set(names) <= set(ledger.jobs(submission.id)) and not _lacks_follow_up(ledger, submission):
+    mended = False
+    for submission in queue.submissions:
+        known = ledger.jobs(submission.id)
+        whole = all(array.name in known for array in submission.arrays)
+        if whole and (queue.followed(submission) or not submission.follows):
             continue
+        mended = True
         recover(results, submission)
-        jobs = ledger.jobs(submission.id)
-        if submission.canary and submission.canary.name not in jobs:
+        alive = alive_jobs(results, submission, queue)
+        if submission.canary and submission.canary.name not in ledger.jobs(submission.id):
             for array in submission.arrays:
                 release(array.name)
-        if sent := [jobs[name] for name in names if name in jobs]:
-            if _lacks_follow_up(ledger, submission):
-                follow_again(results, submission, sent)
-        else:
-            ledger.end(submission.id)
+        if submission.follows:
+            follow_again(results, submission, alive)
+    return mended
 
 
-def _lacks_follow_up(ledger: Ledger, submission: Submission) -> bool:
-    return submission.follows and FOLLOW not in ledger.jobs(submission.id)
+def alive_jobs(results: Results, submission: Submission, queue: Queue) -> tuple[str, ...]:
+    """The ids of a submission's jobs that wait or run."""
+    known = Ledger(results).jobs(submission.id)
+    return tuple(
+        known[array.name]
+        for array in submission.arrays
+        if array.name in known and any(queue.alive(array, index) for index in range(len(array.shares)))
+    )
 
 
 def _follow(results: Results, submission: Submission) -> None:
