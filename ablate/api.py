@@ -13,6 +13,7 @@ from ablate.records.store import open_store
 from ablate.run.command import How, check_budget, run_plan
 from ablate.run.plan import Plan, headline, make_plan
 from ablate.run.show import as_json
+from ablate.run.slurm.clusters import find_cluster
 from ablate.study.expand import MOST_TRIALS
 from ablate.study.load import LoadedStudy, load_study
 from ablate.study.schema import DEFAULT_PROFILE
@@ -105,15 +106,19 @@ class PlannedStudy:
         device: str = "auto",
         inline: bool = False,
         budget: str | None = None,
+        on: str | None = None,
+        wait: bool = False,
     ) -> "StudyResults":
         """Train what is missing, as `ablate run` does; returns the study's results.
 
-        budget: start nothing if it may cost more hours, as in "200h". Raises TrialsFailed where trials failed: the
-        others are done.
+        budget: start nothing if it may cost more hours, as in "200h". on: a cluster of ablate.toml to train on; wait:
+        stay until it has ended, or else return when everything is submitted. Raises TrialsFailed where trials failed:
+        the others are done.
         """
         if budget is not None:
             check_budget(self.plan, budget)
-        run_plan(self.plan, self.records, How(workers, device, inline)).raise_failures()
+        cluster = None if on is None else find_cluster(on, Path.cwd())
+        run_plan(self.plan, self.records, How(workers, device, inline, on=cluster, wait=wait)).raise_failures()
         return StudyResults(self.plan.loaded.study.name, self.plan.profile, self.records)
 
     def as_dict(self) -> dict[str, Any]:

@@ -20,6 +20,10 @@ _HELP = {
     "stopped": "somebody stopped the run; the same command goes on from its last checkpoint",
     "cancelled": "somebody asked that it end; ablate run or ablate retry starts it again, from its last checkpoint",
     "preempted": "the scheduler gave its place away; it goes on from its last checkpoint when it is started again",
+    "node_failure": "its node went down; on a cluster it is tried again elsewhere, from its last checkpoint",
+    "requeued": "its job was queued again; it goes on from its last checkpoint",
+    "not_begun": "its job ended before the trial began: the job's own log says more, and ablate doctor --on NAME "
+    "checks whether jobs find this Python",
     "timeout": "its time was over; it goes on from its last checkpoint when it is started again, or give it more time",
 }
 

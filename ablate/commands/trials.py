@@ -115,6 +115,10 @@ def why(trial: TrialName, json: Json = False, results: ResultsFolder = Path("res
     )
     if explained:
         _explain(detail, folder)
+    elif job and job.over and attempt is None and job.log and job.log.is_file():
+        print(f"\nthe end of {job.log}:")
+        for line in job.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]:
+            print(f"  {line}")
 
 
 def _explain(detail: "Detail", folder: "TrialFolder") -> None:

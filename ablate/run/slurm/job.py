@@ -5,10 +5,9 @@ from typing import Any
 
 from ablate.records.files import Results
 from ablate.run.pool import Outcome, Pool
-from ablate.run.slurm.commands import release
 from ablate.run.slurm.known import pretrainings
 from ablate.run.slurm.ledger import Array, Ledger, Submission
-from ablate.run.slurm.life import Leave, Signals, end_own_attempts, place
+from ablate.run.slurm.life import Canary, Leave, Signals, end_own_attempts, place
 from ablate.run.slurm.shares import Share, grace_seconds, job_memory, job_minutes, ranks
 
 _SLACK_SECONDS = 90
@@ -54,7 +53,7 @@ def _run(results: Results, submission: Submission, array: Array, share: Share, s
     todo = pretrainings(results, [key for key in share.keys if not results.trial(key).result.exists()])
     if not todo:
         return {}
-    canary = _Canary(submission, array)
+    canary = Canary(submission, array)
     outcomes: dict[str, Outcome] = {}
     size = min(share.at_once, len(set(todo.values())))
     threads = array.resources.cpus_per_task or 1
@@ -64,8 +63,8 @@ def _run(results: Results, submission: Submission, array: Array, share: Share, s
 
         def tick() -> None:
             signals.ask()
-            if any(worker.share or worker.metrics for worker in pool.workers):
-                canary.passed()
+            for worker in pool.workers:
+                canary.look(worker.share, worker.metrics)
 
         try:
             for key, outcome in pool.run(todo, tick):
@@ -76,17 +75,6 @@ def _run(results: Results, submission: Submission, array: Array, share: Share, s
             pool.stop(leave.cause)
             raise
     return outcomes
-
-
-class _Canary:
-    """Releases what waits for the first trial, once."""
-
-    def __init__(self, submission: Submission, array: Array) -> None:
-        self._held = [each.name for each in submission.arrays if each.held] if array.canary else []
-
-    def passed(self) -> None:
-        while self._held:
-            release(self._held.pop())
 
 
 def _forget_torn_pickle() -> None:

@@ -1,16 +1,18 @@
-"""A job's own life: where it is, the signals that announce its end, what its earlier lives left."""
+"""A job's own life: where it is, the signals that announce its end, what its earlier lives left, who waits for it."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any
 
 from ablate.records.attempt import end_attempt_of_dead_process
 from ablate.records.files import Results
+from ablate.run.slurm.commands import release
+from ablate.run.slurm.ledger import Array, Submission
 
 _WAIT_SECONDS = 600
 """Longer than any KillWait or GraceTime."""
@@ -82,3 +84,23 @@ def end_own_attempts(results: Results, keys: Iterable[str], place: str) -> None:
             if attempt.name.partition("-")[2] == place:
                 told = f"its job was queued again (restart {again}); it goes on from its last checkpoint"
                 end_attempt_of_dead_process(attempt, "interrupted", "requeued", told)
+
+
+class Canary:
+    """Releases what waits for the first trial of a group, once that has passed its first steps."""
+
+    def __init__(self, submission: Submission, array: Array) -> None:
+        self._held = [each.name for each in submission.arrays if each.held] if array.canary else []
+        self._rows: list[dict[str, Any]] = []
+
+    def look(self, share: float, metrics: Mapping[str, Any]) -> None:
+        """It has passed them when it is some way through, or has told of a second row of metrics."""
+        if self._held and metrics and dict(metrics) not in self._rows:
+            self._rows.append(dict(metrics))
+        if share > 0 or len(self._rows) > 1:
+            self.passed()
+
+    def passed(self) -> None:
+        """Release the others."""
+        while self._held:
+            release(self._held.pop())

@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Job:
     nodes: str = ""
     reason: str = ""
     """Why it waits, or its exit code."""
+    log: Path | None = None
+    """What it printed outside of trials, where `find_job` found it."""
 
     @property
     def over(self) -> bool:
@@ -136,7 +138,8 @@ def find_job(results: Results, key: str) -> Job | None:
             submission = ledger.read(id)
             if (place := submission.place_of(key)) is not None:
                 array, index = place
-                return queue.job(array, index) or accounted([array], submission.created).get((array.name, index))
+                job = queue.job(array, index) or accounted([array], submission.created).get((array.name, index))
+                return job and replace(job, log=ledger.log(id) / f"{job.id}_0_log.out")  # as submitit names it
     return None
 
 

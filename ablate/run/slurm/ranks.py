@@ -10,7 +10,7 @@ from ablate.records.files import Results
 from ablate.run.failures import note_failure_of_rank
 from ablate.run.slurm.commands import ask
 from ablate.run.slurm.ledger import Array, Submission
-from ablate.run.slurm.life import Signals, end_own_attempts, place
+from ablate.run.slurm.life import Canary, Signals, end_own_attempts, place
 from ablate.run.slurm.shares import Share
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run_on_ranks(
     kind = pick_device(submission.device).partition(":")[0]
     with started(kind) as (world, device):
         if world.first:
-            return _first(results, share, str(device), world, signals)
+            return _first(results, share, str(device), world, signals, Canary(submission, array))
         _other(results, device, world, signals)
     return {}
 
@@ -62,7 +62,9 @@ def rendezvous(environment: "os._Environ[str] | dict[str, str]") -> dict[str, st
     }
 
 
-def _first(results: Results, share: Share, device: str, world: "World", signals: Signals) -> "dict[str, Outcome]":
+def _first(
+    results: Results, share: Share, device: str, world: "World", signals: Signals, canary: Canary
+) -> "dict[str, Outcome]":
     """The rank that claims and writes."""
     from ablate.run.worker import run_trial
 
@@ -70,7 +72,9 @@ def _first(results: Results, share: Share, device: str, world: "World", signals:
     outcomes: dict[str, Outcome] = {}
     for key in share.keys:
         signals.ask()
-        outcomes[key] = run_trial(results, key, place(), device, lambda: signals.cause, world=world)
+        outcomes[key] = run_trial(results, key, place(), device, lambda: signals.cause, canary.look, world=world)
+        if outcomes[key]["state"] == "done":
+            canary.passed()
         if outcomes[key]["state"] == "interrupted":
             signals.ask()
         if outcomes[key]["state"] == "failed" and outcomes[key].get("cause") != "diverged":
