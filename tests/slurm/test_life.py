@@ -86,7 +86,7 @@ def test_a_job_that_a_person_ended_is_not_started_again(cluster: Cluster, tmp_pa
     assert len(project.submissions()) == 1
     ((state, cause),) = project.ends()
     assert state == "interrupted"
-    assert "ablate" in project.ablate("why", "small:x=2")
+    assert "CANCELLED" in project.ablate("why", "small:x=2")
     assert cause in ("cancelled", "stopped")
 
 
