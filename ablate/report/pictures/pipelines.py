@@ -127,7 +127,11 @@ def _name(settings: Settings, measured: Measured) -> str:
     cell, labels = settings.cell, {case["name"]: case["label"] for case in measured.plan["cases"]}
     if cell.case is not None:
         return str(labels[cell.case])
-    axes = [axis for axis in measured.plan["axes"] if str(axis.get("setting")).partition(".")[0] == "augment"]
+    axes = [
+        axis
+        for axis in measured.plan["axes"]
+        if str(axis.get("setting")).partition(".")[0] == "augment" and axis["name"] in cell.axes
+    ]
     if all(axis["setting"].startswith("augment.transforms.") for axis in axes):
         return _transforms(settings)
     return ", ".join(f"{axis.get('label') or axis['name']}: {cell.axes[axis['name']]}" for axis in axes)

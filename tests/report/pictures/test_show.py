@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablate.records.files import write_json
 from ablate.report.page import write_page, write_report
 from ablate.report.pictures import neighbours, views
 from ablate.report.pictures.histograms import mean_overlap
@@ -95,6 +97,19 @@ def test_a_study_of_few_pipelines_shows_them_all(tmp_path: Path) -> None:
 def test_a_study_that_leaves_color_alone_has_no_histograms(tmp_path: Path) -> None:
     results = study_of_pairs(tmp_path, {("crop", "blur"): 30.0, ("blur", "crop"): 20.0})
     assert draw_pictures(results, measured(results)).figures == ()
+
+
+def test_a_cell_that_an_axis_does_not_reach_is_named_by_its_transformations(tmp_path: Path) -> None:
+    results = study_of_pairs(tmp_path)
+    (path,) = results.plans("pairs").iterdir()
+    plan = json.loads(path.read_text())
+    for trial in plan["trials"][:-1]:
+        trial["axes"]["policy"] = "a"
+    policy = {"name": "policy", "setting": "augment", "values": ["a"], "label": "color distortion"}
+    write_json(path, plan | {"axes": [*plan["axes"], policy]})
+    names = [strip.name for strip in draw_pictures(results, measured(results)).strips]
+    assert len(names) == 4
+    assert [name for name in names if not name.endswith("color distortion: a")] == ["color alone"]
 
 
 def test_without_a_result_there_are_views_and_no_neighbours(tmp_path: Path) -> None:
