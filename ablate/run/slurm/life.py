@@ -7,12 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablate.records.attempt import end_attempt_of_dead_process
 from ablate.records.files import Results
 from ablate.run.slurm.commands import release
-from ablate.run.slurm.ledger import Array, Submission
+
+if TYPE_CHECKING:
+    from ablate.run.slurm.ledger import Array, Submission
 
 _WAIT_SECONDS = 600
 """Longer than any KillWait or GraceTime."""
@@ -89,7 +91,7 @@ def end_own_attempts(results: Results, keys: Iterable[str], place: str) -> None:
 class Canary:
     """Releases what waits for the first trial of a group, once that has passed its first steps."""
 
-    def __init__(self, submission: Submission, array: Array) -> None:
+    def __init__(self, submission: "Submission", array: "Array") -> None:
         self._held = [each.name for each in submission.arrays if each.held] if array.canary else []
         self._rows: list[dict[str, Any]] = []
 
