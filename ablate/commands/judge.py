@@ -77,6 +77,7 @@ def _lines(verdict: "Verdict", of_paper: bool) -> Iterator[str]:
     claim = verdict.claim
     yield f"{claim.text} ({claim.source}{', required' if claim.required else ''})"
     yield told.numbers(verdict.decision) if verdict.decision else verdict.reason
+    yield from verdict.notes
     if of_paper:
         yield told.on_paper(verdict)
 
@@ -113,6 +114,7 @@ def _as_json(judged: "Judged") -> dict[str, Any]:
                 "state": verdict.state,
                 "told": verdict.told,
                 "reason": verdict.reason or None,
+                "notes": verdict.notes,
                 "decision": verdict.decision,
                 "paper": verdict.paper,
             }

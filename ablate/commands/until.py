@@ -1,9 +1,8 @@
 """`ablate run --until-decided`: seeds are added to the cells that undecided claims need, until none is left."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ablate.judge.study import Judged
@@ -56,7 +55,9 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
             print(f"claims: {judged.summary}" if judged.verdicts else "the study makes no claims: nothing to decide")
             break
         if seeds is None:
-            print(f"undecided after {plural(counts[-1], 'seed')}, the most allowed: {_names(open_claims)}")
+            print(
+                f"undecided after {plural(counts[-1], 'seed')}, {_last(counts[-1], most_seeds)}: {_names(open_claims)}"
+            )
             break
         plan = replace(steps.plan(seeds, _of_cells(judged, open_claims)), sequential=True)
         if budget is not None and not _affordable(plan, budget, rounds):
@@ -67,21 +68,30 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
     return rounds[-1]
 
 
+def _last(seeds: int, most_seeds: int | None) -> str:
+    """Why there are no more: all that are allowed, or the next look needs more than that."""
+    from ablate.judge.sequential import to_next_look
+
+    if most_seeds is None or seeds >= most_seeds:
+        return "the most allowed"
+    return f"as the next look is at {seeds + to_next_look(seeds)} and --seeds allows {most_seeds}"
+
+
 def _open(judged: "Judged", plan: "Plan") -> "list[Verdict]":
     """The undecided claims all of whose cells get seeds: no seed decides one that needs a cell left out by --only."""
-    planned = {_place(trial) for trial in plan.expansion.trials}
+    from ablate.judge.cells import place
+
+    planned = {place(trial) for trial in plan.expansion.trials}
     undecided = [verdict for verdict in judged.verdicts if verdict.state == "undecided"]
-    return [each for each in undecided if all(_place(judged.cells[number]) in planned for number in each.cells)]
+    return [each for each in undecided if all(place(judged.cells[number]) in planned for number in each.cells)]
 
 
 def _of_cells(judged: "Judged", verdicts: "Sequence[Verdict]") -> "Callable[[Trial], bool]":
     """Whether a trial is of a cell that one of these verdicts compares."""
-    wanted = {_place(judged.cells[number]) for verdict in verdicts for number in verdict.cells}
-    return lambda trial: _place(trial) in wanted
+    from ablate.judge.cells import place
 
-
-def _place(cell: Any) -> str:
-    return json.dumps([cell.case, cell.axes], sort_keys=True, default=str)
+    wanted = {place(judged.cells[number]) for verdict in verdicts for number in verdict.cells}
+    return lambda trial: place(trial) in wanted
 
 
 def _affordable(plan: "Plan", budget: str, rounds: "Sequence[FinishedRun]") -> bool:

@@ -23,10 +23,17 @@ class Measured:
     """How many trials were asked for. A cell with none, and without the number asked for, is as if it were not."""
     numbers: dict[int, dict[str, float]]
     """Seed -> metric -> value; top-1 in percent."""
+    asked: tuple[int, ...] = ()
+    """The seeds that were asked for."""
 
     def values(self, metric: str) -> dict[int, float]:
         """Seed -> value of a metric, for the seeds that have it."""
         return {seed: numbers[metric] for seed, numbers in sorted(self.numbers.items()) if metric in numbers}
+
+
+def place(cell: Any) -> str:
+    """Which cell something is of: the same text for a trial, a cell of a study, and one that was measured."""
+    return json.dumps([cell.case, cell.axes], sort_keys=True, default=str)
 
 
 def shortly_named(cells: Sequence[Measured]) -> list[Measured]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.judge import order, pattern
+from ablate.judge.answer import Answer, answered
 from ablate.judge.cells import AbsentError, Measured, shortly_named
-from ablate.judge.comparison import AllHold, Asked, OneHolds, answered, comparisons
-from ablate.judge.formula import Formula
+from ablate.judge.comparison import Asked, all_hold, comparisons, one_holds
 from ablate.judge.published import Published
 from ablate.judge.setting import Setting
 from ablate.study import claims as kinds
@@ -34,7 +34,7 @@ class NotMeasured:
     reason: str
 
 
-def formula_of(
+def answer_of(
     claim: kinds.Claim,
     cells: Sequence[Measured],
     *,
@@ -42,14 +42,17 @@ def formula_of(
     axes: Mapping[str, Sequence[Any]],
     published: Mapping[int, Mapping[str, Published]],
     at_paper_scale: bool,
-) -> Formula | NotMeasured:
+    doubting: Callable[[Asked], Asked] | None = None,
+) -> Answer | NotMeasured:
     """The formula of a claim over the seeds that all of its cells have, or why there is none.
 
-    metric: the study's. axes: axis -> its values in the order of the file. published: by number of a cell.
+    metric: the study's. axes: axis -> its values in the order of the file. published: by number of a cell. doubting:
+    what to ask instead of what the claim asks.
     """
     numbered = dict(enumerate(shortly_named(cells)))
     try:
-        return answered(_asked(claim, Setting(numbered, axes, metric, published, at_paper_scale)), numbered)
+        asked = _asked(claim, Setting(numbered, axes, metric, published, at_paper_scale))
+        return answered(doubting(asked) if doubting else asked, numbered)
     except AbsentError as error:
         return NotMeasured(str(error))
 
@@ -75,6 +78,6 @@ def _asked(claim: kinds.Claim, setting: Setting) -> Asked:
     """What a claim asks. Raises AbsentError where what it speaks of is not there."""
     setting = replace(setting, metric=claim.metric or setting.metric, scope=claim.cells or setting.scope)
     if isinstance(claim, (kinds.AllOf, kinds.AnyOf)):
-        parts = tuple(_asked(part, setting) for part in claim.parts)
-        return AllHold(parts) if isinstance(claim, kinds.AllOf) else OneHolds(parts)
+        parts = [_asked(part, setting) for part in claim.parts]
+        return all_hold(parts) if isinstance(claim, kinds.AllOf) else one_holds(parts)
     return _BY_KIND[type(claim)](claim, setting)

@@ -1,16 +1,18 @@
 """Combine: from the p of comparisons to that of a claim, and of a claim among others.
 
-Every: the largest (intersection-union: Berger 1982, "Multiparameter Hypothesis Testing and Acceptance Sampling"; with
-two leaves, equivalence by two one-sided tests: Schuirmann 1987). Some: the smallest, times how many (Bonferroni).
+That at least k of n comparisons hold is supported with p = (n - k + 1) p_(k), the k-th smallest: a partial conjunction
+(Benjamini and Heller 2008, "Screening for Partial Conjunction Hypotheses", by Bonferroni, which holds however they
+depend on each other). Every is k = n, the largest p (intersection-union: Berger 1982, "Multiparameter Hypothesis
+Testing and Acceptance Sampling"; with two leaves, equivalence by two one-sided tests: Schuirmann 1987); some is k = 1,
+the smallest, times how many. What is not measured has p = 1.
 """
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ablate.judge.formula import Every, Formula, Leaf, Some, binding, excess, holds, leaves, negated, seeds_of
+from ablate.judge.formula import Formula, Leaf, binding, excess, leaning, leaves, negated, seeds_of
 from ablate.judge.paired import Floats, sign_flip_test, t_tests
 
 
@@ -52,44 +54,31 @@ def both(formula: Formula) -> tuple[Formula, Formula]:
 
 def joined(formula: Formula, p_of: Callable[[Leaf], Any]) -> Any:
     """The p of a formula from those of its leaves."""
-    match formula:
-        case Leaf():
-            return p_of(formula)
-        case Every(parts):
-            return reduce(np.maximum, [joined(part, p_of) for part in parts])
-        case Some(parts):
-            return np.minimum(1.0, len(parts) * reduce(np.minimum, [joined(part, p_of) for part in parts]))
+    if isinstance(formula, Leaf):
+        return p_of(formula)
+    found = np.sort([joined(part, p_of) for part in formula.parts], axis=0)
+    if formula.needed > len(found):
+        return np.ones(found.shape[1:])
+    return np.minimum(1.0, formula.to_refute * found[formula.needed - 1])
 
 
-class Deciding(NamedTuple):
-    """The comparison on which a verdict hangs."""
-
-    leaf: Leaf
-    alternatives: int
-    """Of how many it is the best, where one of them suffices."""
-
-
-def deciding(formula: Formula) -> Deciding:
+def deciding(formula: Formula) -> Leaf:
     """The comparison that decides the test of the side to which the means lean.
 
     Where all must hold it is the one of the largest p, where one suffices the one of the smallest: not always the one
     of the smallest effect, as seeds scatter in some cells more than in others. With one seed the effects decide.
     """
-    if seeds_of(formula) < 2:
-        return Deciding(binding(formula), 1)
-    leans = holds(formula)
-    p = iter(t_tests(list(leaves(formula if leans else negated(formula)))))
+    leans = leaning(formula)
+    if seeds_of(formula) < 2 or leans == "neither":
+        return binding(formula)
+    supports = leans == "supports"
+    p = iter(t_tests(list(leaves(formula if supports else negated(formula)))))
 
-    def walk(part: Formula) -> tuple[tuple[float, float], Deciding]:
-        match part:
-            case Leaf():
-                return (float(next(p)), -excess(part) if leans else excess(part)), Deciding(part, 1)
-            case Every(parts) | Some(parts):
-                found = [walk(each) for each in parts]
-        if isinstance(part, Every) == leans:
-            return max(found, key=lambda each: each[0])
-        doubt, best = min(found, key=lambda each: each[0])
-        return doubt, best._replace(alternatives=best.alternatives * len(found))
+    def walk(part: Formula) -> tuple[tuple[float, float], Leaf]:
+        if isinstance(part, Leaf):
+            return (float(next(p)), -excess(part) if supports else excess(part)), part
+        found = sorted((walk(each) for each in part.parts), key=lambda each: each[0])
+        return found[min(part.needed if supports else part.to_refute, len(found)) - 1]
 
     return walk(formula)[1]
 

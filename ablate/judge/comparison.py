@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ablate.errors import nearest
-from ablate.judge.cells import AbsentError, Measured
-from ablate.judge.formula import Every, Formula, Leaf, Some
+from ablate.judge.cells import Measured
+from ablate.judge.formula import Pool, effect, pooled
 
 Numbers = Mapping[int, float]
 """Number of a cell -> its value at one seed."""
@@ -27,20 +27,46 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class AllHold:
-    """All of the parts hold."""
+class Pooling:
+    """That something computed from some values of cells at all seeds together is above a bound."""
 
-    parts: tuple[Asked, ...]
+    label: str
+    wanted: tuple[tuple[int, str], ...]
+    pool: Callable[[Sequence[Sequence[float]]], Pool]
+    """From these values at each seed."""
+    bound: float = 0.0
+
+    def value(self, at: Sequence[float]) -> float:
+        """From these values, at one seed."""
+        return effect(pooled(self.label, self.pool([at])))
 
 
 @dataclass(frozen=True)
-class OneHolds:
-    """One of the parts holds."""
+class Hold:
+    """At least so many of the parts hold, and of others that are not measured."""
 
     parts: tuple[Asked, ...]
+    needed: int
+    unknown: int = 0
 
 
-Asked = Comparison | AllHold | OneHolds
+Asked = Comparison | Pooling | Hold
+
+
+def all_hold(parts: Sequence[Asked]) -> Hold:
+    """All of the parts hold."""
+    return Hold(tuple(parts), len(parts))
+
+
+def one_holds(parts: Sequence[Asked]) -> Hold:
+    """One of the parts holds."""
+    return Hold(tuple(parts), 1)
+
+
+def more_than(share: float, parts: Sequence[Asked]) -> Hold:
+    """More than this share of the parts hold; 1: all of them."""
+    # 0.1 * 30 is no more than 3: rounded, since a share is a decimal number
+    return Hold(tuple(parts), min(len(parts), math.floor(round(share * len(parts), 9)) + 1))
 
 
 def of_cells(
@@ -78,46 +104,14 @@ def pair(metric: str, cells: Mapping[int, Measured], left: int, right: int, boun
     return difference(one, two, bound)
 
 
-def answered(asked: Asked, cells: Mapping[int, Measured]) -> Formula:
-    """The formula of the seeds that all cells have. Raises AbsentError where results are missing."""
-    seeds = _seeds(asked, cells)
-    return _formula(asked, cells, seeds)
+def within(one: Side, two: Side, margin: float, suffix: str = "") -> list[Comparison]:
+    """That two sides are less than a margin apart, either way."""
+    return [difference(left, right, -margin, suffix) for left, right in ((one, two), (two, one))]
 
 
-def _formula(asked: Asked, cells: Mapping[int, Measured], seeds: Sequence[int]) -> Formula:
-    if isinstance(asked, Comparison):
-        values = [cells[number].values(metric) for number, metric in asked.wanted]
-        at_seeds = [[each[seed] for each in values] for seed in seeds]
-        return Leaf(asked.label, tuple(map(asked.value, at_seeds)), asked.bound)
-    parts = tuple(_formula(part, cells, seeds) for part in asked.parts)
-    if len(parts) == 1:
-        return parts[0]
-    return Every(parts) if isinstance(asked, AllHold) else Some(parts)
-
-
-def _seeds(asked: Asked, cells: Mapping[int, Measured]) -> list[int]:
-    """The seeds at which every cell has the number that it is asked for."""
-    wanted = dict.fromkeys(pair for each in comparisons(asked) for pair in each.wanted)
-    found = {each: set(cells[each[0]].values(each[1])) for each in wanted}
-    if missing := [each for each, seeds in found.items() if not seeds]:
-        raise AbsentError(_missing(missing, [cells[number] for number, _ in wanted]))
-    common = set.intersection(*found.values())
-    if not common:
-        raise AbsentError(f"its {len(found)} cells have no seed in common")
-    return sorted(common)
-
-
-def _missing(missing: Sequence[tuple[int, str]], cells: Sequence[Measured]) -> str:
-    """That results are missing; a number that no trial returned is told with those that they did."""
-    returned = {name for cell in cells for numbers in cell.numbers.values() for name in numbers}
-    if returned and (unknown := next((metric for _, metric in missing if metric not in returned), None)):
-        return f"no trial returned '{unknown}'{nearest(unknown, sorted(returned))}"
-    return f"{len(missing)} of its {len(cells)} cells {'has' if len(missing) == 1 else 'have'} no result"
-
-
-def comparisons(asked: Asked) -> Iterator[Comparison]:
+def comparisons(asked: Asked) -> Iterator[Comparison | Pooling]:
     """All comparisons, from left to right."""
-    if isinstance(asked, Comparison):
+    if not isinstance(asked, Hold):
         yield asked
         return
     for part in asked.parts:

@@ -7,19 +7,18 @@ seeds, Bonferroni's adjustment (Holm's would let a claim's verdict depend on wha
 look). Fewer than three seeds give no verdict: they only point to one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ablate.judge.combine import Sides, deciding, holm, permutation_sides, sides
-from ablate.judge.formula import Formula, effect, holds, seeds_of
+from ablate.judge.formula import Formula, Leaf, Leaning, compared, effect, leaning, seeds_of
 from ablate.judge.paired import bootstrap_interval, t_interval
 from ablate.judge.power import more_seeds
 from ablate.judge.sequential import seen, to_next_look
 
 LEAST_SEEDS = 3
 
-Leaning = Literal["supports", "refutes"]
 Interval = tuple[float, float] | None
 State = Literal["supported", "refuted", "undecided"]
 
@@ -33,7 +32,7 @@ class Decision:
     """
 
     state: State
-    leaning: Leaning  # by the means alone
+    leaning: Leaning  # by the means alone; "neither" where they are at the bound
     seeds: int
     effect: float
     bound: float
@@ -58,21 +57,28 @@ def decide(formulas: Mapping[str, Formula], level: float = 0.05) -> dict[str, De
     decisions = {}
     for (name, both), adjusted_p in zip(found.items(), map(float, adjusted), strict=True):
         formula, state = formulas[name], verdict(both, adjusted_p, level)
-        leaf, alternatives = deciding(formula)
-        more = more_seeds(leaf, level, len(formulas) * alternatives) if state == "undecided" else None
+        more = more_seeds(formula, level, len(formulas)) if state == "undecided" else None
         decisions[name] = Decision(state, *estimates(formula), *chances(formula, both, adjusted_p), more, look=None)
     return decisions
 
 
-def decide_sequentially(formulas: Mapping[str, Formula], level: float = 0.05) -> dict[str, Decision]:
+def decide_sequentially(
+    formulas: Mapping[str, Formula],
+    level: float = 0.05,
+    claims: int | None = None,
+    in_order: Mapping[str, int] | None = None,
+) -> dict[str, Decision]:
     """Verdicts that stay valid however often one looks while seeds are added; otherwise as `decide`.
 
-    A claim's verdict is that of the first look at which it is decided, and stays.
+    A claim's verdict is that of the first look at which it is decided, and stays. So that it does when other claims
+    or seeds come in, claims is the number of all that will ever be watched (these where it is unset), and in_order how
+    many of the seeds of each come first without a gap: those behind a gap are not looked at (all are where it is
+    unset).
     """
     decisions = {}
     for name, formula in formulas.items():
-        seeds, at = seeds_of(formula), None
-        for at in seen(formula, seeds, len(formulas)):
+        seeds, at = in_order[name] if in_order else seeds_of(formula), None
+        for at in seen(formula, seeds, claims or len(formulas)):
             if at.adjusted_p <= level:
                 break
         judged, both, adjusted_p = (at.formula, at.sides, float(at.adjusted_p)) if at else (formula, None, 1.0)
@@ -91,16 +97,24 @@ def verdict(both: Sides | None, adjusted_p: float, level: float) -> State:
 
 def estimates(formula: Formula) -> tuple[Leaning, int, float, float, str, Interval, Interval]:
     """The fields of a decision from `leaning` to `bootstrap`."""
-    leaf = deciding(formula).leaf
+    leaf = deciding(formula)
     return (
-        "supports" if holds(formula) else "refutes",
+        leaning(formula),
         len(leaf.differences),
-        effect(leaf),
+        leaf.shown(effect(leaf)),
         leaf.bound,
-        leaf.label,
-        t_interval(leaf.differences),
-        bootstrap_interval(leaf.differences),
+        compared(formula, leaf),
+        _shown(leaf, t_interval),
+        _shown(leaf, bootstrap_interval),
     )
+
+
+def _shown(leaf: Leaf, interval: Callable[[Sequence[float]], Interval]) -> Interval:
+    """An interval in the units that people read; of a number of all seeds together only where its error is known."""
+    if leaf.pool is not None and len(leaf.differences) < LEAST_SEEDS:
+        return None
+    found = interval(leaf.differences)
+    return found and (leaf.shown(found[0]), leaf.shown(found[1]))
 
 
 def chances(formula: Formula, both: Sides | None, adjusted_p: float) -> tuple[float | None, float | None, float | None]:

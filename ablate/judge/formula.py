@@ -1,12 +1,35 @@
-"""Formula: a claim as comparisons, joined by "every" and "some"."""
+"""Formula: a claim as comparisons, joined by how many of them have to hold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 ROUNDING = 1e-9  # differences of decimal numbers are not exact: 0.1 + 0.2 is no more than 0.3
+
+Leaning = Literal["supports", "refutes", "neither"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What a comparison is of that all seeds give together, and not each of them alone: see ablate/judge/pooled.py."""
+
+    rows: tuple[Any, ...]
+    """The values at each seed [seed, value, ...]."""
+    statistic: Callable[[Any, bool], Any]
+    """From these one number a seed [seed, ...], the mean of which is the estimate; true where it is to be refuted."""
+    shown: Callable[[float], float]
+    """The estimate in the units that people read."""
+    refuting: bool = False
+
+    @property
+    def differences(self) -> tuple[Any, ...]:
+        """What the statistic has for each seed, turned round where the comparison is."""
+        found = self.statistic(self.rows, self.refuting)
+        turned = -found if self.refuting else found
+        return tuple(turned.tolist() if turned.ndim == 1 else turned)
 
 
 @dataclass(frozen=True)
@@ -14,25 +37,51 @@ class Leaf:
     """One comparison: that the mean of differences, one for each seed in ascending order, is above a bound."""
 
     label: str
-    differences: tuple[float, ...]
+    differences: tuple[Any, ...]
     bound: float = 0.0
+    pool: Pool | None = field(default=None, compare=False)
+    """Where the differences come from, if more than one seed is needed for each."""
+
+    def shown(self, value: float) -> float:
+        """An effect as people read it."""
+        return self.pool.shown(value) if self.pool else value
 
 
 @dataclass(frozen=True)
-class Every:
+class Joint:
+    """At least so many of the parts hold, and of others of which nothing is known."""
+
+    parts: tuple[Formula, ...]
+    needed: int
+    unknown: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are, the unknown among them."""
+        return len(self.parts) + self.unknown
+
+    @property
+    def to_refute(self) -> int:
+        """How many must not hold, so that too few are left."""
+        return self.count - self.needed + 1
+
+
+Formula = Leaf | Joint
+
+
+def every(parts: Sequence[Formula]) -> Joint:
     """All of the parts hold."""
+    return Joint(tuple(parts), len(parts))
 
-    parts: tuple[Formula, ...]
 
-
-@dataclass(frozen=True)
-class Some:
+def some(parts: Sequence[Formula]) -> Joint:
     """At least one of the parts holds."""
+    return Joint(tuple(parts), 1)
 
-    parts: tuple[Formula, ...]
 
-
-Formula = Leaf | Every | Some
+def pooled(label: str, pool: Pool, bound: float = 0.0) -> Leaf:
+    """A comparison of what all seeds give together."""
+    return Leaf(label, pool.differences, bound, pool)
 
 
 def rounding(effect: float, bound: float) -> float:
@@ -53,48 +102,66 @@ def excess(leaf: Leaf) -> float:
 
 def holds(formula: Formula) -> bool:
     """Whether the claim holds by the means alone, without asking how sure they are."""
-    return excess(binding(formula)) > 0
+    return leaning(formula) == "supports"
+
+
+def leaning(formula: Formula) -> Leaning:
+    """What the means say: neither where one is at its bound, or what is unknown could turn it."""
+    low, high = _range(formula)
+    return "supports" if low > 0 else "refutes" if high < 0 else "neither"
+
+
+def _range(formula: Formula) -> tuple[float, float]:
+    """The least and the greatest excess of the comparison that decides, whatever the unknown ones are."""
+    if isinstance(formula, Leaf):
+        return excess(formula), excess(formula)
+    ranges = [_range(part) for part in formula.parts]
+    lows = sorted((low for low, _ in ranges), reverse=True) + [-math.inf] * formula.unknown
+    highs = [math.inf] * formula.unknown + sorted((high for _, high in ranges), reverse=True)
+    return lows[formula.needed - 1], highs[formula.needed - 1]
 
 
 def binding(formula: Formula) -> Leaf:
-    """The comparison that decides: the one of the least excess in Every, of the greatest in Some."""
-    match formula:
-        case Leaf():
-            return formula
-        case Every(parts):
-            return min(map(binding, parts), key=excess)
-        case Some(parts):
-            return max(map(binding, parts), key=excess)
+    """The comparison that decides: of so many that have to hold the last, by excess: the least where all have to."""
+    if isinstance(formula, Leaf):
+        return formula
+    ordered = sorted(map(binding, formula.parts), key=excess, reverse=True)
+    return ordered[min(formula.needed, len(ordered)) - 1]
+
+
+def compared(formula: Formula, leaf: Leaf) -> str:
+    """The comparison that decides; where some of several have to hold, with how many do."""
+    if isinstance(formula, Joint) and 1 < formula.needed < formula.count:
+        hold = sum(map(holds, formula.parts))
+        return f"{hold} of {formula.count} hold, {formula.needed} have to; {leaf.label}"
+    return leaf.label
 
 
 def first(formula: Formula, seeds: int) -> Formula:
     """The same claim with its first so many seeds."""
-    match formula:
-        case Leaf():
-            return replace(formula, differences=formula.differences[:seeds])
-        case Every(parts) | Some(parts):
-            return type(formula)(tuple(first(part, seeds) for part in parts))
+    if isinstance(formula, Joint):
+        return replace(formula, parts=tuple(first(part, seeds) for part in formula.parts))
+    if formula.pool is None:
+        return replace(formula, differences=formula.differences[:seeds])
+    return pooled(formula.label, replace(formula.pool, rows=formula.pool.rows[:seeds]), formula.bound)
 
 
 def negated(formula: Formula) -> Formula:
-    """The opposite claim: Every and Some change places, a leaf says that its mean is below the bound."""
-    match formula:
-        case Leaf(label, differences, bound):
-            return Leaf(label, tuple(-difference for difference in differences), -bound)
-        case Every(parts):
-            return Some(tuple(map(negated, parts)))
-        case Some(parts):
-            return Every(tuple(map(negated, parts)))
+    """The opposite claim: that too many do not hold, and of a leaf that its mean is below the bound."""
+    if isinstance(formula, Joint):
+        return Joint(tuple(map(negated, formula.parts)), formula.to_refute, formula.unknown)
+    if formula.pool is None:
+        return Leaf(formula.label, tuple(-difference for difference in formula.differences), -formula.bound)
+    return pooled(formula.label, replace(formula.pool, refuting=not formula.pool.refuting), -formula.bound)
 
 
 def leaves(formula: Formula) -> Iterator[Leaf]:
     """All comparisons, from left to right."""
-    match formula:
-        case Leaf():
-            yield formula
-        case Every(parts) | Some(parts):
-            for part in parts:
-                yield from leaves(part)
+    if isinstance(formula, Leaf):
+        yield formula
+        return
+    for part in formula.parts:
+        yield from leaves(part)
 
 
 def seeds_of(formula: Formula) -> int:

@@ -25,7 +25,8 @@ def measured_cells(store: duckdb.DuckDBPyConnection, plan: Mapping[str, Any]) ->
     for (case, values), seeds in groups.items():
         place = json.loads(values)
         label = ", ".join([*([labels[case]] if case else []), *(str(place[name]) for name in axes if name in place)])
-        cells.append(Measured(place, case, label, len(seeds), {seed: each for seed, each in seeds.items() if each}))
+        numbers = {seed: each for seed, each in seeds.items() if each}
+        cells.append(Measured(place, case, label, len(seeds), numbers, tuple(sorted(seeds))))
     return tuple(cells)
 
 

@@ -1,13 +1,15 @@
 """What a study's claims are worth on the paper's own numbers, which are one run a cell."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured, formula_of
-from ablate.judge.formula import binding, effect, holds
-from ablate.judge.published import as_published, published_cells
+from ablate.judge.claims import NotMeasured, answer_of
+from ablate.judge.comparison import Asked, Comparison, Hold
+from ablate.judge.formula import binding, compared, effect, holds
+from ablate.judge.published import Published, as_published, published_cells
 from ablate.study.cells import cells, design
 from ablate.study.load import LoadedStudy
 from ablate.study.schema import ProfileOverrides, Study
@@ -22,6 +24,8 @@ class OnPaper:
     """Of the comparison that decides."""
     bound: float
     compared: str
+    sure: bool = True
+    """Whether it is so wherever within their error the numbers lie that were read off a figure."""
 
 
 def on_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
@@ -30,15 +34,39 @@ def on_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
     published = published_cells(plan, bare)
     numbers = as_published(bare, published)
     axes = {axis["name"]: axis["values"] for axis in plan["axes"]}
+    about: dict[str, Any] = {"axes": axes, "published": published, "at_paper_scale": True}
     found = {}
     for claim in loaded.study.claims:
-        formula = formula_of(
-            claim, numbers, metric=loaded.study.metric, axes=axes, published=published, at_paper_scale=True
-        )
-        if not isinstance(formula, NotMeasured):
-            decides = binding(formula)
-            found[claim.id] = OnPaper(holds(formula), effect(decides), decides.bound, decides.label)
+        answer = answer_of(claim, numbers, metric=loaded.study.metric, **about)
+        if isinstance(answer, NotMeasured):
+            continue
+        formula, decides = answer.formula, binding(answer.formula)
+        told = holds(formula), decides.shown(effect(decides)), decides.bound, compared(formula, decides)
+        against = partial(_moved, published=published, sign=-1 if holds(formula) else 1)
+        worst = answer_of(claim, numbers, metric=loaded.study.metric, **about, doubting=against)
+        assert not isinstance(worst, NotMeasured)
+        found[claim.id] = OnPaper(*told, sure=claim.with_paper or holds(worst.formula) == holds(formula))
     return found
+
+
+def _moved(asked: Asked, published: Mapping[int, Mapping[str, Published]], sign: int) -> Asked:
+    """What is asked, with each comparison as far up or down as the errors of its numbers let it be."""
+    if isinstance(asked, Hold):
+        return replace(asked, parts=tuple(_moved(part, published, sign) for part in asked.parts))
+    errors = [published[number][metric].err or 0.0 for number, metric in asked.wanted]
+
+    def moved(at: Sequence[float]) -> float:
+        return asked.value(at) + sign * sum(_moves(asked.value, at, place, err) for place, err in enumerate(errors))
+
+    return Comparison(asked.label, asked.wanted, moved, asked.bound)
+
+
+def _moves(value: Callable[[Sequence[float]], float], at: Sequence[float], place: int, err: float) -> float:
+    """How far a value moves where one of its numbers does."""
+    if not err:
+        return 0.0
+    ends = [value([*at[:place], at[place] + way * err, *at[place + 1 :]]) for way in (1, -1)]
+    return abs(ends[0] - ends[1]) / 2
 
 
 def paper_cells(loaded: LoadedStudy) -> tuple[Mapping[str, Any], list[Measured]]:

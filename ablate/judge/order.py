@@ -6,7 +6,19 @@ from dataclasses import replace
 from statistics import fmean
 
 from ablate.judge.cells import AbsentError
-from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, OneHolds, Side, difference, of_cells, pair
+from ablate.judge.comparison import (
+    Asked,
+    Comparison,
+    Numbers,
+    Side,
+    all_hold,
+    difference,
+    more_than,
+    of_cells,
+    one_holds,
+    pair,
+    within,
+)
 from ablate.judge.scene import Group
 from ablate.judge.setting import Setting
 from ablate.study import claims as kinds
@@ -15,16 +27,18 @@ _ALL = "all cells"
 
 
 def best(claim: kinds.Best, setting: Setting) -> Asked:
-    """Some cell of `is` is above every other cell."""
+    """Some cell of `is` is above, or below, every other cell."""
     scene = setting.scene
     best = scene.pick(claim.best)
     others = [cell for cell in scene.pick() if cell not in best]
     if not others:
         raise AbsentError("there is no other cell here")
     bound = setting.bound(claim.margin)
-    return OneHolds(
-        tuple(AllHold(tuple(pair(setting.metric, scene.cells, one, other, bound) for other in others)) for one in best)
-    )
+
+    def over(one: int, other: int) -> Comparison:
+        return pair(setting.metric, scene.cells, *((other, one) if claim.lowest else (one, other)), bound)
+
+    return one_holds([all_hold([over(one, other) for other in others]) for one in best])
 
 
 def greater(claim: kinds.Greater, setting: Setting) -> Asked:
@@ -37,7 +51,7 @@ def greater(claim: kinds.Greater, setting: Setting) -> Asked:
             parts += [difference(one, two, bound) for one in lefts for two in rights if one != two]
         else:
             parts.append(difference(left, right, bound, _suffix(group, left, right)))
-    return AllHold(tuple(parts))
+    return more_than(claim.at_least, parts)
 
 
 def _alone(setting: Setting, side: Side) -> list[Side]:
@@ -82,7 +96,7 @@ def monotone(claim: kinds.Monotone, setting: Setting) -> Asked:
             parts.append(difference(left, right, bound, _suffix(group, left, right)))
     if not parts:
         raise AbsentError(f"there are no two values of {claim.along} here to compare")
-    return AllHold(tuple(parts))
+    return all_hold(parts)
 
 
 def equivalent(claim: kinds.Equivalent, setting: Setting) -> Asked:
@@ -90,22 +104,17 @@ def equivalent(claim: kinds.Equivalent, setting: Setting) -> Asked:
     parts: list[Asked] = []
     if claim.two_sides:
         for group, left, right in _sides(claim, setting):
-            parts += _within(left, right, claim.margin, _suffix(group, left, right))
-        return AllHold(tuple(parts))
+            parts += within(left, right, claim.margin, _suffix(group, left, right))
+        return all_hold(parts)
     scene = setting.scene
     cells = scene.pick()
     for group in scene.groups(claim.each, cells):
         inside = _alone(setting, Side("", setting.metric, scene.inside(group, cells)))
         for one, two in itertools.combinations(inside, 2):
-            parts += _within(one, two, claim.margin)
+            parts += within(one, two, claim.margin)
     if not parts:
         raise AbsentError("there are no two cells here to compare")
-    return AllHold(tuple(parts))
-
-
-def _within(one: Side, two: Side, margin: float, suffix: str = "") -> list[Comparison]:
-    """That two sides are less than a margin apart, either way."""
-    return [difference(left, right, -margin, suffix) for left, right in ((one, two), (two, one))]
+    return all_hold(parts)
 
 
 def closing_gap(claim: kinds.ClosingGap, setting: Setting) -> Asked:
@@ -121,7 +130,7 @@ def closing_gap(claim: kinds.ClosingGap, setting: Setting) -> Asked:
             parts.append(_gap_closes(label, setting.metric, gaps, bound))
     if not parts:
         raise AbsentError(f"there are no two values of {claim.along} here at which there is a gap")
-    return AllHold(tuple(parts))
+    return all_hold(parts)
 
 
 def _gap_closes(label: str, metric: str, gaps: Sequence[Sequence[Sequence[int]]], bound: float) -> Comparison:

@@ -1,12 +1,12 @@
 """Claims about a pattern over many cells, and about single numbers."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from ablate.judge import pooled
 from ablate.judge.cells import AbsentError
-from ablate.judge.comparison import AllHold, Asked, Comparison, Numbers, of_cells, pair
-from ablate.judge.correlation import spearman
+from ablate.judge.comparison import Asked, Comparison, Pooling, Side, all_hold, more_than, of_cells, pair, within
+from ablate.judge.formula import Pool
 from ablate.judge.scene import Scene
 from ablate.judge.setting import Setting
 from ablate.study import claims as kinds
@@ -27,11 +27,15 @@ def rank_correlation(claim: kinds.RankCorrelation, setting: Setting) -> Asked:
     if len(groups) < 3 or len(set(published)) < 2:
         raise AbsentError("the paper has numbers of fewer than three of these")
 
-    def correlation(at: Numbers) -> float:
-        return spearman([fmean(at[cell] for cell in group) for group in groups], published) or 0.0
+    def pool(rows: Sequence[Sequence[float]]) -> Pool:
+        values = [dict(zip(paper, row, strict=True)) for row in rows]
+        return pooled.rank_correlation(
+            [[fmean(at[cell] for cell in group) for group in groups] for at in values], published
+        )
 
     by = f" of means by {claim.by}" if claim.by else ""
-    return of_cells(f"rank correlation with the paper{by}", setting.metric, list(paper), correlation, claim.at_least)
+    wanted = tuple((cell, setting.metric) for cell in paper)
+    return Pooling(f"rank correlation with the paper{by}", wanted, pool, claim.at_least)
 
 
 def share(claim: kinds.Share, setting: Setting) -> Asked:
@@ -41,15 +45,11 @@ def share(claim: kinds.Share, setting: Setting) -> Asked:
     rivals = {cell: others for cell, others in rivals.items() if others}
     if not rivals:
         raise AbsentError("no cell has a rival here")
-    if claim.at_least >= 1:  # all of them, which is a comparison each
-        pairs = [(cell, other) for cell, others in rivals.items() for other in others]
-        return AllHold(tuple(pair(setting.metric, scene.cells, cell, other, 0.0) for cell, other in pairs))
 
-    def share(at: Numbers) -> float:
-        return fmean(all(at[cell] > at[other] for other in others) for cell, others in rivals.items())
+    def above(cell: int) -> Asked:
+        return all_hold([pair(setting.metric, scene.cells, cell, other, 0.0) for other in rivals[cell]])
 
-    cells = list(dict.fromkeys(itertools.chain(rivals, *rivals.values())))
-    return of_cells("share of cells above their rivals", setting.metric, cells, share, claim.at_least)
+    return more_than(claim.at_least, [above(cell) for cell in rivals])
 
 
 def _rivals(scene: Scene, number: int, tables: Sequence[Mapping[str, str]]) -> list[int]:
@@ -72,11 +72,15 @@ def symmetric(claim: kinds.Symmetric, setting: Setting) -> Asked:
     if not pairs:
         raise AbsentError(f"no two cells differ by {one} and {two} having changed places")
 
-    def apart(at: Numbers) -> float:
-        return claim.margin - fmean(abs(at[first] - at[second]) for first, second in pairs)
+    if len(pairs) == 1:  # an equivalence, which t tests decide exactly
+        first, second = (Side(scene.cells[cell].label, setting.metric, [cell]) for cell in pairs[0])
+        return all_hold(within(first, second, claim.margin))
+    wanted = tuple((cell, setting.metric) for pair in pairs for cell in pair)
 
-    cells = list(dict.fromkeys(itertools.chain(*pairs)))
-    return of_cells(f"{claim.margin:g} - mean change by swapping {one} and {two}", setting.metric, cells, apart)
+    def pool(rows: Sequence[Sequence[float]]) -> Pool:
+        return pooled.asymmetry([[row[at] - row[at + 1] for at in range(0, len(row), 2)] for row in rows], claim.margin)
+
+    return Pooling(f"{claim.margin:g} - change (root mean square) by swapping {one} and {two}", wanted, pool)
 
 
 def beyond(claim: kinds.AtLeast | kinds.AtMost, setting: Setting) -> Asked:
@@ -89,7 +93,7 @@ def beyond(claim: kinds.AtLeast | kinds.AtMost, setting: Setting) -> Asked:
             return of_cells(f"{label} - {value:g}", setting.metric, [cell], lambda at: at[cell] - value)
         return of_cells(f"{value:g} - {label}", setting.metric, [cell], lambda at: value - at[cell])
 
-    return AllHold(tuple(map(beyond, scene.pick())))
+    return all_hold([beyond(cell) for cell in scene.pick()])
 
 
 def value(claim: kinds.Value, setting: Setting) -> Asked:
@@ -110,4 +114,4 @@ def value(claim: kinds.Value, setting: Setting) -> Asked:
         told = f"{label} - published {value:g}" if sign > 0 else f"published {value:g} - {label}"
         return of_cells(told, setting.metric, [cell], lambda at: sign * (at[cell] - value), -claim.margin)
 
-    return AllHold(tuple(near(cell, sign) for cell in paper for sign in (1, -1)))
+    return all_hold([near(cell, sign) for cell in paper for sign in (1, -1)])

@@ -15,7 +15,8 @@ def scale_of(plan: Mapping[str, Any]) -> str | None:
         return f"At the paper's own scale ({own})"
     return (
         f"At the profile {own}, which is not the paper's scale ({papers_profile(plan)}): verdicts are about order, "
-        "sign and place of the optimum, and no value here reproduces one of the paper"
+        "sign and place of the optimum, margins of equivalence are in points of this scale, and no value here "
+        "reproduces one of the paper"
     )
 
 

@@ -5,8 +5,8 @@ Whoever adds seeds until a claim is decided looks many times, and a p that is go
 all looks that will ever be: a false verdict comes at most at the level, however long one goes on, by Bonferroni alone
 (alpha spending: Lan and DeMets 1983). Looks get rarer, so that the price of the next one is met by the seeds it
 brings. It needs no state: what was seen at a look is computed again from the first so many seeds, and seeds between
-looks change no verdict. It is valid as long as the seeds are taken in a fixed order (ascending), none skipped by its
-result.
+looks change no verdict. It is valid as long as the seeds are taken in a fixed order, none skipped by its result:
+ascending, and those behind one that is missing wait for it.
 """
 
 from collections.abc import Iterator

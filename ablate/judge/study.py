@@ -1,6 +1,5 @@
 """A study judged: its newest design at a profile, its claims, and the verdict on each."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 import duckdb
 
 from ablate.errors import UserError
-from ablate.judge.cells import Measured
+from ablate.judge.cells import Measured, place
 from ablate.judge.measure import measured_cells
 from ablate.judge.on_paper import OnPaper, on_paper
 from ablate.judge.scale import scale_of
@@ -101,16 +100,12 @@ def _not_asked_for(loaded: LoadedStudy, scale: str, cells: Sequence[Measured]) -
     """That a run left out cells of the study (`--only`), so that what is the best of all is the best of some."""
     profile = scale.partition("+")[0]  # behind it stands what --set changed
     varied = design(loaded.study, loaded.study.profile.get(profile, ProfileOverrides()), profile)
-    whole = {_place(cell) for cell in cells_of_study(loaded.study, varied, loaded.source)}
-    if missing := len(whole - set(map(_place, cells))):
+    whole = {place(cell) for cell in cells_of_study(loaded.study, varied, loaded.source)}
+    if missing := len(whole - set(map(place, cells))):
         return (
             f"{missing} of the study's {len(whole)} cells were not asked for, and claims are judged on the others alone"
         )
     return None
-
-
-def _place(cell: Any) -> str:
-    return json.dumps([cell.case, cell.axes], sort_keys=True)
 
 
 def _varied(loaded: LoadedStudy) -> set[str]:

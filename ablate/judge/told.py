@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ablate.judge.verdict import Verdict
 
 MARKS = {
-    "supported": "\u2713", "refuted": "\u2717", "points to supported": "?", "points to refuted": "?", "undecided": "?",
+    "supported": "\u2713", "refuted": "\u2717", "points to supported": "?", "points to refuted": "?",
+    "points to neither": "?", "undecided": "?",
     "not measured": "\u2013", "not judged here": "\u00b7",
 }  # fmt: skip
 """Beside the words and colors of each kind of verdict."""
@@ -64,7 +65,8 @@ def on_paper(verdict: Verdict) -> str:
     if (paper := verdict.paper) is None:
         return "no numbers of the paper to ask it of"
     told = "holds" if paper.holds else "does not hold"
-    return f"{told} on the paper's numbers: {paper.compared}: {paper.effect:+.3g}{_against(paper.bound)}"
+    unsure = "" if paper.sure else f", within the reading error of the figure it may{' not' if paper.holds else ''}"
+    return f"{told} on the paper's numbers{unsure}: {paper.compared}: {paper.effect:+.3g}{_against(paper.bound)}"
 
 
 def method(judged: Judged) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ablate.judge.answer import Answer
 from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured, cells_of, formula_of
+from ablate.judge.claims import NotMeasured, answer_of, cells_of
 from ablate.judge.decide import Decision, decide, decide_sequentially
-from ablate.judge.formula import Formula
 from ablate.judge.published import published_cells
 from ablate.judge.scale import at_paper_scale, papers_profile
-from ablate.study.claims import Claim, Value, read_claims
+from ablate.study.claims import AllOf, AnyOf, Best, Claim, ClosingGap, Greater, Monotone, Value, read_claims
 
 if TYPE_CHECKING:
     from ablate.judge.on_paper import OnPaper
@@ -34,19 +34,30 @@ class Verdict:
     """Which of the cells, by number, it compares."""
     paper: OnPaper | None
     """What the paper's own numbers say; None where it prints none."""
-
-    @property
-    def told(self) -> str:
-        """The state in words; one or two seeds point to something, and are no verdict."""
-        if self.decision is None or self.state != "undecided":
-            return self.state
-        side = {"supports": "supported", "refutes": "refuted"}[self.decision.leaning]
-        return f"points to {side}" if self.decision.p is None else f"undecided, leans to {side}"
+    notes: tuple[str, ...] = ()
+    """What the verdict leaves out: of the claim's words, and of the measurements."""
 
     @property
     def kind(self) -> str:
-        """The state in words without to which side an undecided one leans: what is counted."""
-        return "undecided" if self.told.startswith("undecided") else self.told
+        """The state without where an undecided one leans; one or two seeds point to something, and are no verdict."""
+        if self.decision is None or self.state != "undecided" or self.decision.p is not None:
+            return self.state
+        return f"points to {_SIDES[self.decision.leaning]}"
+
+    @property
+    def told(self) -> str:
+        """The state with where it leans, or that the seeds since it was decided lean the other way."""
+        if self.decision is None or (self.state == "undecided" and self.decision.p is None):
+            return self.kind
+        side = _SIDES[self.decision.leaning]
+        if self.state == "undecided":
+            return f"undecided, leans to {side}"
+        if side in ("neither", self.state):
+            return self.state
+        return f"{self.state} at {self.decision.look} seeds, though all {self.decision.seeds} lean to {side}"
+
+
+_SIDES = {"supports": "supported", "refutes": "refuted", "neither": "neither"}
 
 
 def judge(
@@ -62,18 +73,49 @@ def judge(
     """
     claims = read_claims(plan.get("claims", []))
     around = _surroundings(plan, cells) if claims else {}
-    found = {claim.id: _formula(claim, plan, cells, around) for claim in claims}
-    formulas = {name: each for name, each in found.items() if not isinstance(each, _Unjudged)}
-    decisions = (decide_sequentially if sequential else decide)(formulas) if formulas else {}
+    found = {claim.id: _answer(claim, plan, cells, around) for claim in claims}
+    decisions = _decisions(found, sequential)
     verdicts = []
     for claim in claims:
-        compared, of_paper = cells_of(claim, cells, **around), paper.get(claim.id)
-        if isinstance(why := found[claim.id], _Unjudged):
-            verdicts.append(Verdict(claim, why.state, None, why.reason, compared, of_paper))
+        compared, of_paper, answer = cells_of(claim, cells, **around), paper.get(claim.id), found[claim.id]
+        if isinstance(answer, _Unjudged):
+            verdicts.append(Verdict(claim, answer.state, None, answer.reason, compared, of_paper))
         else:
             decision = decisions[claim.id]
-            verdicts.append(Verdict(claim, decision.state, decision, "", compared, of_paper))
+            notes = _notes(claim, answer, sequential, at_paper_scale(plan))
+            verdicts.append(Verdict(claim, decision.state, decision, "", compared, of_paper, notes))
     return tuple(verdicts)
+
+
+def _decisions(found: Mapping[str, Answer | _Unjudged], sequential: bool) -> dict[str, Decision]:
+    answers = {name: each for name, each in found.items() if not isinstance(each, _Unjudged)}
+    formulas = {name: answer.formula for name, answer in answers.items()}
+    if not sequential:
+        return decide(formulas)
+    # Those that are not measured yet will be: an earlier look must not cost more then.
+    watched = sum(not (isinstance(each, _Unjudged) and each.state == "not judged here") for each in found.values())
+    return decide_sequentially(
+        formulas, claims=watched, in_order={name: each.in_order for name, each in answers.items()}
+    )
+
+
+def _notes(claim: Claim, answer: Answer, sequential: bool, margins_count: bool) -> tuple[str, ...]:
+    notes = list(answer.left_out)
+    if sequential and answer.gap is not None:
+        notes.append(f"looks are taken in the order of the seeds, and wait for seed {answer.gap}")
+    if not margins_count and (margins := _margins(claim)):
+        told = f"margin of {margins[0]} counts" if len(margins) == 1 else f"margins of {' and '.join(margins)} count"
+        notes.insert(0, f"order only: the {told} at the paper's scale")
+    return tuple(notes)
+
+
+def _margins(claim: Claim) -> list[str]:
+    """By how much a claim and its parts want cells to be ahead."""
+    if isinstance(claim, (AllOf, AnyOf)):
+        return list(dict.fromkeys(margin for part in claim.parts for margin in _margins(part)))
+    if isinstance(claim, (Best, Greater, Monotone, ClosingGap)) and claim.margin > 0:
+        return [f"{claim.margin:g}"]
+    return []
 
 
 @dataclass(frozen=True)
@@ -82,16 +124,16 @@ class _Unjudged:
     reason: str
 
 
-def _formula(
+def _answer(
     claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured], around: Mapping[str, Any]
-) -> Formula | _Unjudged:
+) -> Answer | _Unjudged:
     if claim.profiles is not None and plan["profile"] not in claim.profiles:
         return _Unjudged("not judged here", f"it is about the scale of {' or '.join(claim.profiles)}")
     if isinstance(claim, Value) and not at_paper_scale(plan):
         told = f"a value of the paper can be met at the paper's scale ({papers_profile(plan)}) only"
         return _Unjudged("not judged here", told)
-    formula = formula_of(claim, cells, **around)
-    return _Unjudged("not measured", formula.reason) if isinstance(formula, NotMeasured) else formula
+    answer = answer_of(claim, cells, **around)
+    return _Unjudged("not measured", answer.reason) if isinstance(answer, NotMeasured) else answer
 
 
 def _surroundings(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[str, Any]:

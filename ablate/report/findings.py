@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
 
-_DIFFERENCES = ("best", "greater", "equivalent", "closing_gap", "monotone", "symmetric")
+_DIFFERENCES = ("best", "greater", "equivalent", "closing_gap", "monotone", "symmetric", "share")
 """Kinds of claims whose effect is a difference between values of a metric."""
 
 
@@ -39,14 +39,15 @@ def answer(measured: Measured, judged: Judged) -> str:
     where = "at the paper's scale" if at_paper_scale(judged.plan) else "at this scale"
     where = f" {where}" if measured.of_paper else ""
     seeds = told_count(decision.seeds, "seed")
-    numbers = f"{_effect(measured, verdict)}; {seeds}"
+    numbers = "; ".join([_effect(measured, verdict), seeds, *verdict.notes])
     if verdict.state != "undecided":
-        return f"{verdict.state.capitalize()}{where}: {text} ({numbers})."
+        return f"{verdict.told.capitalize()}{where}: {text} ({numbers})."
     if decision.p is None:
-        points = f"point{'s' if decision.seeds == 1 else ''} {'to' if decision.leaning == 'supports' else 'against'} it"
-        number = "one seed" if decision.seeds == 1 else "two seeds"
+        way = {"supports": "to it", "refutes": "against it", "neither": "neither way"}[decision.leaning]
+        points = f"point{'s' if decision.seeds == 1 else ''} {way}"
+        number = {1: "one seed", 2: "two seeds"}.get(decision.seeds, seeds)
         return f"Not settled, {number} {points}{where}: {text} ({numbers}; {told.settled_by(verdict)})."
-    side = "supported" if decision.leaning == "supports" else "refuted"
+    side = {"supports": "supported", "refutes": "refuted", "neither": "neither"}[decision.leaning]
     return f"Undecided{where}, leaning to {side}: {text} ({numbers}; {told.settled_by(verdict)})."
 
 

@@ -76,12 +76,14 @@ class Claim(BaseModel):
 
 
 class Best(Claim):
-    """Some cell of `is` is above every other cell of `cells` by more than `margin`."""
+    """Some cell of `is` is above every other cell of `cells` by more than `margin`; below, where `lowest` is true."""
 
     kind: Literal["best"]
     best: Condition = Field(alias="is", examples=["first == 'crop' and second == 'color'"])
     """A condition: where the best cell is."""
     margin: Finite = 0.0
+    lowest: bool = False
+    """The best cell is the one of the lowest number, as of an error."""
 
 
 class Greater(Claim):
@@ -99,6 +101,8 @@ class Greater(Claim):
     """Axes: it holds at every combination of their values. A cell that lacks one of them stands at each value."""
     every: bool = False
     """It holds for each cell of `left` over each of `right`, and not for their means only."""
+    at_least: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """It holds at a share of the comparisons that `each` and `every` make which is above this; 1 means at all."""
 
     @model_validator(mode="after")
     def _both_sides(self) -> "Greater":
@@ -179,7 +183,7 @@ class Share(Claim):
 
 
 class Symmetric(Claim):
-    """The number hardly changes where two axes change places: by less than `margin`, on the mean over pairs."""
+    """The number hardly changes where two axes change places: by less than `margin`, as a root mean square of pairs."""
 
     kind: Literal["symmetric"]
     axes: list[str] = Field(examples=[["first", "second"]])

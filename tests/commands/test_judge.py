@@ -45,6 +45,6 @@ def test_the_page_shows_the_verdicts_their_scale_and_an_interval_of_each_mean(tm
     write_results(tmp_path, write_study(tmp_path), CLEAR)
     page = write_report(Results(tmp_path / "results"), "mine", None, tmp_path / "reports").read_text()
     assert "The nonlinear head is the best." in page
-    assert '<td class="verdict supported">supported</td>' in page
+    assert '<td class="text verdict supported">\u2713 supported' in page
     assert "no value here reproduces one of the paper" in page
     assert "59.3 to 61.6" in page  # 60.43 by 1.13: 4.303 standard errors of 0.26

@@ -5,8 +5,8 @@ from itertools import product
 from typing import Any
 
 from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured, formula_of
-from ablate.judge.formula import Every, Formula, Leaf, Some
+from ablate.judge.claims import NotMeasured, answer_of
+from ablate.judge.formula import Formula, Joint, Leaf
 from ablate.judge.published import Published
 from ablate.study.claims import Claim, read_claims
 
@@ -37,7 +37,8 @@ def ask(
 ) -> Formula | NotMeasured:
     """The claim's formula; `paper`: the published numbers of the first cells."""
     published = {number: {"top1": Published(value, "verified", None, "T")} for number, value in enumerate(paper)}
-    return formula_of(asked, cells, metric="top1", axes=axes, published=published, at_paper_scale=at_paper_scale)
+    answer = answer_of(asked, cells, metric="top1", axes=axes, published=published, at_paper_scale=at_paper_scale)
+    return answer if isinstance(answer, NotMeasured) else answer.formula
 
 
 def leaves(formula: Formula | NotMeasured) -> dict[str, tuple[tuple[float, ...], float]]:
@@ -45,7 +46,7 @@ def leaves(formula: Formula | NotMeasured) -> dict[str, tuple[tuple[float, ...],
     assert not isinstance(formula, NotMeasured), formula
     if isinstance(formula, Leaf):
         return {formula.label: (tuple(round(each, 6) for each in formula.differences), formula.bound)}
-    assert isinstance(formula, (Every, Some))
+    assert isinstance(formula, Joint)
     return {label: leaf for part in formula.parts for label, leaf in leaves(part).items()}
 
 

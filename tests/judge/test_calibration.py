@@ -9,8 +9,9 @@ from scipy.stats import binom
 
 from ablate.judge.combine import holm, sides
 from ablate.judge.decide import decide, decide_sequentially
-from ablate.judge.formula import Every, Formula, Leaf, Some, leaves
+from ablate.judge.formula import Formula, Joint, Leaf, every, leaves, pooled, some
 from ablate.judge.paired import Floats
+from ablate.judge.pooled import asymmetry, rank_correlation
 from ablate.judge.sequential import seen
 
 LEVEL = 0.05
@@ -47,27 +48,27 @@ def greater_by_two(cell: Cell) -> Formula:
 
 def best_of_six(cell: Cell) -> Formula:
     mine, *others = (cell() for _ in range(6))
-    return Every(tuple(leaf(mine - other) for other in others))
+    return every(tuple(leaf(mine - other) for other in others))
 
 
 def one_of_two_best_of_six(cell: Cell) -> Formula:
     all_six = [cell() for _ in range(6)]
-    return Some(tuple(Every(tuple(leaf(mine - it) for it in all_six if it is not mine)) for mine in all_six[:2]))
+    return some(tuple(every(tuple(leaf(mine - it) for it in all_six if it is not mine)) for mine in all_six[:2]))
 
 
 def some_of_five_greater(cell: Cell) -> Formula:
     mine, *others = (cell() for _ in range(6))
-    return Some(tuple(leaf(mine - other) for other in others))
+    return some(tuple(leaf(mine - other) for other in others))
 
 
 def monotone_over_four(cell: Cell) -> Formula:
     levels = [cell() for _ in range(4)]
-    return Every(tuple(leaf(above - below) for below, above in pairwise(levels)))
+    return every(tuple(leaf(above - below) for below, above in pairwise(levels)))
 
 
 def equivalent_at_the_margin(cell: Cell) -> Formula:
     differences = cell() + 2.0 - cell()
-    return Every((leaf(differences, -2.0), leaf(-differences, -2.0)))
+    return every((leaf(differences, -2.0), leaf(-differences, -2.0)))
 
 
 CLAIMS = [
@@ -141,12 +142,91 @@ def test_an_effect_of_three_deviations_is_found_in_most_studies(seeds: int, foun
 def test_a_true_best_of_six_and_a_true_equivalence_are_found_in_most_studies() -> None:
     cell = cells("normal", 5)
     mine, *others = (cell() for _ in range(6))
-    best = Every(tuple(leaf(mine + 5.0 - other) for other in others))
+    best = every(tuple(leaf(mine + 5.0 - other) for other in others))
     same = cell() - cell()
-    equivalent = Every((leaf(same, -5.0), leaf(-same, -5.0)))
+    equivalent = every((leaf(same, -5.0), leaf(-same, -5.0)))
     for claim in (best, equivalent):
         both = sides(claim)
         assert ((both.p <= LEVEL) & (both.supports < both.refutes)).mean() >= 0.8
+
+
+def changes(delta: Floats, deviation: float, seeds: int) -> Floats:
+    """What each pair of cells changes by when swapped [seed, pair, study]; deviation: of a cell."""
+    random = np.random.default_rng([seeds, round(10 * deviation), len(delta)])
+    noise = random.normal(0.0, deviation * np.sqrt(2), size=(seeds, len(delta), STUDIES))
+    return delta[:, None] + noise
+
+
+def verdicts(claim: Formula) -> tuple[float, float]:
+    """In which share of studies a claim is supported, and in which it is refuted."""
+    both = sides(claim)
+    found = both.p <= LEVEL
+    return float((found & (both.supports < both.refutes)).mean()), float(
+        (found & (both.supports > both.refutes)).mean()
+    )
+
+
+def symmetric(given: Floats, margin: float = 2.0) -> Formula:
+    return pooled("", asymmetry(given, margin))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("pairs", [3, 21])
+def test_an_asymmetry_at_the_margin_gets_a_verdict_in_at_most_one_study_of_twenty(
+    pairs: int, deviation: float, seeds: int
+) -> None:
+    of_all, of_one = np.full(pairs, 2.0), np.eye(pairs)[0] * 2.0 * np.sqrt(pairs)
+    for delta in (of_all, of_one):
+        assert sum(verdicts(symmetric(changes(delta, deviation, seeds)))) <= MOST
+
+
+def test_noise_alone_is_no_asymmetry_although_it_changes_every_pair() -> None:
+    given = changes(np.zeros(21), 2.5, 5)
+    assert np.abs(given).mean() > 2.5  # which is above the margin
+    supported, refuted = verdicts(symmetric(given))
+    assert supported > 0.2
+    assert refuted == 0.0
+
+
+def test_an_asymmetry_of_twice_the_margin_is_refuted_and_none_supported_in_most_studies() -> None:
+    assert verdicts(symmetric(changes(np.full(21, 4.0), 1.0, 5)))[1] > 0.9
+    assert verdicts(symmetric(changes(np.zeros(21), 1.0, 5)))[0] > 0.9
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_a_share_at_its_bound_gets_a_verdict_in_at_most_one_study_of_twenty(seeds: int) -> None:
+    for far in (0.0, 3.0, 50.0):  # of eight cells three are below their rivals, four above, one like its own
+        cell = cells("normal", seeds)
+        effects = [-far] * 3 + [far] * 4 + [0.0]
+        parts = tuple(leaf(cell() + effect - cell()) for effect in effects)
+        assert sum(verdicts(Joint(parts, needed=5))) <= MOST
+
+
+def test_a_share_of_clear_cells_is_found_where_noise_would_pull_it_to_a_half() -> None:
+    cell = cells("normal", 5)
+    parts = tuple(leaf(cell() + effect - cell()) for effect in [6.0] * 7 + [0.0])
+    assert verdicts(Joint(parts, needed=6))[0] > 0.9
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("deviation", [0.3, 3.0, 100.0])
+def test_an_order_at_its_bound_or_like_the_papers_is_refuted_in_at_most_one_study_of_twenty(
+    deviation: float, seeds: int
+) -> None:
+    like, half = np.arange(7.0), np.array([0.0, 1, 3, 6, 5, 4, 2])
+    random = np.random.default_rng([seeds, round(10 * deviation)])
+    assert np.corrcoef(like, half)[0, 1] == pytest.approx(0.5)
+    for truth in (half, like):
+        values = truth[:, None] + random.normal(0.0, deviation, size=(seeds, 7, STUDIES))
+        supported, refuted = verdicts(pooled("", rank_correlation(values, like), 0.5))
+        assert refuted + (supported if truth is half else 0.0) <= MOST
+
+
+def test_a_clear_order_is_supported_and_its_reverse_refuted_at_three_seeds() -> None:
+    values = np.arange(7.0)[:, None] + np.random.default_rng(3).normal(0.0, 0.3, size=(3, 7, STUDIES))
+    assert verdicts(pooled("", rank_correlation(values, np.arange(7.0)), 0.5))[0] > 0.9
+    assert verdicts(pooled("", rank_correlation(values, -np.arange(7.0)), 0.5))[1] > 0.9
 
 
 def one_study(formula: Formula, study: int) -> Leaf:

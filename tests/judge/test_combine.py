@@ -4,27 +4,47 @@ from scipy.stats import ttest_1samp
 
 from ablate.judge import paired
 from ablate.judge.combine import deciding, holm, permutation_sides, sides
-from ablate.judge.formula import Every, Leaf, Some, negated
+from ablate.judge.formula import Formula, Joint, Leaf, every, negated, some
 
 CROP = Leaf("crop", (1.0, 2.5, 2.0))
 BLUR = Leaf("blur", (-0.2, 0.9, 0.4))
 
 
-def above(leaf: Leaf) -> float:
+def above(leaf: Formula) -> float:
+    assert isinstance(leaf, Leaf)
     return float(ttest_1samp(leaf.differences, leaf.bound, alternative="greater").pvalue)
 
 
 def test_all_are_as_sure_as_the_least_sure_of_them() -> None:
-    assert sides(Every((CROP, BLUR))).supports == pytest.approx(max(above(CROP), above(BLUR)))
+    assert sides(every((CROP, BLUR))).supports == pytest.approx(max(above(CROP), above(BLUR)))
 
 
 def test_that_one_of_several_holds_pays_for_having_tried_them_all() -> None:
-    assert sides(Some((CROP, BLUR, BLUR))).supports == pytest.approx(3 * above(CROP))
-    assert sides(Some((BLUR,) * 30)).supports == 1.0
+    assert sides(some((CROP, BLUR, BLUR))).supports == pytest.approx(3 * above(CROP))
+    assert sides(some((BLUR,) * 30)).supports == 1.0
+
+
+def test_that_two_of_four_hold_takes_the_second_smallest_p_thrice() -> None:
+    leaves = [Leaf(str(place), (place + 0.1, place + 0.9, place + 0.4)) for place in range(-1, 3)]
+    p = sorted(above(leaf) for leaf in leaves)
+    two = Joint(tuple(leaves), needed=2)
+    assert sides(two).supports == pytest.approx(min(1.0, 3 * p[1]))
+    against = sorted(above(negated(leaf)) for leaf in leaves)  # three of the four must not hold
+    assert sides(two).refutes == pytest.approx(min(1.0, 2 * against[2]))
+    assert deciding(two).label == "1"
+
+
+def test_what_is_not_measured_supports_and_refutes_nothing_and_is_paid_for() -> None:
+    one_of_three = Joint((CROP, BLUR), needed=1, unknown=1)
+    assert sides(one_of_three).supports == pytest.approx(3 * above(CROP))
+    assert sides(one_of_three).refutes == 1.0
+    against = Joint((negated(CROP), negated(BLUR)), needed=2, unknown=2)
+    assert sides(against).supports == pytest.approx(min(1.0, 3 * above(negated(BLUR))))
+    assert sides(Joint((CROP,), needed=2, unknown=2)) == (1.0, 1.0)
 
 
 def test_a_claim_is_refuted_as_its_opposite_is_supported() -> None:
-    claim = Every((CROP, Some((BLUR, CROP))))
+    claim = every((CROP, some((BLUR, CROP))))
     assert sides(claim).refutes == sides(negated(claim)).supports
     assert sides(CROP).refutes == pytest.approx(1 - above(CROP))
 
@@ -36,7 +56,7 @@ def test_the_surer_side_of_a_claim_counts_twice() -> None:
 
 def test_equivalence_is_two_one_sided_tests() -> None:
     differences = (0.3, -0.4, 0.2, 0.1, -0.1)
-    claim = Every((Leaf("a - b", differences, -1.0), Leaf("b - a", tuple(-d for d in differences), -1.0)))
+    claim = every((Leaf("a - b", differences, -1.0), Leaf("b - a", tuple(-d for d in differences), -1.0)))
     lower = ttest_1samp(differences, -1.0, alternative="greater").pvalue
     upper = ttest_1samp(differences, 1.0, alternative="less").pvalue
     assert sides(claim).supports == pytest.approx(max(lower, upper))
@@ -46,10 +66,10 @@ def test_equivalence_is_two_one_sided_tests() -> None:
 def test_flips_of_signs_are_joined_in_the_order_of_the_leaves() -> None:
     unlike = Leaf("unlike", (-3.0, -2.0, -2.5))  # no flip has a lower mean: p is 1, and 1/8 for the opposite
     like = Leaf("like", (3.0, 2.0, 2.5))
-    assert permutation_sides(Every((like, like))).supports == pytest.approx(1 / 8)
-    assert permutation_sides(Every((like, unlike))).supports == pytest.approx(1.0)
-    assert permutation_sides(Every((like, unlike))).refutes == pytest.approx(2 / 8)
-    assert permutation_sides(Some((Every((unlike, like)), like))).supports == pytest.approx(2 / 8)
+    assert permutation_sides(every((like, like))).supports == pytest.approx(1 / 8)
+    assert permutation_sides(every((like, unlike))).supports == pytest.approx(1.0)
+    assert permutation_sides(every((like, unlike))).refutes == pytest.approx(2 / 8)
+    assert permutation_sides(some((every((unlike, like)), like))).supports == pytest.approx(2 / 8)
 
 
 def test_holm_gives_a_worked_example() -> None:
@@ -75,20 +95,20 @@ def test_holm_adjusts_many_studies_at_once_as_one_by_one() -> None:
 def test_the_comparison_that_decides_is_the_most_doubtful_of_all_and_the_surest_of_some() -> None:
     sure = Leaf("sure", (1.0, 1.1, 0.9))
     scattered = Leaf("scattered", (9.0, -4.0, 8.0))
-    assert deciding(Every((sure, scattered))) == (scattered, 1)
-    assert deciding(Some((sure, scattered))) == (sure, 2)
-    below = negated(Every((sure, scattered)))  # neither holds: refuting it takes both
-    assert deciding(below).leaf.label == "scattered"
-    refuted = Every((negated(sure), negated(scattered)))  # refuting it takes one of the two
-    assert (deciding(refuted).leaf.label, deciding(refuted).alternatives) == ("sure", 2)
-    one_seed = Every((Leaf("small", (1.0,)), Leaf("large", (4.0,))))
-    assert deciding(one_seed).leaf.label == "small"
+    assert deciding(every((sure, scattered))) == scattered
+    assert deciding(some((sure, scattered))) == sure
+    below = negated(every((sure, scattered)))  # neither holds: refuting it takes both
+    assert deciding(below).label == "scattered"
+    refuted = every((negated(sure), negated(scattered)))  # refuting it takes one of the two
+    assert deciding(refuted).label == "sure"
+    one_seed = every((Leaf("small", (1.0,)), Leaf("large", (4.0,))))
+    assert deciding(one_seed).label == "small"
 
 
 def test_of_ten_thousands_of_comparisons_the_tests_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, whole = [], paired.t_test
     monkeypatch.setattr(paired, "t_test", lambda *given: calls.append(given) or whole(*given))
-    claim = Every((CROP, Some((BLUR, CROP, Leaf("noise", (3.0, 2.0, 4.0), 2.0)))))
+    claim = every((CROP, some((BLUR, CROP, Leaf("noise", (3.0, 2.0, 4.0), 2.0)))))
     assert float(sides(claim).supports) == pytest.approx(max(above(CROP), 3 * above(CROP)))
     deciding(claim)
     assert len(calls) == 3  # of the claim, of its opposite, and of the side to which it leans

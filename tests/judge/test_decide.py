@@ -3,7 +3,7 @@ import pytest
 
 from ablate.judge.combine import holm, permutation_sides, sides
 from ablate.judge.decide import decide, decide_sequentially
-from ablate.judge.formula import Every, Formula, Leaf, Some, first
+from ablate.judge.formula import Formula, Joint, Leaf, every, first, some
 
 CLEAR = Leaf("crop, color - blur", (4.1, 4.6, 4.3, 4.4, 4.2))
 AGAINST = Leaf("z - h", (-4.1, -4.6, -4.3, -4.4, -4.2))
@@ -31,7 +31,7 @@ def test_p_values_are_those_of_both_sides_adjusted_over_the_study() -> None:
 
 def test_the_numbers_told_are_those_of_the_comparison_that_decides() -> None:
     near = Leaf("crop - flip", (1.0, 1.4, 1.2, 1.1, 1.3), bound=1.0)
-    decision = decide({"A1": Every((CLEAR, near))})["A1"]
+    decision = decide({"A1": every((CLEAR, near))})["A1"]
     assert (decision.compared, decision.bound, decision.seeds) == ("crop - flip", 1.0, 5)
     assert decision.effect == pytest.approx(1.2)
     assert decision.interval == pytest.approx((1.2 - 0.19632, 1.2 + 0.19632), abs=1e-4)  # 2.7764 * 0.15811 / sqrt(5)
@@ -72,6 +72,29 @@ def test_an_effect_at_its_bound_is_undecided_when_nothing_varies() -> None:
     assert (decision.state, decision.p, decision.more_seeds) == ("undecided", 1.0, None)
 
 
+def test_a_tie_leans_to_neither_side() -> None:
+    for seeds in (1, 2, 4):
+        for tie in (Leaf("", (0.0,) * seeds), every((Leaf("", (1.0,) * seeds), Leaf("", (0.0,) * seeds)))):
+            decision = decide({"A1": tie})["A1"]
+            assert (decision.leaning, decision.more_seeds) == ("neither", 3 - seeds if seeds == 1 else None)
+
+
+def test_where_some_of_several_have_to_hold_it_is_told_how_many_do() -> None:
+    two_of_three = Joint((CLEAR, OPEN, AGAINST), needed=2)
+    assert decide({"A1": two_of_three})["A1"].compared == "2 of 3 hold, 2 have to; cosine - dot"
+
+
+def test_what_one_claim_pays_for_a_look_does_not_depend_on_which_others_are_measured() -> None:
+    alone = decide_sequentially({"A1": CLEAR}, claims=7)["A1"].adjusted_p
+    beside = decide_sequentially({"A1": CLEAR, "A2": OPEN}, claims=7)["A1"].adjusted_p
+    assert alone == beside == pytest.approx(min(1.0, 7 * 2 * float(sides(first(CLEAR, 3)).p)))
+
+
+def test_seeds_behind_a_gap_are_not_looked_at() -> None:
+    decision = decide_sequentially({"A1": CLEAR}, in_order={"A1": 2})["A1"]
+    assert (decision.state, decision.p, decision.more_seeds, decision.seeds) == ("undecided", None, 1, 5)
+
+
 def test_a_study_without_claims_has_no_decisions() -> None:
     assert decide({}) == decide_sequentially({}) == {}
 
@@ -100,7 +123,7 @@ def test_seeds_between_two_looks_change_no_p() -> None:
 
 
 def test_a_sequential_test_asks_more_of_the_same_seeds() -> None:
-    claims: dict[str, Formula] = {"A1": CLEAR, "A2": Some((OPEN, CLEAR)), "A3": OPEN}
+    claims: dict[str, Formula] = {"A1": CLEAR, "A2": some((OPEN, CLEAR)), "A3": OPEN}
     once, watched = decide(claims), decide_sequentially(claims)
     for name in claims:
         assert (watched[name].adjusted_p or 0) >= (once[name].adjusted_p or 0)

@@ -1,6 +1,6 @@
 import pytest
 
-from ablate.judge.formula import Every, Leaf, Some, binding, excess, first, holds, leaves, negated, seeds_of
+from ablate.judge.formula import Leaf, binding, every, excess, first, holds, leaves, negated, seeds_of, some
 
 ABOVE = Leaf("above", (1.0, 2.0, 3.0))  # by 2
 BARELY = Leaf("barely", (1.0, 1.0, 1.6), bound=1.0)  # by 0.2
@@ -8,16 +8,16 @@ BELOW = Leaf("below", (-1.0, 0.0, -2.0))  # by 1
 
 
 def test_every_holds_when_all_parts_do_and_some_when_one_does() -> None:
-    assert holds(Every((ABOVE, BARELY)))
-    assert not holds(Every((ABOVE, BELOW)))
-    assert holds(Some((BELOW, BARELY)))
-    assert not holds(Some((BELOW, negated(ABOVE))))
+    assert holds(every((ABOVE, BARELY)))
+    assert not holds(every((ABOVE, BELOW)))
+    assert holds(some((BELOW, BARELY)))
+    assert not holds(some((BELOW, negated(ABOVE))))
 
 
 def test_the_least_excess_decides_every_and_the_greatest_decides_some() -> None:
-    assert binding(Every((ABOVE, BARELY))) is BARELY
-    assert binding(Some((BELOW, BARELY, ABOVE))) is ABOVE
-    assert binding(Every((ABOVE, Some((BELOW, BARELY))))) is BARELY
+    assert binding(every((ABOVE, BARELY))) is BARELY
+    assert binding(some((BELOW, BARELY, ABOVE))) is ABOVE
+    assert binding(every((ABOVE, some((BELOW, BARELY))))) is BARELY
 
 
 def test_an_effect_at_its_bound_holds_neither_way_whatever_the_rounding() -> None:
@@ -29,20 +29,20 @@ def test_an_effect_at_its_bound_holds_neither_way_whatever_the_rounding() -> Non
 
 
 def test_the_opposite_of_all_is_that_one_is_not() -> None:
-    opposite = negated(Every((ABOVE, BARELY)))
-    assert opposite == Some((Leaf("above", (-1.0, -2.0, -3.0), -0.0), Leaf("barely", (-1.0, -1.0, -1.6), -1.0)))
-    assert negated(opposite) == Every((ABOVE, BARELY))
+    opposite = negated(every((ABOVE, BARELY)))
+    assert opposite == some((Leaf("above", (-1.0, -2.0, -3.0), -0.0), Leaf("barely", (-1.0, -1.0, -1.6), -1.0)))
+    assert negated(opposite) == every((ABOVE, BARELY))
 
 
 def test_equivalence_fails_on_either_side_of_its_margin() -> None:
     def within(difference: float) -> bool:
-        return holds(Every((Leaf("a - b", (difference,), -2.0), Leaf("b - a", (-difference,), -2.0))))
+        return holds(every((Leaf("a - b", (difference,), -2.0), Leaf("b - a", (-difference,), -2.0))))
 
     assert [within(difference) for difference in (-2.1, -1.9, 0.0, 1.9, 2.1)] == [False, True, True, True, False]
 
 
 def test_the_first_seeds_are_kept_in_every_comparison() -> None:
-    shorter = first(Every((ABOVE, Some((BARELY, BELOW)))), 2)
+    shorter = first(every((ABOVE, some((BARELY, BELOW)))), 2)
     assert [leaf.differences for leaf in leaves(shorter)] == [(1.0, 2.0), (1.0, 1.0), (-1.0, 0.0)]
     assert [leaf.label for leaf in leaves(shorter)] == ["above", "barely", "below"]
 
@@ -50,11 +50,11 @@ def test_the_first_seeds_are_kept_in_every_comparison() -> None:
 @pytest.mark.parametrize("differences", [(1.0, float("nan")), (1.0, float("inf"))])
 def test_a_difference_that_is_not_finite_is_refused_by_its_label(differences: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="crop - blur: a difference or its bound is not finite"):
-        seeds_of(Some((ABOVE, Leaf("crop - blur", differences))))
+        seeds_of(some((ABOVE, Leaf("crop - blur", differences))))
 
 
 def test_comparisons_with_different_numbers_of_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match=r"one number of seeds, at least 1; found \[2, 3\]"):
-        seeds_of(Every((ABOVE, first(BELOW, 2))))
+        seeds_of(every((ABOVE, first(BELOW, 2))))
     with pytest.raises(ValueError, match=r"found \[0\]"):
         seeds_of(Leaf("empty", ()))

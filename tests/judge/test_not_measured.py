@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from ablate.judge.cells import Measured
+from ablate.judge.claims import NotMeasured
+from ablate.judge.formula import Joint, leaning
 from tests.judge.claimed import Axes, ask, claim, grid, reason
 
 AXES: Axes = {"size": [1, 2, 3]}
@@ -42,6 +44,39 @@ def test_cells_without_a_result_are_counted() -> None:
 def test_cells_that_nobody_asked_for_are_as_if_they_were_not() -> None:
     cells = [*CELLS, Measured({"size": 3}, None, "3", 0, {})]
     assert ask(claim("monotone", along="size"), cells, AXES) == ask(claim("monotone", along="size"), CELLS, AXES)
+
+
+def of_three(*values: float | None) -> list[Measured]:
+    numbers = [{} if value is None else {0: {"top1": value}, 1: {"top1": value + 1}} for value in values]
+    return [Measured({"size": size}, None, str(size), 2, each) for size, each in zip((1, 2, 3), numbers, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("best", {"best": "size > 1"}),
+        ("any", {"parts": [{"kind": "at_least", "value": 15, "cells": f"size == {size}"} for size in (2, 3)]}),
+    ],
+)
+def test_one_alternative_without_a_result_leaves_the_others_to_support_it(kind: str, keys: dict[str, Any]) -> None:
+    formula = ask(claim(kind, **keys), of_three(10, 20, None), AXES)
+    assert isinstance(formula, Joint)
+    assert (len(formula.parts), formula.unknown) == (1, 1)
+    assert leaning(formula) == "supports"
+    below = ask(claim(kind, **keys), of_three(10, 8, None), AXES)
+    assert not isinstance(below, NotMeasured)
+    assert leaning(below) == "neither"
+
+
+def test_a_share_is_not_measured_where_too_few_of_its_cells_are_to_say_anything() -> None:
+    share = claim("greater", left="head == 'a'", right="head == 'b'", each=["size"], at_least=0.5)
+    axes: Axes = {"head": ["a", "b"], "size": [1, 2, 3]}
+    for measured, told in (({1, 2}, None), ({1}, "2 of its 6 cells have no result")):
+        values = {("b", size): [1.0] for size in (1, 2, 3)} | {("a", size): [2.0] for size in measured}
+        cells = grid(axes, values)
+        cells += [Measured({"head": "a", "size": size}, None, "a", 1, {}) for size in {1, 2, 3} - measured]
+        formula = ask(share, cells, axes)
+        assert (formula.reason if isinstance(formula, NotMeasured) else None) == told
 
 
 def test_cells_without_a_seed_in_common_are_told() -> None:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from ablate.judge.formula import Leaf
+from ablate.judge.combine import sides
+from ablate.judge.formula import Joint, Leaf, every, negated, some
 from ablate.judge.paired import t_test
-from ablate.judge.power import more_seeds, power
+from ablate.judge.power import joint_power, more_seeds, power
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,34 @@ def test_equal_differences_need_the_seeds_that_their_signs_do() -> None:
     leaf = Leaf("", (2.0, 2.0, 2.0))
     assert more_seeds(leaf, 0.05, 1) == 3  # 2 / 2^6 is below 0.05, 2 / 2^5 above
     assert 2 * t_test((2.0,) * 6, 0.0) < 0.05 < 2 * t_test((2.0,) * 5, 0.0)
+
+
+def test_many_steps_of_one_size_need_more_seeds_than_one_of_them() -> None:
+    step = Leaf("", (0.2, 1.6, -0.3, 0.9))
+    one, nine = more_seeds(step, 0.05, 1) or 0, more_seeds(every((step,) * 9), 0.05, 1) or 0
+    assert nine > 1.5 * one > 0
+
+
+@pytest.mark.parametrize("needed", [1, 4, 6])
+def test_with_the_seeds_asked_for_a_claim_of_six_comparisons_is_supported_in_most_simulated_studies(
+    needed: int,
+) -> None:
+    step = Leaf("", (0.2, 1.6, -0.3, 0.9))
+    claim = Joint((step,) * 6, needed)
+    seeds = 4 + (more_seeds(claim, 0.05, 1) or 0)
+    random = np.random.default_rng(needed)
+    mean, deviation = np.mean(step.differences), np.std(step.differences, ddof=1)
+    parts = tuple(Leaf("", tuple(random.normal(mean, deviation, size=(seeds, 4_000)))) for _ in range(6))
+    found = (sides(Joint(parts, needed)).supports <= 0.025).mean()
+    assert found >= 0.78
+
+
+def test_seeds_to_refute_a_claim_are_those_of_its_opposite() -> None:
+    below = Leaf("", (-0.2, -1.6, 0.3, -0.9))
+    claim = every((below, Leaf("", (1.0, 1.2, 0.9, 1.1))))
+    assert more_seeds(claim, 0.05, 1) == more_seeds(some((negated(below), Leaf("", (-1.0, -1.2, -0.9, -1.1)))), 0.05, 1)
+    assert joint_power(claim, 50, 0.025) == 0.0
+
+
+def test_no_seeds_are_named_where_what_is_not_measured_would_decide() -> None:
+    assert more_seeds(Joint((Leaf("", (-1.0, -1.1, -0.8)),), needed=1, unknown=1), 0.05, 1) is None

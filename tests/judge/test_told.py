@@ -1,8 +1,13 @@
 """Verdicts in words."""
 
+from dataclasses import replace
+
 from ablate.judge import told
 from ablate.judge.decide import decide_sequentially
 from ablate.judge.formula import Leaf
+from ablate.judge.on_paper import OnPaper
+from ablate.judge.verdict import Verdict
+from tests.judge.claimed import claim
 
 
 def test_a_verdict_of_an_earlier_look_says_of_how_many_seeds_its_p_is() -> None:
@@ -11,3 +16,32 @@ def test_a_verdict_of_an_earlier_look_says_of_how_many_seeds_its_p_is() -> None:
         (decision,) = decide_sequentially({"A1": Leaf("a - b", differences[:seeds])}).values()
         assert decision.state == "supported"
         assert told.numbers(decision).endswith(f"; {ending}")
+
+
+def verdict_of(differences: tuple[float, ...]) -> Verdict:
+    (decision,) = decide_sequentially({"A1": Leaf("a - b", differences)}).values()
+    return Verdict(claim("at_least", value=1), decision.state, decision, "", frozenset(), None)
+
+
+def test_a_verdict_says_where_the_seeds_since_lean_the_other_way() -> None:
+    clear = (5.0, 5.1, 4.9)
+    assert verdict_of(clear).told == "supported"
+    turned = verdict_of((*clear, -30.0, -31.0))
+    assert turned.told == "supported at 3 seeds, though all 5 lean to refuted"
+    assert (turned.state, turned.kind) == ("supported", "supported")
+
+
+def test_equal_values_point_to_neither() -> None:
+    assert verdict_of((0.0,)).told == "points to neither"
+    assert verdict_of((0.0,) * 5).told == "undecided, leans to neither"
+    assert verdict_of((0.0,) * 5).kind == "undecided"
+
+
+def test_what_a_figures_error_could_turn_is_told() -> None:
+    for holds, sure, words in (
+        (True, True, "holds on the paper's numbers: a - b"),
+        (True, False, "holds on the paper's numbers, within the reading error of the figure it may not: a - b"),
+        (False, False, "does not hold on the paper's numbers, within the reading error of the figure it may: a - b"),
+    ):
+        verdict = replace(verdict_of((1.0,)), paper=OnPaper(holds, 0.2, 0.0, "a - b", sure))
+        assert told.on_paper(verdict).startswith(words)

@@ -183,3 +183,79 @@ def test_a_run_that_added_seeds_until_claims_were_decided_is_judged_by_its_looks
     assert plain is not None
     assert plain.adjusted_p is not None
     assert judged.verdicts[0].decision.adjusted_p == pytest.approx(2 * plain.adjusted_p)  # the first look costs half
+
+
+def test_a_margin_that_does_not_count_here_is_told_with_the_verdict(tmp_path: Path) -> None:
+    parts = """
+[[claims]]
+id = "A2"
+text = "It is much better than both."
+source = "section 4.2"
+kind = "all"
+
+[[claims.parts]]
+kind = "greater"
+left = "head == 'nonlinear'"
+right = "head == 'linear'"
+margin = 2
+
+[[claims.parts]]
+kind = "greater"
+left = "head == 'nonlinear'"
+right = "head == 'none'"
+margin = 30
+"""
+    path = write_study(tmp_path, parts, STUDY.replace("required = true", "margin = 5"))
+    one, two = judge_study(write_results(tmp_path, path, CLEAR), str(path)).verdicts
+    assert one.notes == ("order only: the margin of 5 counts at the paper's scale",)
+    assert two.notes == ("order only: the margins of 2 and 30 count at the paper's scale",)
+    at_papers = judge_study(write_results(tmp_path, path, CLEAR, profile="imagenet"), str(path), "imagenet")
+    assert [verdict.notes for verdict in at_papers.verdicts] == [(), ()]
+
+
+def test_seeds_that_only_some_cells_have_are_told_with_the_cells_that_lack_them(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    results = write_results(tmp_path, path, CLEAR)
+    results.trial(key_of(101)).result.unlink()  # of linear, the second seed
+    (verdict,) = judge_study(results, str(path)).verdicts
+    assert verdict.notes == ("seed 1 is left out: 'linear' has no result of it",)
+    assert verdict.decision is not None
+    assert verdict.decision.seeds == 2
+    (watched,) = judge_study(results, str(path), sequential=True).verdicts
+    assert watched.notes[-1] == "looks are taken in the order of the seeds, and wait for seed 1"
+    results.trial(key_of(1)).result.unlink()
+    results.trial(key_of(201)).result.unlink()
+    (verdict,) = judge_study(results, str(path)).verdicts
+    assert verdict.notes == ()
+
+
+def test_a_seed_that_arrives_late_does_not_change_an_earlier_look(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    values = {head: [tops[0], 20.0 if head == "nonlinear" else tops[1], tops[2], *tops] for head, tops in CLEAR.items()}
+    results = write_results(tmp_path, path, values)
+    (late := results.trial(key_of(201)).result).rename(tmp_path / "late.json")
+    assert judge_study(results, str(path), sequential=True).verdicts[0].decision.p is None
+    (tmp_path / "late.json").rename(late)
+    assert judge_study(results, str(path), sequential=True).verdicts[0].state == "undecided"
+
+
+def test_claims_that_are_not_measured_yet_pay_for_looks_and_those_of_another_scale_do_not(tmp_path: Path) -> None:
+    more = """
+[[claims]]
+id = "A2"
+text = "Another head is good."
+source = "section 4.2"
+kind = "at_least"
+cells = "head == 'none'"
+metric = "top5"
+value = 1
+"""
+    found = []
+    for name, text in (("one", ""), ("two", more), ("three", more + 'profiles = ["imagenet"]\n')):
+        (folder := tmp_path / name).mkdir()
+        path = write_study(folder, text)
+        decision = judge_study(write_results(folder, path, CLEAR), str(path), sequential=True).verdicts[0].decision
+        assert decision is not None
+        found.append(decision.adjusted_p)
+    assert found[1] == pytest.approx(2 * (found[0] or 0.0))
+    assert found[2] == found[0]

@@ -84,6 +84,8 @@ def test_seeds_are_added_to_the_cells_of_undecided_claims_only(ablate: Ablate, p
 def test_it_ends_at_the_most_seeds_and_goes_on_from_there_with_more(ablate: Ablate, project: Path) -> None:
     first = ablate("run", "mine", "--until-decided", "--seeds", "3")
     assert "undecided after 3 seeds, the most allowed: Close" in first.stdout
+    fourth = ablate("run", "mine", "--until-decided", "--seeds", "4")
+    assert "undecided after 3 seeds, as the next look is at 5 and --seeds allows 4: Close" in fourth.stdout
     second = ablate("run", "mine", "--until-decided", "--seeds", "5")
     assert "nothing to train" in second.stdout
     assert seeds_of_cells(project)[2] == 5
