@@ -13,6 +13,9 @@ from ablate.report.words import cut
 
 _SECTION = re.compile(r'<section id="([^"]+)"[^>]*>\s*<h2[^>]*>(.*?)</h2>', re.DOTALL)
 
+_SHORT = 24
+"""Characters that no table breaks."""
+
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """First and last of each run of numbers that follow on one another: 1, 2, 3, 7 -> (1, 3), (7, 7)."""
@@ -24,6 +27,12 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 def contents(body: Markup) -> list[tuple[str, Markup]]:
     """Id and title of each section of a page, in their order."""
     return [(name, Markup(title)) for name, title in _SECTION.findall(body)]
+
+
+def wrapping(text: str) -> Markup:
+    """Attributes of a table's cell that wraps and has its own direction; none for short plain text, which needs none."""
+    plain = len(text) <= _SHORT and text.isascii()
+    return Markup("" if plain else ' class="text" dir="auto"')
 
 
 def facts_of(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -43,5 +52,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "facts_of": facts_of,
     "path": quote,
     "runs": runs,
+    "wrapping": wrapping,
 }
 """By the names that templates have for them."""

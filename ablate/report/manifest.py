@@ -27,7 +27,5 @@ def manifest(measured: Measured, judged: Judged, records: str, refresh: int | No
         "records": records,
         "refresh": refresh,
         "pictures": pictures,
-        "trials": {
-            trial.key: {"attempt": trial.attempt, "sha256": trial.record} for trial in measured.trials if trial.record
-        },
+        "trials": {trial.key: [trial.attempt, trial.record] for trial in measured.trials if trial.record},
     }

@@ -106,7 +106,7 @@ def _news(said: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         elif one is None:
             yield f"{name} was done since"
         elif one != two:
-            yield f"the result of {name} is another: the page was made of {_told(one)}, now it is {_told(two)}"
+            yield f"the result of {name} is another: the page has attempt and SHA-256 {_told(one)}, now {_told(two)}"
     names = {"plan": "the plan's number", "study_file": "the study's file (SHA-256)", "made_by": "what drew the page"}
     for name in dict.fromkeys((*said, *now)):
         if name != "trials" and said.get(name) != now.get(name):

@@ -99,7 +99,7 @@ def test_a_digit_changed_in_each_kind_of_thing_is_named(study: Study, part: str)
         "sentence": (r"(\d) of 6 trials", "top of the page"),
         "chart": (r'id="spec-measured">.*?"value":\D*(\d)', "chart 'measured', datasets"),
         "drawing": (r'id="chart-measured".*?<path[^>]* d="\D*(\d)', "Charts, the drawing of 'measured'"),
-        "manifest": (r'id="manifest">.*?"sha256": ?"\D*(\d)', "the result of trial 0000"),
+        "manifest": (r'id="manifest">.*?"trials":.*?"001-local","\D*(\d)', "the result of trial 0000"),
         "link": (r'href="[^"]*trials/(\d)', "Trials, row 1"),
     }[part]
     found = re.search(pattern, text, re.DOTALL)

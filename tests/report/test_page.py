@@ -120,7 +120,7 @@ def test_every_trial_stands_on_the_page_with_a_link_that_leads_to_its_record(tmp
     for row in rows:
         value, folder = re.findall(r'<a href="([^"#]+)"', row)
         assert (page.parent / value).read_bytes() == (page.parent / folder / "result.json").read_bytes()
-        assert hashlib.sha256((page.parent / value).read_bytes()).hexdigest() in row
+        assert hashlib.sha256((page.parent / value).read_bytes()).hexdigest()[:12] in row
 
 
 def test_numbers_from_drawn_images_are_called_synthetic(tmp_path: Path) -> None:
