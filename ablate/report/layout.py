@@ -30,7 +30,7 @@ def contents(body: Markup) -> list[tuple[str, Markup]]:
 
 
 def wrapping(text: str) -> Markup:
-    """Attributes of a table's cell that wraps and has its own direction; none for short plain text, which needs none."""
+    """Attributes of a table's cell that wraps and has its own direction; none where its text is short and plain."""
     plain = len(text) <= _SHORT and text.isascii()
     return Markup("" if plain else ' class="text" dir="auto"')
 
