@@ -62,6 +62,7 @@ def _help(name: str, command: Any) -> str:
 
 def study_keys() -> str:
     """The keys of a study file, table by table, from the schema."""
+    from ablate.study.chart import Chart
     from ablate.study.claims import KINDS, Claim
     from ablate.study.schema import Assumed, Axis, Case, Profile, ProfileOverrides, Reference, Resources, Study
     from ablate.study.suite import Suite
@@ -69,7 +70,7 @@ def study_keys() -> str:
     tables = {
         "A study file": Study, "An axis: `[axes.NAME]`, or `[[zip]]` with `NAME = {...}`": Axis,
         "A case: `[[cases]]`": Case, "`[resources]`": Resources, "`[profile.NAME]`": ProfileOverrides,
-        "`[reference]`, or several as `[[reference]]`": Reference, "A claim: `[[claims]]`": Claim,
+        "`[reference]`, or several as `[[reference]]`": Reference, "`[chart]`": Chart, "A claim: `[[claims]]`": Claim,
         "A profile file: `studies/profiles/NAME.toml`": Profile, "`[assumed]` of a profile": Assumed,
         "A suite file: `studies/suites/NAME.toml`": Suite,
     }  # fmt: skip

@@ -19,6 +19,7 @@ from ablate.records.plans import newest_plan
 from ablate.records.store import store_of
 from ablate.study.cells import cells as cells_of_study
 from ablate.study.cells import design
+from ablate.study.at_paper import drawn
 from ablate.study.claims import plain_claim
 from ablate.study.load import LoadedStudy, load_study
 from ablate.study.schema import EVALUATION, ProfileOverrides
@@ -29,7 +30,7 @@ class Judged:
     """The verdicts on a study at one profile."""
 
     plan: Mapping[str, Any]
-    """The newest plan file, with the claims that were judged."""
+    """The newest plan file, with the claims that were judged and the chart that is drawn."""
     cells: tuple[Measured, ...]
     """What was measured."""
     verdicts: tuple[Verdict, ...]
@@ -82,11 +83,12 @@ def judge_study(
 
 
 def _said(loaded: LoadedStudy) -> dict[str, Any]:
-    """What the judge asks of a study's file, as a plan file holds it."""
+    """What the judge and a page ask of a study's file, as a plan file holds it."""
     return {
         "claims": [plain_claim(claim) for claim in loaded.study.claims],
         "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in loaded.study.reference],
         "paper_profile": loaded.study.paper_profile,
+        **drawn(loaded),
     }
 
 

@@ -19,6 +19,7 @@ from ablate.run.cost import Cost, cost_of
 from ablate.run.history import Stale, cautions, keys_of_other_studies, stale
 from ablate.run.slurm.queue import queued, read_queue
 from ablate.simclr.config.effort import Sizes
+from ablate.study.at_paper import drawn
 from ablate.study.claims import plain_claim
 from ablate.study.expand import expand
 from ablate.study.identity import counts
@@ -198,6 +199,7 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
         "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in study.reference],
         "claims": [plain_claim(claim) for claim in study.claims],
         "paper_profile": study.paper_profile,
+        **drawn(plan.loaded),
         **({"sequential": True} if plan.sequential else {}),
         "axes": [
             {"name": name, "setting": axis.setting, "values": axis.names, "label": axis.label}

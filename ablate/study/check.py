@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 
 from ablate.errors import Problem, nearest
+from ablate.study.chart_check import chart
 from ablate.study.claim_check import claims
 from ablate.study.conditions import axes_of, conditions, excluded
 from ablate.study.locate import Key
@@ -23,7 +24,7 @@ MOST_MISTAKES = 50
 
 def check_study(study: Study, source: Source, profiles: list[str]) -> list[Problem]:
     """Such mistakes, with their places: all, or the first fifty. profiles: names of those that there are."""
-    checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _base, references, _resources)
+    checks = (_name, _axis_names, _settings, _zips, conditions, excluded, _cases, _base, references, chart, _resources)
     found = itertools.chain.from_iterable(check(study) for check in checks)
     of_profiles = ((f"profile.{told}", ("profile", *key), help) for told, key, help in _profiles(study, profiles))
     first = itertools.islice(itertools.chain(found, claims(study, profiles), of_profiles), MOST_MISTAKES)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
+from ablate.study.chart import Chart
 from ablate.study.claims import METRIC, Whole
 from ablate.study.mistake import Mistake
 from ablate.study.trainer import SIMCLR
@@ -193,6 +194,8 @@ class Study(_Strict):
     """What differs under one profile."""
     reference: References = []
     """The published numbers: `[reference]`, or `[[reference]]` for several."""
+    chart: Chart = Chart()
+    """How the results are drawn."""
     claims: list[Whole] = []
     """What the study is to show, to be judged by its results; the keys depend on `kind`."""
     paper_profile: str = "imagenet"

@@ -118,3 +118,25 @@ def _block(bottleneck: bool, inputs: int, inner: int, side: int, stride: int) ->
     if bottleneck:
         return shortcut + before * inputs * inner + after * (9 * inner * inner + inner * outputs)
     return shortcut + after * 9 * (inputs * inner + inner * inner)
+
+
+def parameters(encoder: Encoder) -> int | None:
+    """How many numbers an encoder learns, without a classifier; None for torchvision's networks.
+
+    Weights of convolutions, and scale and shift of the batch norm behind each.
+    """
+    if encoder.name not in _STAGES:
+        return None
+    bottleneck, stages, first = _STAGES[encoder.name]
+    channels = inputs = first * encoder.width_multiplier
+    total = 3 * channels * (7 if encoder.stem == "imagenet" else 3) ** 2 + 2 * channels
+    for stage, blocks in enumerate(stages):
+        inner = channels * 2**stage
+        outputs = inner * 4 if bottleneck else inner
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            norms = 2 * inner + (outputs if bottleneck else 0)
+            norms += outputs if stride != 1 or inputs != outputs else 0
+            total += _block(bottleneck, inputs, inner, 1, stride) + 2 * norms  # each weight once at one pixel
+            inputs = outputs
+    return total
