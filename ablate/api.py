@@ -185,6 +185,22 @@ class StudyResults:
 
         return write_report(self.records, self.study, self.profile, Path(reports), suite_members())
 
+    def chart(self, which: str = "measured") -> Any:
+        """One of the charts of the study's page, as an Altair chart: a notebook shows it.
+
+        which: measured, published, agreement (of the two) or curves. Raises UserError for one that it does not have.
+        """
+        from ablate.report.charts.figures import figures_of
+        from ablate.report.reading import read_study
+
+        figures = {
+            figure.name: figure.chart for figure in figures_of(read_study(self.records, self.study, self.profile))
+        }
+        if which not in figures:
+            help = f"its charts are: {', '.join(figures)}"
+            raise UserError(f"'{self.study}' has no chart '{which}'{nearest(which, figures)}", help=help)
+        return figures[which]
+
     def _query(self, store: Any) -> str:
         known = [name for (name,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]
         if self.study not in known:

@@ -10,7 +10,7 @@ from ablate.judge.claims import NotMeasured, answer_of
 from ablate.judge.comparison import Asked, Comparison, Hold
 from ablate.judge.formula import binding, compared, effect, holds
 from ablate.judge.published import Published, as_published, published_cells
-from ablate.study.at_paper import at_paper_scale
+from ablate.study.cells import at_paper_scale
 from ablate.study.load import LoadedStudy
 from ablate.study.schema import Study
 
@@ -72,7 +72,7 @@ def _moves(value: Callable[[Sequence[float]], float], at: Sequence[float], place
 def paper_cells(loaded: LoadedStudy) -> tuple[Mapping[str, Any], list[Measured]]:
     """The study's cells at the paper's scale, with nothing measured, and the part of a plan that says what they are."""
     study = loaded.study
-    axes, cells = at_paper_scale(loaded)
+    axes, cells = at_paper_scale(study, loaded.source)
     labels = {case.name: case.label for case in study.cases}
     bare = [Measured(cell.axes, cell.case, _label(cell.axes, labels.get(cell.case or "")), 0, {}) for cell in cells]
     return _plan(study, {name: axis.names for name, axis in axes.items()}), bare

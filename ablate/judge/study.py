@@ -17,9 +17,9 @@ from ablate.judge.verdict import Verdict, judge
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
 from ablate.records.store import store_of
+from ablate.study.at_paper import drawn
 from ablate.study.cells import cells as cells_of_study
 from ablate.study.cells import design
-from ablate.study.at_paper import drawn
 from ablate.study.claims import plain_claim
 from ablate.study.load import LoadedStudy, load_study
 from ablate.study.schema import EVALUATION, ProfileOverrides

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ablate.errors import UserError, nearest
 from ablate.records.files import Results, write_bytes, write_text
-from ablate.report.charts.main import main_figures
+from ablate.report.charts.figures import figures_of
 from ablate.report.figure import Figure
 from ablate.report.html import page_name
 from ablate.report.page import write_page
@@ -65,7 +65,7 @@ def write_formats(
 
 def _figures(results: Results, reading: Reading, with_pictures: bool) -> list[Figure]:
     pictures = draw_pictures(results, reading.measured).figures if with_pictures else ()
-    return [*main_figures(reading.measured), *pictures]
+    return [*figures_of(reading), *pictures]
 
 
 def _drawn(figure: Figure, kind: str) -> bytes:

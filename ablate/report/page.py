@@ -11,7 +11,8 @@ from ablate.records.files import Results, write_bytes, write_text
 from ablate.records.plans import newest_plan
 from ablate.records.store import open_store
 from ablate.report.bundle import bundle
-from ablate.report.charts.main import main_figures
+from ablate.report.charts.figures import figures_of
+from ablate.report.charts.sides import labels_of
 from ablate.report.figure import Figure, script_safe
 from ablate.report.findings import answer, findings, lead, told_count
 from ablate.report.html import html, page_name
@@ -68,13 +69,14 @@ def compose(
     from the page. refresh: see `html`.
     """
     measured, judged = reading.measured, reading.judged
-    figures = main_figures(measured)
+    figures = figures_of(reading)
     text = html(
         "page.html.j2",
         refresh=refresh,
         told=told,
         figures=figures,
         pictures=pictures or Pictures(),
+        cell_labels=labels_of(measured),
         files=files,
         records=records,
         bundle=bundle(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import duckdb
 from ablate.records.files import Results
 from ablate.records.plans import newest_plan
 from ablate.records.store import store_of
+from ablate.report.curves import Curve, read_curves, read_parameters
 from ablate.report.measured import Measured, measure
 
 if TYPE_CHECKING:
@@ -18,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was measured, and the verdicts."""
+    """What was measured, and the verdicts on it."""
 
     measured: Measured
     judged: Judged
+    curves: tuple[Curve, ...]
+    """What trials reported while they trained, by cell."""
+    parameters: Mapping[int, int]
+    """Number of a cell -> how many parameters its encoder has, where the chart is about that and it is counted."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -41,4 +47,7 @@ def read_study(
     profile = newest_plan(results, study, profile)["profile"]
     with store_of(results, store) as opened:
         measured = measure(results, study, profile, opened)
-        return Reading(measured, judge_study(results, study, profile, store=opened))
+        judged = judge_study(results, study, measured.profile, store=opened)
+        by_size = (judged.plan.get("chart") or {}).get("x") == "parameters"
+        parameters = read_parameters(opened, measured) if by_size else {}
+        return Reading(measured, judged, read_curves(opened, measured), parameters)

@@ -5,13 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.simclr.config.effort import parameters
-from ablate.study.cells import cells, design
+from ablate.study.cells import at_paper_scale
 from ablate.study.chart import PARAMETERS
-from ablate.study.expand import expand
-from ablate.study.layers import Cell
 from ablate.study.load import LoadedStudy, load_profile
-from ablate.study.schema import Axis, ProfileOverrides
-from ablate.study.trainers import find_trainer, without_look
 
 
 def drawn(loaded: LoadedStudy) -> dict[str, Any]:
@@ -22,7 +18,7 @@ def drawn(loaded: LoadedStudy) -> dict[str, Any]:
     study = loaded.study
     plain: dict[str, Any] = {"chart": study.chart.model_dump(mode="json", exclude_unset=True)}
     if study.reference:
-        axes, bare = at_paper_scale(loaded)
+        axes, bare = at_paper_scale(study, loaded.source)
         sizes = _parameters(loaded) if study.chart.x == PARAMETERS else {}
         plain["paper"] = {
             "axes": [{"name": name, "values": axis.names, "label": axis.label} for name, axis in axes.items()],
@@ -35,18 +31,15 @@ def drawn(loaded: LoadedStudy) -> dict[str, Any]:
     return plain
 
 
-def at_paper_scale(loaded: LoadedStudy) -> tuple[dict[str, Axis], list[Cell]]:
-    """The axes with the values that they have at the paper's profile, and the cells of these."""
-    study = loaded.study
-    varied = design(study, study.profile.get(study.paper_profile, ProfileOverrides()), study.paper_profile)
-    return varied.axes, list(cells(study, varied, loaded.source))
-
-
 def _parameters(loaded: LoadedStudy) -> dict[tuple[Any, ...], int | None]:
     """Of each cell's encoder, with every setting that it has at the paper's profile."""
+    from ablate.study.expand import expand
+    from ablate.study.trainers import find_trainer, without_look
+
     profile = load_profile(loaded.study.paper_profile, Path(loaded.source.path))
     expansion = expand(loaded, profile, trainer=without_look(find_trainer(loaded.study.trainer)))
-    return {_id(trial.axes, trial.case): parameters(trial.config.encoder) for trial in expansion.trials}
+    encoders = ((trial, getattr(trial.config, "encoder")) for trial in expansion.trials)  # noqa: B009 - of SimCLR only
+    return {_id(trial.axes, trial.case): parameters(encoder) for trial, encoder in encoders}
 
 
 def _id(axes: Mapping[str, Any], case: str | None) -> tuple[Any, ...]:

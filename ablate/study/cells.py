@@ -72,6 +72,12 @@ def cells(study: Study, design: Design, source: Source) -> Iterator[Cell]:
         yield Cell(evaluation, case.name, [*(layers[EVALUATION][value_key(each)] for each in evaluation.values()), own])
 
 
+def at_paper_scale(study: Study, source: Source) -> tuple[dict[str, Axis], list[Cell]]:
+    """The axes with the values that they have at the paper's profile, and the cells of these."""
+    varied = design(study, study.profile.get(study.paper_profile, ProfileOverrides()), study.paper_profile)
+    return varied.axes, list(cells(study, varied, source))
+
+
 def _points(study: Study, design: Design) -> Iterator[dict[str, Scalar]]:
     """The grid's combinations of values: those of each factor with those of each other."""
     if not design.factors or not (study.axes or study.zip or not study.cases):

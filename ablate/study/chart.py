@@ -48,5 +48,5 @@ class Chart(BaseModel):
     """The axis with a chart for each of its values."""
     best_of: Names = Field([], examples=["learning_rate"])
     """Axes that were tuned: of the cells that differ in them only, the one with the highest mean is shown."""
-    log: bool = False
-    """Whether x, of numbers, is on a logarithmic scale."""
+    log: bool | None = None
+    """Whether x is on a logarithmic scale. Unset: where an axis' largest number is eight times its smallest or more."""
