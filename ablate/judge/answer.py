@@ -21,8 +21,10 @@ class Answer:
     """How many of its seeds come first among all that were asked for, without a gap."""
     gap: int | None
     """The seed that is missing before others that are there."""
-    left_out: tuple[str, ...]
-    """What of the measurements it leaves out, in words."""
+    missing: tuple[str, ...]
+    """What of the measurements is missing, so that it or others are left out, in words."""
+    not_asked: tuple[str, ...]
+    """Which seeds are left out since some of the cells were not asked for them, in words."""
 
 
 def answered(asked: Asked, cells: Mapping[int, Measured]) -> Answer:
@@ -32,8 +34,8 @@ def answered(asked: Asked, cells: Mapping[int, Measured]) -> Answer:
     """
     wanted = _wanted(asked)
     if (measured := _measured(asked, cells)) is None:
-        missing = [each for each in wanted if not cells[each[0]].values(each[1])]
-        raise AbsentError(_missing(missing, [cells[number] for number, _ in wanted]))
+        absent = [each for each in wanted if not cells[each[0]].values(each[1])]
+        raise AbsentError(_missing(absent, [cells[number] for number, _ in wanted]))
     found = {each: set(cells[each[0]].values(each[1])) for each in _wanted(measured)}
     common = sorted(set.intersection(*found.values()))
     if not common:
@@ -42,8 +44,9 @@ def answered(asked: Asked, cells: Mapping[int, Measured]) -> Answer:
     in_order = sum(one == other for one, other in zip(asked_for, common, strict=False))
     gap = asked_for[in_order] if in_order < len(common) else None
     lacking = [each for each in wanted if each not in found]
-    left_out = (*_without_result(lacking, cells), *_seeds_left_out(found, set(common), cells))
-    return Answer(_formula(measured, cells, common), in_order, gap, left_out)
+    left_out, not_asked = (_seeds_left_out(found, set(common), cells, asked=each) for each in (True, False))
+    missing = (*_without_result(lacking, cells), *left_out)
+    return Answer(_formula(measured, cells, common), in_order, gap, missing, tuple(not_asked))
 
 
 def _wanted(asked: Asked) -> list[Wanted]:
@@ -66,25 +69,37 @@ def _measured(asked: Asked, cells: Mapping[int, Measured]) -> Asked | None:
 def _without_result(lacking: Sequence[Wanted], cells: Mapping[int, Measured]) -> list[str]:
     """That cells have no result, whichever way they would have counted."""
     labels = list(dict.fromkeys(cells[number].label for number, _ in lacking))
-    return [f"{_have(labels)} no result: what needs it counts as unknown"] if labels else []
+    have = f"{_named(labels)} {'has' if len(labels) == 1 else 'have'}"
+    return [f"{have} no result: what needs it counts as unknown"] if labels else []
 
 
-def _seeds_left_out(found: Mapping[Wanted, set[int]], common: set[int], cells: Mapping[int, Measured]) -> list[str]:
-    """That seeds are left out which only some of the cells have, and which cells lack them."""
-    out = sorted(set.union(*found.values()) - common)
-    labels = list(dict.fromkeys(cells[number].label for (number, _), seeds in found.items() if set(out) - seeds))
-    if not out:
+def _seeds_left_out(
+    found: Mapping[Wanted, set[int]], common: set[int], cells: Mapping[int, Measured], asked: bool
+) -> list[str]:
+    """That seeds are left out which only some of the cells have, and which cells lack them.
+
+    asked: of cells that were asked for these seeds, or of those that were not.
+    """
+    some = set.union(*found.values()) - common
+    lacking = {
+        number: {seed for seed in some - seeds if (seed in cells[number].asked) == asked}
+        for (number, _), seeds in found.items()
+    }
+    if not (out := sorted(set[int]().union(*lacking.values()))):
         return []
-    if len(out) == 1:
-        return [f"seed {out[0]} is left out: {_have(labels)} no result of it"]
-    return [f"seeds {', '.join(map(str, out))} are left out: {_have(labels)} no result of some of them"]
+    labels = list(dict.fromkeys(cells[number].label for number, seeds in lacking.items() if seeds))
+    told = f"seed {out[0]} is" if len(out) == 1 else f"seeds {', '.join(map(str, out))} are"
+    whose, pronoun = _named(labels), "it" if len(out) == 1 else "them"
+    if asked:
+        return [f"{told} left out: {whose} {'has' if len(labels) == 1 else 'have'} no result of {pronoun}"]
+    return [f"{told} left out: {whose} {'was' if len(labels) == 1 else 'were'} not asked for {pronoun}"]
 
 
-def _have(labels: Sequence[str]) -> str:
-    """`'crop, color' has`, and of more than two how many."""
+def _named(labels: Sequence[str]) -> str:
+    """`'crop, color'`, in quotes as it may have commas of its own; of more than two how many."""
     if len(labels) > 2:
-        return f"'{labels[0]}' and {len(labels) - 1} other cells have"
-    return f"{' and '.join(repr(label) for label in labels)} {'has' if len(labels) == 1 else 'have'}"
+        return f"'{labels[0]}' and {len(labels) - 1} other cells"
+    return " and ".join(f"'{label}'" for label in labels)
 
 
 def _formula(asked: Asked, cells: Mapping[int, Measured], seeds: Sequence[int]) -> Formula:

@@ -43,7 +43,9 @@ def settled_by(verdict: Verdict) -> str:
     if decision is None or verdict.state != "undecided":
         return verdict.reason
     if not decision.more_seeds:
-        return "no number of seeds that one would train settles it: the effect is too near its bound"
+        unknown = any(note.endswith("counts as unknown") for note in verdict.notes)
+        why = "it takes what is not measured" if unknown else "the effect is too near its bound"
+        return f"no number of seeds that one would train settles it: {why}"
     count, cells = decision.more_seeds, len(verdict.cells)
     where = f" in {'its cell' if cells == 1 else f'each of its {cells} cells'}" if cells else ""
     if decision.p is None:

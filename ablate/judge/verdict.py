@@ -100,7 +100,8 @@ def _decisions(found: Mapping[str, Answer | _Unjudged], sequential: bool) -> dic
 
 
 def _notes(claim: Claim, answer: Answer, sequential: bool, margins_count: bool) -> tuple[str, ...]:
-    notes = list(answer.left_out)
+    # Where seeds are added to undecided claims only, it is no news that others have fewer.
+    notes = [*answer.missing, *(() if sequential else answer.not_asked)]
     if sequential and answer.gap is not None:
         notes.append(f"looks are taken in the order of the seeds, and wait for seed {answer.gap}")
     if not margins_count and (margins := _margins(claim)):

@@ -229,6 +229,27 @@ def test_seeds_that_only_some_cells_have_are_told_with_the_cells_that_lack_them(
     assert verdict.notes == ()
 
 
+def test_seeds_that_a_cell_was_not_asked_for_are_told_unless_they_are_added_to_undecided_claims(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    fewer = {head: tops if head != "none" else tops[:1] for head, tops in CLEAR.items()}
+    results = write_results(tmp_path, path, fewer)
+    (verdict,) = judge_study(results, str(path)).verdicts
+    assert verdict.notes == ("seeds 1, 2 are left out: 'none' was not asked for them",)
+    assert judge_study(results, str(path), sequential=True).verdicts[0].notes == ()
+
+
+def test_an_alternative_without_a_result_is_told_and_could_settle_what_the_others_do_not(tmp_path: Path) -> None:
+    best = STUDY.replace("is = \"head == 'nonlinear'\"", "is = \"head != 'linear'\"")
+    path = write_study(tmp_path, text=best)
+    results = write_results(tmp_path, path, CLEAR)
+    for seed in range(3):
+        results.trial(key_of(200 + seed)).result.unlink()  # of the nonlinear head
+    (verdict,) = judge_study(results, str(path)).verdicts
+    assert verdict.told == "undecided, leans to neither"
+    assert verdict.notes == ("'nonlinear' has no result: what needs it counts as unknown",)
+    assert told.settled_by(verdict).endswith("it takes what is not measured")
+
+
 def test_a_seed_that_arrives_late_does_not_change_an_earlier_look(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     values = {head: [tops[0], 20.0 if head == "nonlinear" else tops[1], tops[2], *tops] for head, tops in CLEAR.items()}
