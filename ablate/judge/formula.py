@@ -106,7 +106,10 @@ def holds(formula: Formula) -> bool:
 
 
 def leaning(formula: Formula) -> Leaning:
-    """What the means say: neither where one is at its bound, or what is unknown could turn it."""
+    """What the means say: neither where one is at its bound, or what is unknown could turn it.
+
+    One seed refutes nothing that is pooled: its noise alone makes cells unlike, and an order unlike another.
+    """
     low, high = _range(formula)
     return "supports" if low > 0 else "refutes" if high < 0 else "neither"
 
@@ -114,7 +117,9 @@ def leaning(formula: Formula) -> Leaning:
 def _range(formula: Formula) -> tuple[float, float]:
     """The least and the greatest excess of the comparison that decides, whatever the unknown ones are."""
     if isinstance(formula, Leaf):
-        return excess(formula), excess(formula)
+        low = excess(formula)
+        noise_may_be_all = formula.pool is not None and len(formula.differences) == 1 and low < 0
+        return low, math.inf if noise_may_be_all else low
     ranges = [_range(part) for part in formula.parts]
     lows = sorted((low for low, _ in ranges), reverse=True) + [-math.inf] * formula.unknown
     highs = [math.inf] * formula.unknown + sorted((high for _, high in ranges), reverse=True)

@@ -1,6 +1,7 @@
 """Numbers of all seeds together, against loops."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,3 +81,11 @@ def test_an_interval_of_an_asymmetry_is_in_points() -> None:
     low, high = decision.interval or (0.0, 0.0)
     assert decision.effect == pytest.approx(2.0 - products(CHANGES) ** 0.5)
     assert 0.5 < low < decision.effect < high < 1.5
+
+
+def test_one_seed_does_not_point_against_what_its_noise_alone_may_have_hidden() -> None:
+    far, reverse = asymmetry([[9.0, -9.0]], 2.0), rank_correlation([PAPER[::-1]], PAPER)
+    for pool in (far, reverse):
+        assert decide({"A": pooled("", pool)})["A"].leaning == "neither"
+        twice = replace(pool, rows=pool.rows * 2)
+        assert decide({"A": pooled("", twice)})["A"].leaning == "refutes"
