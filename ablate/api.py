@@ -11,11 +11,13 @@ from ablate.errors import UserError, nearest
 from ablate.records.files import Results
 from ablate.records.store import open_store
 from ablate.run.command import How, check_budget, run_plan
+from ablate.run.history import scale_run
 from ablate.run.plan import Plan, headline, make_plan
 from ablate.run.show import as_json
 from ablate.run.slurm.clusters import find_cluster
 from ablate.study.expand import MOST_TRIALS
 from ablate.study.load import LoadedStudy, load_study
+from ablate.study.scale import scale
 from ablate.study.schema import DEFAULT_PROFILE
 from ablate.study.values import Mistake
 from ablate.study.values import seeds as check_seeds
@@ -37,8 +39,9 @@ def load(study: str | Path) -> "StudyFile":
 
 
 def results(study: str, profile: str | None = None, folder: str | Path = "results") -> "StudyResults":
-    """The results of a study by its name; at one profile, or at all that it was run at."""
-    return StudyResults(Path(study).stem, profile, Results(Path(folder)))
+    """The results of a study by its name; at one profile (`paper`: its own scale), or at all that it was run at."""
+    found = Results(Path(folder))
+    return StudyResults(Path(study).stem, profile and scale_run(found, study, profile), found)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +74,7 @@ class StudyFile:
         numbers = None if seeds is None else _seeds(seeds)
         chosen = {name: _texts(values) for name, values in (only or {}).items()}
         found = Results(Path(folder).absolute())  # where the plan looked is where it runs
+        profile = scale(self.loaded.study, profile)
         return PlannedStudy(make_plan(self._from_here, profile, found, set, numbers, chosen), found)
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.commands.options import Json, ResultsFolder, StudyName, results_in
+from ablate.commands.options import Json, ResultsFolder, StudyName, results_in, scale_in
 
 if TYPE_CHECKING:
     from ablate.judge.study import Judged
@@ -34,7 +34,8 @@ def judge(
     from ablate.judge.study import judge_study
 
     check_is_no_suite(study)
-    judged = judge_study(results_in(results), study, profile, sequential)
+    scale = scale_in(results_in(results), study, profile)
+    judged = judge_study(results_in(results), study, scale, sequential)
     if json:
         from ablate.commands.output import print_json
 

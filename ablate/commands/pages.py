@@ -1,7 +1,7 @@
 """What `ablate report` writes: which studies, in which formats, once or as long as they run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ def write_pages(asked: Asked, targets: Sequence[Target], refresh: int | None = N
 
 def targets(asked: Asked) -> list[Target]:
     """The studies that are meant, each with the profile. Raises UserError where nothing, or none such, was run."""
+    from ablate.commands.options import scale_in
     from ablate.commands.suites import suite_of
     from ablate.records.plans import newest_plan
 
@@ -69,39 +70,44 @@ def targets(asked: Asked) -> list[Target]:
     found: list[Target] = []
     for name in asked.names:
         if suite := suite_of(name, recorded=True):
-            found += _of_suite(asked, suite.suite.name, list(suite.studies))
+            found += _of_suite(asked, suite.suite.name, suite.studies)
         else:
-            found.append((name, newest_plan(asked.results, name, asked.profile)["profile"]))
+            scale = scale_in(asked.results, name, asked.profile)
+            found.append((name, newest_plan(asked.results, name, scale)["profile"]))
     return list(dict.fromkeys(found))
 
 
 def _all(asked: Asked) -> list[Target]:
+    from ablate.commands.options import scale_in
     from ablate.errors import UserError
     from ablate.records.status import read_status
     from ablate.records.store import open_store
 
     with open_store(asked.results) as store:
         found = [(each.study, each.profile) for each in read_status(store, asked.results).standings]
-    found = [place for place in found if asked.profile in (None, place[1])]
+    if asked.profile is not None:
+        found = [place for place in found if scale_in(asked.results, place[0], asked.profile) == place[1]]
     if not found:
         where = f" at the profile '{asked.profile}'" if asked.profile else ""
         raise UserError(f"no study in {asked.results.root} was run{where}", help="run one: ablate run STUDY")
     return found
 
 
-def _of_suite(asked: Asked, suite: str, studies: Sequence[str]) -> list[Target]:
+def _of_suite(asked: Asked, suite: str, studies: Mapping[str, str]) -> list[Target]:
     """The studies of a suite that were run; the others are told."""
+    from ablate.commands.options import scale_in
     from ablate.errors import UserError
     from ablate.records.plans import load_plans, newest_plan
 
     found: list[Target] = []
     absent = []
-    for name in studies:
+    for name, file in studies.items():
         profiles = {plan["profile"] for plan in load_plans(asked.results, name)}
-        if not profiles or (asked.profile and asked.profile not in profiles):
+        scale = scale_in(asked.results, file, asked.profile)
+        if not profiles or (scale and scale not in profiles):
             absent.append(name)
         else:
-            found.append((name, newest_plan(asked.results, name, asked.profile)["profile"]))
+            found.append((name, newest_plan(asked.results, name, scale)["profile"]))
     where = f" at the profile {asked.profile}" if asked.profile else ""
     if not found:
         raise UserError(f"no study of the suite '{suite}' was run{where}", help="run it first")

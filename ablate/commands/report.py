@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, reports_in, results_in
+from ablate.commands.options import (
+    Json,
+    ReportsFolder,
+    ResultsFolder,
+    StudyName,
+    reports_in,
+    results_in,
+    scale_in,
+)
 
 OneProfile = Annotated[str | None, typer.Option(metavar="NAME", help="By default embedded, or the one run last.")]
 
@@ -83,4 +91,5 @@ def export(
     from ablate.records.export import export_study
 
     check_is_no_suite(study)
-    export_study(results_in(results), study, format, profile, output)
+    scale = scale_in(results_in(results), study, profile)
+    export_study(results_in(results), study, format, scale, output)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.commands.cluster import On, Wait
-from ablate.commands.options import Json, ReportsFolder, ResultsFolder, StudyName, StudyOrSuite, reports_in, results_in
+from ablate.commands.options import (
+    Json,
+    ReportsFolder,
+    ResultsFolder,
+    StudyName,
+    StudyOrSuite,
+    check_reports,
+    reports_in,
+    results_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +41,6 @@ Assume = Annotated[
     typer.Option(metavar="SPEED", help="Where nothing was measured: images a second and GPU (2600), or a100, v100."),
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
-OF_THE_PAPER = "paper"
-"""The profile that stands for each study's own `paper_profile`."""
 UntilDecided = Annotated[
     bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, at the most --seeds (30).")
 ]
@@ -66,6 +73,7 @@ def run(
 
     cluster = cluster_of(on, inline, workers, stop_at_first_failure)
     how = How(workers, device, inline, stop_at_first_failure, cluster, wait, reports_in(reports, results))
+    check_reports(reports_in(reports, results))
 
     def make(file: str) -> "Plan":
         return _plan(file, profile, only, set, seeds, results_in(results))
@@ -145,6 +153,7 @@ def retry(
     from ablate.run.history import seeds_run, to_retry_elsewhere
 
     check_is_no_suite(study)
+    check_reports(reports_in(reports, results))
     planned = _plan(study, profile, only, set, seeds, results_in(results))
     run_before = seeds_run(results_in(results), planned.loaded.study.name, planned.profile)
     if seeds is None and run_before:
@@ -171,11 +180,12 @@ def _plan(
     from ablate.run.command import parse_only, parse_settings
     from ablate.run.plan import make_plan
     from ablate.study.load import load_study
+    from ablate.study.scale import scale
 
     loaded = load_study(study)
-    scale = loaded.study.paper_profile if profile == OF_THE_PAPER else profile
     numbers = range(seeds) if isinstance(seeds, int) else seeds
-    return make_plan(loaded, scale, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
+    profile = scale(loaded.study, profile)
+    return make_plan(loaded, profile, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
 
 
 def _within(planned: "Plan", budget: str | None) -> "Plan":

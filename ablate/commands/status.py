@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.commands.options import Json, ResultsFolder, results_in
+from ablate.commands.options import Json, ResultsFolder, results_in, scale_in
 from ablate.commands.output import ago, console, plural, print_json
 from ablate.records.table import Column, make_table
 
@@ -99,17 +99,28 @@ def _reader(results: "Results", study: str | None, profile: str | None) -> "Read
     from ablate.records.status import read_status
     from ablate.records.store import open_store
     from ablate.run.slurm.queue import queued, read_queue
+    from ablate.study.scale import OF_THE_PAPER
 
     suite = suite_of(study, recorded=True) if study else None
+    files = suite.studies if suite else {}
     one = Path(study).stem if study and not suite else None
+    if study and one:
+        profile = scale_in(results, study, profile)
+    each_own = profile == OF_THE_PAPER  # which none is called: a study's own stands here already
+
+    def meant(standing: "Standing") -> bool:
+        if suite and standing.study not in files:
+            return False
+        file = files.get(standing.study, standing.study)
+        return not each_own or standing.profile == scale_in(results, file, profile)
 
     def read() -> "Status":
         with open_store(results) as store:
-            status = read_status(store, results, one, profile, queued(results, read_queue(results)))
-        if suite is None:
+            now = queued(results, read_queue(results))
+            status = read_status(store, results, one, None if each_own else profile, now)
+        if suite is None and not each_own:
             return status
-        of_suite = tuple(standing for standing in status.standings if standing.study in suite.studies)
-        return replace(status, standings=of_suite, elsewhere={})
+        return replace(status, standings=tuple(filter(meant, status.standings)), elsewhere={})
 
     return read
 

@@ -78,7 +78,7 @@ def studies(json: Json = False, results: ResultsFolder = Path("results")) -> Non
         for row in rows
     ]
     print_table(columns, told)
-    if suites := suites_overview(rows):
+    if suites := suites_overview(rows, results_in(results)):
         print()
         whole = [Column("suite"), Column("profile"), Column("complete", right=True), Column("done", right=True)]
         shown = [

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ablate.errors import AblateError, Problem
+    from ablate.errors import Problem
     from ablate.run.command import FinishedRun
     from ablate.run.plan import Plan
     from ablate.run.suite import PlannedSuite
@@ -65,7 +66,7 @@ def show_suite(suite: "LoadedSuite", make: MakePlan, as_json: bool, budget: str 
         columns = [Column(name, right=True) for name in ("trials", "done", "to run")]
         print_table([Column("study", least=12), Column("profile", rank=1), *columns, Column("cost", least=16)], rows)
         for note in notes(planned, found):
-            print(note)
+            print(note, file=sys.stdout if sys.stdout.isatty() else sys.stderr)  # a pipe gets rows only
     if planned.left_out:
         raise UserError(*_problems(planned))
     if budget is not None:
@@ -83,9 +84,9 @@ def run_suite(
     """Run each study after the other; what fails, or cannot run, is told, and does not stop the rest.
 
     train: runs a plan. finish: writes its page and raises TrialsFailed. Raises TrialsFailed where trials failed,
-    UserError where studies were left out.
+    UserError where studies were left out, AblateError where pages were not written.
     """
-    from ablate.errors import AblateError, TrialsFailed, UserError
+    from ablate.errors import TrialsFailed, UserError
     from ablate.run.suite import check_suite_budget, plan_suite
 
     planned = plan_suite(suite, make)
@@ -95,31 +96,63 @@ def run_suite(
         raise UserError(f"no study of the suite '{suite.suite.name}' can run", help="see above")
     if budget is not None:
         check_suite_budget(planned, budget)
-    wrong: dict[str, AblateError] = dict(planned.left_out)
+    wrong = Wrong([], list(planned.left_out), [])
     for number, name in enumerate(planned.plans, 1):
         print(f"\n{name} ({number} of {len(planned.plans)})", flush=True)
+        among = wrong.not_run
         try:
-            finish(train(make(suite.studies[name])))  # planned again: a study before it may have run its trials
-        except AblateError as error:
-            print(error, file=sys.stderr, flush=True)
-            wrong[name] = error
-            if stop_at_first_failure and isinstance(error, TrialsFailed):
+            finished = train(make(suite.studies[name]))  # planned again: a study before it may have run its trials
+            among = wrong.no_page
+            finish(finished)
+        except TrialsFailed as error:
+            _tell(error)
+            wrong.failed.append(name)
+            if stop_at_first_failure:
                 break
-    _raise_wrong(suite.suite.name, wrong)
+        except Exception as error:  # a mistake of ours in one page is no reason to leave the next study untrained
+            _tell(error)
+            among.append(name)
+    wrong.tell(suite.suite.name)
 
 
-def _raise_wrong(suite: str, wrong: "dict[str, AblateError]") -> None:
-    from ablate.errors import TrialsFailed, UserError
+def _tell(error: Exception) -> None:
+    import traceback
 
-    failed = [name for name, error in wrong.items() if isinstance(error, TrialsFailed)]
-    others = [name for name in wrong if name not in failed]
-    told = [f"trials failed in {', '.join(failed)}"] if failed else []
-    told += [f"{', '.join(others)} did not run"] if others else []
-    message = f"suite {suite}: {'; '.join(told)}; why stands above"
-    if failed:
-        raise TrialsFailed(f"error: {message}")
-    if others:
-        raise UserError(message)
+    from ablate.errors import AblateError
+
+    if isinstance(error, OSError):
+        print(f"error: {error.strerror or error}: {error.filename or ''}".removesuffix(": "), file=sys.stderr)
+    elif isinstance(error, AblateError):
+        print(error, file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    sys.stderr.flush()
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What went wrong with the studies of a suite, by their names."""
+
+    failed: list[str]
+    """Trials of theirs failed."""
+    not_run: list[str]
+    no_page: list[str]
+    """All trials are done, and the page could not be written."""
+
+    def tell(self, suite: str) -> None:
+        """Raise what the whole run ends with, if anything went wrong."""
+        from ablate.errors import AblateError, TrialsFailed, UserError
+
+        told = [f"trials failed in {', '.join(self.failed)}"] if self.failed else []
+        told += [f"{', '.join(self.not_run)} did not run"] if self.not_run else []
+        told += [f"no page could be written of {', '.join(self.no_page)}"] if self.no_page else []
+        message = f"suite {suite}: {'; '.join(told)}; why stands above"
+        if self.failed:
+            raise TrialsFailed(f"error: {message}")
+        if self.not_run:
+            raise UserError(message)
+        if self.no_page:
+            raise AblateError(f"error: {message}")
 
 
 def _problems(planned: "PlannedSuite") -> "list[Problem]":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ablate.run.plan import Plan
     from ablate.study.trial import Trial
 
+_AGAIN = "when all are done, the same command goes on"
 MOST_SEEDS = 30
 """A claim that so many seeds do not decide is left undecided, unless --seeds says another number."""
 
@@ -36,8 +37,8 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
     """Train three seeds of every cell, then more of those that undecided claims compare; returns the last run.
 
     Claims are judged at the looks of ablate.judge.sequential, which keep verdicts valid however often one looks. It
-    ends when all are decided, at the most seeds, where the next round may cost more than is left of the budget, or
-    when a trial fails. Raises UserError where the first round may cost more than the budget.
+    ends when all are decided, at the most seeds, where the next round may cost more than is left of the budget, when a
+    trial fails, or is another process's. Raises UserError where the first round may cost more than the budget.
     """
     from ablate.commands.output import plural
     from ablate.judge.sequential import looks
@@ -49,6 +50,9 @@ def run_until_decided(steps: Steps, budget: str | None, most_seeds: int | None) 
         check_budget(first, budget)
     rounds = [steps.train(first)]
     for seeds in (*counts[1:], None):
+        if (left := _not_done(rounds[-1])) and not _failed(rounds[-1]):
+            print(f"not judged yet: another process runs, or ended, {plural(left, 'trial')} of these seeds; {_AGAIN}")
+            break
         judged = steps.judge(first)
         open_claims = _open(judged, first)
         if _failed(rounds[-1]) or not open_claims:
@@ -104,6 +108,11 @@ def _affordable(plan: "Plan", budget: str, rounds: "Sequence[FinishedRun]") -> b
 
 def _failed(finished: "FinishedRun") -> bool:
     return any(outcome["state"] == "failed" for outcome in finished.outcomes.values())
+
+
+def _not_done(finished: "FinishedRun") -> int:
+    """How many trials of a round have no result: a look taken without them is none of the looks that were planned."""
+    return sum(not finished.results.trial(key).result.exists() for key in finished.plan.distinct)
 
 
 def _names(verdicts: "Sequence[Verdict]") -> str:

@@ -44,8 +44,8 @@ class Judged:
 
     @property
     def summary(self) -> str:
-        """How many claims have which verdict: `3 supported, 1 undecided`."""
-        kinds = [verdict.kind for verdict in self.verdicts]
+        """How many claims have which verdict: `3 supported, 1 pointing to refuted`."""
+        kinds = [verdict.kind.replace("points to", "pointing to") for verdict in self.verdicts]  # one or many of them
         return ", ".join(f"{kinds.count(each)} {each}" for each in dict.fromkeys(kinds))
 
 

@@ -43,6 +43,12 @@ def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
     return [{**json.loads(text), "number": number} for number, text in texts.items() if text]
 
 
+def recorded_studies(results: Results) -> list[str]:
+    """The names of the studies that were run."""
+    folder = results.root / "studies"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
 def newest_plan(results: Results, study: str, profile: str | None = None) -> dict[str, Any]:
     """The newest plan of a study, a name or a file, at a profile: by default `embedded`, or the one that was run last.
 
@@ -52,8 +58,7 @@ def newest_plan(results: Results, study: str, profile: str | None = None) -> dic
     name = Path(study).stem
     plans = load_plans(results, name)
     if not plans:
-        folder = results.root / "studies"
-        known = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        known = recorded_studies(results)
         help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {study}"
         raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
     profiles = list(dict.fromkeys(plan["profile"] for plan in plans))

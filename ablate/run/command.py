@@ -4,7 +4,7 @@ import json
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from rich.console import Console
 from ablate.errors import TrialsFailed, UserError
 from ablate.records.files import Results
 from ablate.run.execute import check_device, execute
-from ablate.run.plan import Plan, headline, record_plan, unit
+from ablate.run.plan import GPU_HOURS, Plan, headline, record_plan, unit
 from ablate.run.pool import Outcome
 from ablate.study.schema import hours
 from ablate.study.trainers import source_of
@@ -124,13 +124,17 @@ class FinishedRun:
 def check_budget(plan: Plan, budget: str) -> None:
     """Raise UserError where a plan would cost more than so many hours, or nobody can say what it costs."""
     cost = plan.cost
-    high, likely = ((hours or 0.0) * plan.units + cost.assumed_hours for hours in (cost.high, cost.hours))
-    units = dict.fromkeys([unit(plan)] * (cost.hours is not None) + ["GPU-hours"] * bool(cost.assumed))
-    check_hours(budget, len(plan.to_run), cost.unknown - cost.assumed, (high, likely), " and ".join(units))
+    hours = {unit(plan): (cost.high * plan.units, cost.hours * plan.units)} if cost.high and cost.hours else {}
+    check_hours(budget, len(plan.to_run), cost.unknown - cost.assumed, hours, cost.assumed_hours)
 
 
-def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float], units: str) -> None:
-    """Raise UserError where trials would cost more than a budget. cost: hours at the most, and at the median speed."""
+def check_hours(
+    budget: str, trials: int, unknown: int, measured: Mapping[str, tuple[float, float]], assumed: float = 0.0
+) -> None:
+    """Raise UserError where trials would cost more than a budget: of one unit, for hours of two are no sum.
+
+    measured: unit -> hours at the most, and at the median speed. assumed: GPU-hours.
+    """
     try:
         allowed = hours(budget)
     except ValueError as error:
@@ -140,9 +144,12 @@ def check_hours(budget: str, trials: int, unknown: int, cost: tuple[float, float
     if unknown:
         told = f"--budget {budget}: the cost is not known of {unknown} of {trials} trials"
         raise UserError(told, help="run one of them first, with --only, so that there is a measured one")
-    if cost[0] > allowed:
-        told = f"--budget {budget}: the run may take {cost[0]:.3g} {units} ({cost[1]:.3g} at the median speed)"
-        raise UserError(told, help="give more, or run fewer cells (--only) or seeds (--seeds); nothing was started")
+    on_gpus = measured.get(GPU_HOURS, (0.0, 0.0))
+    cost = {**measured, GPU_HOURS: (on_gpus[0] + assumed, on_gpus[1] + assumed)}
+    for name, (high, likely) in cost.items():
+        if high > allowed:
+            told = f"--budget {budget}: the run may take {high:.3g} {name} ({likely:.3g} at the median speed)"
+            raise UserError(told, help="give more, or run fewer cells (--only) or seeds (--seeds); nothing was started")
 
 
 def parse_only(options: Iterable[str]) -> dict[str, list[str]]:

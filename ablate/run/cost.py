@@ -137,7 +137,8 @@ def _summed(
 ) -> Cost:
     measured = [price for price in prices if not price.assumed]
     assumed = [price for price in prices if price.assumed]
-    low, middle, high = total(measured)
+    paid: set[str] = set()
+    low, middle, high = total(measured, paid)
     largest, assumed_largest = _largest(measured), _largest(assumed)
     return Cost(
         middle if measured else None,
@@ -151,7 +152,7 @@ def _summed(
         disk,
         mistakes,
         len(assumed),
-        total(assumed)[1],
+        total(assumed, paid)[1],
         assumed_largest,
         tuple(prices),
     )

@@ -5,14 +5,18 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ablate.errors import UserError
 from ablate.records.attempt import trial_status
 from ablate.records.consistency import differences, unpaired
 from ablate.records.files import Results
 from ablate.records.flatten import flat
-from ablate.records.plans import current_design, load_plans
+from ablate.records.plans import current_design, load_plans, recorded_studies
 from ablate.study.identity import identity
+from ablate.study.load import load_study
+from ablate.study.scale import OF_THE_PAPER, scale
 from ablate.study.trial import Expansion, Trial, cell_label
 
 _MOST_REASONS = 4
@@ -77,15 +81,22 @@ def _shown(value: Any) -> str:
 
 def keys_of_other_studies(study: str, results: Results) -> dict[str, list[str]]:
     """The trials that each other study asks for in its newest plans."""
-    folder = results.root / "studies"
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     found = {}
-    for name in names:
+    for name in recorded_studies(results):
         if name == study or not (plans := load_plans(results, name)):
             continue
         current = [plan for profile in {plan["profile"] for plan in plans} for plan in current_design(plans, profile)]
         found[name] = list(dict.fromkeys(trial["key"] for plan in current for trial in plan["trials"]))
     return found
+
+
+def scale_run(results: Results, study: str, profile: str) -> str:
+    """The profile that is meant of a study, by its file or name, or by its last plan where it has no file any more."""
+    try:
+        return scale(load_study(study).study, profile)
+    except UserError:
+        plans = load_plans(results, Path(study).stem)
+        return str(plans[-1]["paper_profile"]) if plans and profile == OF_THE_PAPER else profile
 
 
 def seeds_run(results: Results, study: str, profile: str) -> list[int]:

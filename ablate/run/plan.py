@@ -31,6 +31,7 @@ from ablate.study.trial import Expansion, Trial
 
 TO_RUN = ("new", "stale", "failed", "interrupted")
 STATES = ("done", "running", "queued", "failed", "interrupted", "stale", "new")
+GPU_HOURS = "GPU-hours"
 _HOOK_HELP = "what these trials cost is unknown; they run all the same"
 
 
@@ -220,7 +221,7 @@ def _as_record(plan: Plan, command: list[str]) -> dict[str, Any]:
 def unit(plan: Plan) -> str:
     """What the hours of a plan are hours of."""
     on_gpu = plan.expansion.resources.gpus_per_node or any("NVIDIA" in device for device in plan.cost.devices)
-    return "GPU-hours" if on_gpu else "worker-hours"
+    return GPU_HOURS if on_gpu else "worker-hours"
 
 
 def headline(plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -91,11 +92,17 @@ def _measured(plan: Plan) -> list[tuple[str, str]]:
     missing = f"; without {cost.unknown} trials that no done one is like" if cost.unknown else ""
     told = [("cost", f"{hours[0]} {unit(plan)} ({hours[1]} to {hours[2]}), {drawn}{missing}")]
     if not plan.expansion.resources.gpus_per_node:
-        workers = min(default_workers("auto"), len({trial.pretrain_key for trial in plan.to_run}))
+        workers = workers_here(plan, plan.to_run)
         told.append(("time", f"about {duration(cost.hours / workers)} here, {workers} at once"))
     if cost.largest is not None and cost.largest_hours is not None:
         told.append(("largest", f"{cost.largest.label}: {duration(cost.largest_hours)}"))
     return told
+
+
+def workers_here(plan: Plan, trials: Iterable[Trial]) -> int:
+    """How many of these trials of a plan run at once here: those with one pretraining do not."""
+    threads = plan.expansion.resources.cpus_per_task or 1
+    return max(1, min(default_workers("auto", threads), len({trial.pretrain_key for trial in trials})))
 
 
 def _assumed(plan: Plan) -> list[tuple[str, str]]:

@@ -9,9 +9,8 @@ from ablate.errors import UserError
 from ablate.run.assume import in_words
 from ablate.run.command import check_hours
 from ablate.run.cost import Spread, total
-from ablate.run.execute import default_workers
 from ablate.run.plan import Plan, unit
-from ablate.run.show import assumed_json, duration, gpu_hours
+from ablate.run.show import assumed_json, duration, gpu_hours, workers_here
 from ablate.study.suite import LoadedSuite
 
 
@@ -41,6 +40,8 @@ class Sum:
     """GPU-hours of those that no done trial is like, where a speed was assumed."""
     unknown: int
     """Trials to run whose cost is neither measured nor assumed."""
+    here: float
+    """Hours on this machine, where studies run one after another, of the trials whose cost was measured."""
 
 
 def plan_suite(loaded: LoadedSuite, make: Callable[[str], Plan]) -> PlannedSuite:
@@ -63,13 +64,15 @@ def summed(suite: PlannedSuite) -> Sum:
     priced: set[str] = set()
     hours: dict[str, Spread] = {}
     paid: set[str] = set()
-    assumed_hours = 0.0
+    assumed_hours = here = 0.0
     for plan in suite.plans.values():
         states |= {key: plan.states[key] for key in plan.distinct}
         prices = plan.cost.prices
         priced |= {price.trial.key for price in prices}
         if measured := [price for price in prices if not price.assumed]:
+            workers = workers_here(plan, [price.trial for price in measured if price.trial.key not in paid])
             spread = total(measured, paid)
+            here += spread[1] / workers
             before = hours.get(unit(plan), (0.0, 0.0, 0.0))
             low, middle, high = (old + new * plan.units for old, new in zip(before, spread, strict=True))
             hours[unit(plan)] = (low, middle, high)
@@ -77,23 +80,27 @@ def summed(suite: PlannedSuite) -> Sum:
     to_run = {trial.key for plan in suite.plans.values() for trial in plan.to_run}
     one_by_one = sum(len(plan.distinct) for plan in suite.plans.values())
     done = Counter(states.values())["done"]
-    return Sum(len(states), done, len(to_run), one_by_one - len(states), hours, assumed_hours, len(to_run - priced))
+    unknown = len(to_run - priced)
+    return Sum(len(states), done, len(to_run), one_by_one - len(states), hours, assumed_hours, unknown, here)
 
 
 def check_suite_budget(suite: PlannedSuite, budget: str) -> None:
     """Raise UserError where all studies together would cost more than so many hours."""
     found = summed(suite)
-    high, likely = (sum(spread[which] for spread in found.hours.values()) + found.assumed_hours for which in (2, 1))
-    units = dict.fromkeys([*found.hours, *(["GPU-hours"] if found.assumed_hours else [])])
-    check_hours(budget, found.to_run, found.unknown, (high, likely), " and ".join(units))
+    measured = {name: (high, likely) for name, (_, likely, high) in found.hours.items()}
+    check_hours(budget, found.to_run, found.unknown, measured, found.assumed_hours)
 
 
 def cost_in_words(hours: dict[str, Spread], assumed_hours: float, unknown: int) -> str:
     """`0.12 worker-hours`, `1,550 GPU-hours`, `0.1 worker-hours and 3 trials unknown`; nothing where nothing is."""
     said = [f"{spread[1]:.2g} {name}" for name, spread in hours.items()]
     said += [gpu_hours(assumed_hours)] if assumed_hours else []
-    said += [f"{unknown} trial{'s' if unknown > 1 else ''} unknown"] if unknown else []
+    said += [f"{_trials(unknown)} unknown"] if unknown else []
     return " and ".join(said)
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'' if count == 1 else 's'}"
 
 
 def cost_of_one(plan: Plan) -> str:
@@ -112,8 +119,10 @@ def notes(suite: PlannedSuite, found: Sum) -> list[str]:
         said.append(f"trials that several studies ask for are counted once in the total ({found.repeated} fewer)")
     on_gpus = any(plan.expansion.resources.gpus_per_node for plan in suite.plans.values())
     if found.hours and not on_gpus:
-        hours, workers = sum(spread[1] for spread in found.hours.values()), default_workers("auto")
-        said.append(f"about {duration(hours / workers)} here, {workers} at once")
+        left = len({price.trial.key for plan in suite.plans.values() for price in plan.cost.prices if price.assumed})
+        left += found.unknown
+        missing = f"; without {_trials(left)} that no done one is like" if left else ""
+        said.append(f"about {duration(found.here)} here, one study after another{missing}")
     assumed = [
         (plan.assumption, [trial.config for trial in plan.to_run])
         for plan in suite.plans.values()

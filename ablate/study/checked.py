@@ -8,6 +8,7 @@ from ablate.errors import Problem, UserError
 from ablate.study.expand import expand
 from ablate.study.lint import lint
 from ablate.study.load import LoadedStudy, find_study, known_profiles, known_studies, load_profile, load_study
+from ablate.study.scale import scale
 from ablate.study.schema import DEFAULT_PROFILE
 from ablate.study.suite import find_suite, known_suites, load_suite
 from ablate.study.trainer import SIMCLR
@@ -59,6 +60,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     except UserError as error:
         return Checked(name, error.problems, (), {})
     profiles = profiles or (known_profiles(path) if loaded.study.trainer == SIMCLR else _own_profiles(loaded))
+    profiles = list(dict.fromkeys(scale(loaded.study, profile) for profile in profiles))
     for profile in profiles:
         try:
             trainer = without_look(find_trainer(loaded.study.trainer))

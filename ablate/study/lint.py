@@ -43,10 +43,12 @@ def _warning(message: str, loaded: LoadedStudy, axis: str | None = None, key: tu
 
 
 def _axes(loaded: LoadedStudy, expansion: Expansion) -> list[Problem]:
+    """Axes with one value; a profile may leave one of several, where the others are too large for it."""
+    in_file = loaded.study.all_axes
     return [
         _warning(f"axis '{name}' has one value: it varies nothing", loaded, name)
         for name, axis in expansion.axes.items()
-        if len(axis.values) == 1
+        if len(axis.values) == 1 and (name not in in_file or len(in_file[name].values) == 1)
     ]
 
 

@@ -13,12 +13,12 @@ from ablate.errors import Problem, UserError, nearest
 from ablate.study.load import known_studies
 from ablate.study.mistake import Mistake
 from ablate.study.mistakes import problem
-from ablate.study.schema import Identifier
+from ablate.study.schema import Identifier, Study
 from ablate.study.source import Source, read_toml
 from ablate.study.words import value_text
 
 FOLDER = "suites"
-"""Beside the studies: a TOML file in a folder of that name is a suite."""
+"""Beside the studies: a TOML file in a folder of that name is a suite, unless it says what only a study does."""
 _CHECKOUT = Path(__file__).parents[2] / "studies"
 
 
@@ -59,7 +59,8 @@ def find_suite(name: str) -> Path | None:
     """
     if name.endswith(".toml") or "/" in name:
         return Path(name) if _is_suite(Path(name)) else None
-    return None if name in known_studies() else known_suites().get(name)
+    path = None if name in known_studies() else known_suites().get(name)
+    return path if path and _is_suite(path) else None
 
 
 def check_no_suite_is_meant(name: str) -> None:
@@ -100,13 +101,17 @@ def known_suites() -> dict[str, Path]:
 
 
 def _is_suite(path: Path) -> bool:
-    """Whether a file is in a folder of suites, or lists studies; a file that cannot be read is told as a study."""
+    """Whether a file lists studies, or is in a folder of suites and has nothing that only a study has."""
+    among_suites = path.absolute().parent.name == FOLDER
     try:
         if not path.is_file():
             return False
-        return path.absolute().parent.name == FOLDER or "studies" in read_toml(path)[1]
-    except (OSError, ValueError, UserError):
+        keys = read_toml(path)[1].keys()
+    except (OSError, ValueError):
         return False
+    except UserError:  # it cannot be read, which is told of what it likely is
+        return among_suites
+    return "studies" in keys or (among_suites and not keys & (Study.model_fields.keys() - Suite.model_fields.keys()))
 
 
 def _study_file(name: str, suite: Path) -> Path:
@@ -133,6 +138,9 @@ def _wrong(name: str, file: Path, before: dict[str, str], suite: Path) -> tuple[
         known = sorted({*known_studies(), *(path.stem for path in file.parent.glob("*.toml"))})
         near = nearest(name, known) if difflib.get_close_matches(name, known) else ""
         return f"studies names {shown}: there is no file {file}{near}", f"studies are: {', '.join(known[:30])}"
-    if file.stem in before:
+    if (other := before.get(file.stem)) and not file.samefile(other):
+        told = f"studies names two files called {file.name}: {other} and {file}"
+        return told, "the records of a study lie under its name: rename one of them, and its `name`"
+    if other:
         return f"studies names {shown} twice", "each study runs once"
     return None

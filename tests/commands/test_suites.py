@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import ablate
 from ablate.cli import app
 from ablate.errors import AblateError, TrialsFailed, UserError
 from ablate.records.files import Results
+from ablate.run.command import check_hours
 from ablate.run.plan import make_plan
-from ablate.run.suite import check_suite_budget, plan_suite, summed
+from ablate.run.show import duration
+from ablate.run.suite import check_suite_budget, notes, plan_suite, summed
 from ablate.study.suite import load_suite
 from tests.run.test_assume import IMAGENET, ONE
 from tests.run.test_plan import change, finish
@@ -87,14 +91,14 @@ def call(*arguments: str, code: int = 0) -> str:
 
 
 def test_a_plan_has_a_line_for_each_study_and_counts_what_they_share_once(here: Path) -> None:
-    lines = call("plan", "all").splitlines()
-    assert [line.split("\t") for line in lines[:4]] == [
+    printed = CliRunner().invoke(app, ["plan", "all"])
+    assert [line.split("\t") for line in printed.stdout.splitlines()] == [
         ["study", "profile", "trials", "done", "to run", "cost"],
         ["flat", "embedded", "2", "0", "2", "2 trials unknown"],
         ["steep", "embedded", "2", "0", "2", "2 trials unknown"],
         ["total", "", "3", "0", "3", "3 trials unknown"],
     ]
-    assert lines[4] == "trials that several studies ask for are counted once in the total (1 fewer)"
+    assert printed.stderr == "trials that several studies ask for are counted once in the total (1 fewer)\n"
 
 
 def test_a_suite_runs_each_study_and_writes_a_page_of_each(here: Path) -> None:
@@ -120,6 +124,23 @@ def test_a_failed_trial_and_a_study_that_cannot_run_do_not_stop_the_rest(
     edit("flat", "-1.0", "1.0")
     with pytest.raises(UserError, match="suite all: tiny did not run"):
         call("run", "all", "--inline")
+
+
+def test_a_page_that_cannot_be_written_stops_no_study(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("reports/flat.html").mkdir(parents=True)
+    with pytest.raises(AblateError) as told:
+        call("run", "all", "--inline")
+    assert str(told.value) == "error: suite all: no page could be written of flat; why stands above"
+    assert told.value.exit_code == 1
+    assert Path("reports/steep.html").is_file()
+
+
+@pytest.mark.parametrize("study", ["flat", "all"])
+def test_a_folder_that_can_hold_no_page_is_told_before_anything_trains(here: Path, study: str) -> None:
+    Path("reports").write_text("")
+    with pytest.raises(UserError, match=r"pages cannot be written in reports/of_mine: .*reports is no folder"):
+        call("run", study, "--reports", "reports/of_mine")
+    assert not Path("results").exists()
 
 
 def test_a_run_may_stop_at_the_first_study_in_which_a_trial_fails(here: Path) -> None:
@@ -182,6 +203,29 @@ def test_a_trial_whose_cost_one_of_its_studies_knows_is_not_unknown(here: Path) 
     assert (summed(suite).to_run, summed(suite).unknown) == (5, 0)
 
 
+def test_the_time_here_is_told_study_by_study_and_without_what_is_unknown(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablate.run.show.default_workers", lambda *_: 100)
+    results = Results(here / "results")
+    finish(make_plan("tiny", "embedded", results), results, seconds=3606.0)
+    plans = {"flat": make_plan("flat", "embedded", results), "steep": make_plan("tiny", "embedded", results, seeds=[1])}
+    suite = plan_suite(load_suite(Path("studies/suites/all.toml")), lambda file: plans[Path(file).stem])
+    (told,) = (note for note in notes(suite, summed(suite)) if " here" in note)
+    hours = (plans["steep"].cost.hours or 0.0) / 5  # as many as it has pretrainings
+    end = "here, one study after another; without 2 trials that no done one is like"
+    assert told == f"about {duration(hours)} {end}"
+
+
+def test_hours_of_workers_and_of_gpus_are_no_sum() -> None:
+    measured = {"worker-hours": (1.5, 1.0), "GPU-hours": (1.0, 1.0)}
+    check_hours("2h", 3, 0, measured, 0.5)
+    with pytest.raises(UserError, match=r"the run may take 2.5 GPU-hours \(2.5 at the median speed\)"):
+        check_hours("2h", 3, 0, measured, 1.5)
+    with pytest.raises(UserError, match=r"the run may take 1.5 worker-hours"):
+        check_hours("1h", 3, 0, measured)
+
+
 @pytest.mark.parametrize("name", ["all", "tiny"])
 def test_a_budget_counts_hours_that_are_assumed(here: Path, name: str) -> None:
     Path("studies/profiles/imagenet.toml").write_text(IMAGENET)
@@ -210,6 +254,47 @@ def test_studies_and_suites_are_listed_with_how_far_each_is(here: Path) -> None:
     assert ["all", "embedded", "1 of 2", "2 of 2", "All of them"] in lines
     rows = json.loads(call("studies", "--json"))
     assert next(row["suites"] for row in rows if row["study"] == "flat") == ["all"]
+
+
+def test_a_suite_counts_shared_trials_once_and_a_study_with_cells_left_out_is_not_complete(here: Path) -> None:
+    call("run", "flat", "--inline")
+    call("run", "steep", "--inline", "--only", "slope=2.0")
+    lines = [line.split("\t") for line in call("studies").splitlines()]
+    assert ["steep", "embedded", "1 of 1", "Study steep"] in lines
+    assert ["all", "embedded", "1 of 2", "2 of 2", "All of them"] in lines
+    call("run", "steep", "--inline")
+    assert "all\tembedded\t2 of 2\t3 of 3\tAll of them" in call("studies").splitlines()
+
+
+def test_every_command_takes_a_study_at_the_papers_own_scale(here: Path) -> None:
+    for name, profile in (("flat", "big"), ("steep", "embedded")):
+        edit(name, "trainer", f'paper_profile = "{profile}"\ntrainer')
+    shutil.copy("studies/profiles/embedded.toml", "studies/profiles/big.toml")
+    call("run", "flat", "--inline")
+    call("run", "all", "--inline", "--profile", "paper")
+    at = ("--profile", "paper")
+    assert call("report", "all", *at).splitlines() == [
+        "reports/flat-big.html",
+        "reports/steep.html",
+        "reports/index.html",
+    ]
+    assert json.loads(call("judge", "flat", "--json", *at))["profile"] == "big"
+    assert {line.split(",")[1] for line in call("export", "flat", *at).splitlines()[1:]} == {"big"}
+    assert "nothing failed or was interrupted at big" in call("retry", "flat", *at)
+    assert "studies/flat.toml: ok (2 trials at big)" in call("check", "studies/flat.toml", *at)
+    places = [["flat", "big"], ["steep", "embedded"]]
+    assert [line.split("\t")[:2] for line in call("status", *at).splitlines()[1:]] == places
+    assert [line.split("\t")[:2] for line in call("status", "all", *at).splitlines()[1:]] == places
+    assert [line.split("\t")[:2] for line in call("status", "flat", *at).splitlines()[1:]] == places[:1]
+    assert ablate.results("flat", "paper").profile == "big"
+    Path("studies/flat.toml").unlink()
+    assert json.loads(call("judge", "flat", "--json", *at))["profile"] == "big"
+
+
+@pytest.mark.parametrize("command", ["judge", "report", "export", "status"])
+def test_a_name_without_records_is_told_with_the_nearest_study(here: Path, command: str) -> None:
+    with pytest.raises(UserError, match=r"there is no study( or suite)? 'fla'; did you mean 'flat'\?"):
+        call(command, "fla")
 
 
 def test_check_reads_a_suite_and_each_of_its_studies(here: Path) -> None:

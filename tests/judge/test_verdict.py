@@ -78,6 +78,7 @@ def test_one_seed_points_to_an_answer_and_is_no_verdict(tmp_path: Path) -> None:
     (verdict,) = judged.verdicts
     assert verdict.state == "undecided"
     assert verdict.told == "points to supported"
+    assert judged.summary == "1 pointing to supported"
     assert verdict.decision is not None
     assert verdict.decision.more_seeds == 2
 

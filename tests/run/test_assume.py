@@ -8,8 +8,10 @@ from rich.console import Console
 
 from ablate.errors import UserError
 from ablate.records.files import Results
-from ablate.run.assume import parse_assumption
+from ablate.run.assume import Assumption, parse_assumption
+from ablate.run.cost import estimate
 from ablate.run.plan import Plan, make_plan
+from ablate.run.samples import Sample, weighed
 from ablate.run.show import as_json, gpu_hours, print_plan
 from ablate.simclr.config.effort import Sizes
 from tests.run.test_plan import change, finish
@@ -47,6 +49,21 @@ def printed(plan: Plan) -> str:
     console = Console(file=io.StringIO(), width=1000)
     print_plan(plan, console)
     return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_a_pretraining_that_a_measured_and_an_assumed_trial_share_is_paid_once(here: Results, project: Path) -> None:
+    change(project, "[axes]\n", "[evaluate]\nline.parts = ['cached_linear']\nnear.parts = ['knn']\n\n[axes]\n")
+    expansion = make_plan("tiny", "embedded", here, only={"first": ["crop"], "temperature": ["0.1"]}).expansion
+    line, near = expansion.trials
+    assert line.pretrain_key == near.pretrain_key
+    like_line = Sample(weighed(expansion.trainer, line.config)[0], 1.0, 0.0, "cpu", 1.0)
+
+    class Assumed(Assumption):
+        def gpu_hours(self, trainer: object, config: object) -> tuple[float, float]:
+            return (5.0, 2.0)
+
+    cost = estimate([line, near], expansion.trainer, [like_line], set(), None, Assumed(1.0, None))
+    assert (cost.assumed, cost.assumed_hours) == (1, 2.0)
 
 
 def test_a_plan_without_data_tells_gpu_hours_from_the_images_that_are_encoded(here: Results) -> None:

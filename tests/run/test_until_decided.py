@@ -1,6 +1,9 @@
 """`ablate run --until-decided`: which cells get more seeds, and when it ends."""
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from tests.conftest import Ablate
 
 TRAINER = """
 import random
+import time
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -17,12 +22,16 @@ class Settings(BaseModel):
     seed: int = 0
     depth: int = 1
     broken_seed: int = -1
+    slow_seed: int = -1
 
 VALUES = {1: 50.0, 2: 70.0, 3: 69.2, 4: 69.0}
 
 def train(config: Settings, context):
     if config.seed == config.broken_seed:
         raise RuntimeError("boom")
+    while (config.seed, config.depth) == (config.slow_seed, 2) and not Path("go on").exists():
+        Path("waiting").touch()
+        time.sleep(0.02)
     return {"accuracy": VALUES[config.depth] + random.Random(100 * config.depth + config.seed).gauss(0, 1)}
 """
 STUDY = """
@@ -117,6 +126,23 @@ def test_a_failed_trial_ends_it_with_what_was_judged(ablate: Ablate, project: Pa
     assert run.returncode == 1
     assert "boom" in run.stderr
     assert seeds_of_cells(project) == dict.fromkeys((1, 2, 3, 4), 2)
+
+
+def test_no_claim_is_judged_while_another_process_runs_a_trial_of_the_round(ablate: Ablate, project: Path) -> None:
+    slow = ("--set", "slow_seed=2")
+    command = [sys.executable, "-m", "ablate", "run", "mine", *slow, "--seeds", "3", "--only", "depth=2", "--inline"]
+    other = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (project / "waiting").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run = ablate("run", "mine", *slow, "--until-decided", "--inline", "--only", "depth=2,3")
+    (project / "go on").touch()
+    other.wait(timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "not judged yet: another process runs, or ended, 1 trial of these seeds" in run.stdout
+    assert "going on to" not in run.stdout
+    assert set(seeds_of_cells(project).values()) == {3}
 
 
 def test_a_study_without_claims_and_a_suite_are_told(ablate: Ablate, project: Path) -> None:

@@ -39,8 +39,6 @@ CELLS = {  # at the paper's own scale: cells of its tables and figures, and case
 }
 MEANT = {  # warnings that were looked at
     "color_strength": ["case 'one_view' differs from the base in 2 settings"],  # it is Fig. 5's, whole
-    "depth_width": ["axis 'depth' has one value"],  # no second network of the same width on a CPU
-    "projection_head": ["axis 'output_dimension' has one value"],  # a cell takes minutes at the profile small
 }
 EMBEDDED_AT_MOST = 250
 """Trials of all studies at the profile embedded, of eight seconds each on two cores: within the hour."""

@@ -81,6 +81,13 @@ def test_an_exclude_that_matches_at_one_profile_only_is_no_warning(tmp_path: Pat
     assert warnings(tmp_path, text) == []
 
 
+def test_a_profile_that_leaves_one_of_several_values_is_no_warning(tmp_path: Path) -> None:
+    text = "axes.epochs = [3, 4]\n" + HEADS
+    assert warnings(tmp_path, text + "profile.embedded.axes.epochs = [3]\n") == []
+    one = "axis 'epochs' has one value: it varies nothing"
+    assert warnings(tmp_path, text.replace("[3, 4]", "[3]") + "profile.embedded.axes.epochs = [4]\n") == [one]
+
+
 def test_batch_sizes_with_rates_along_are_no_warning(tmp_path: Path) -> None:
     text = '[[zip]]\nbatch_size = [16, 32]\nrate = { setting = "optimizer.learning_rate", values = [0.1, 0.2] }\n'
     assert warnings(tmp_path, text) == []

@@ -56,6 +56,23 @@ def test_a_file_that_lists_studies_is_a_suite_wherever_it_lies(suite: Path, tmp_
     assert list(load_suite(elsewhere).studies) == ["tiny", "other"]
 
 
+def test_a_study_in_a_folder_called_suites_is_a_study(suite: Path) -> None:
+    study = suite.with_name("tiny2.toml")
+    study.write_text(Path("studies/tiny.toml").read_text().replace('"tiny"', '"tiny2"'))
+    assert find_suite("studies/suites/tiny2.toml") is find_suite("tiny2") is None
+    suite.write_text(GOOD.replace("studies", "studys"))
+    assert find_suite("studies/suites/both.toml") == find_suite("both") == Path("studies/suites/both.toml")
+
+
+def test_two_files_of_one_name_are_told_as_two(suite: Path) -> None:
+    Path("more").mkdir()
+    Path("more/tiny.toml").write_text(Path("studies/tiny.toml").read_text())
+    message = told(suite, '"other"', '"../../more/tiny.toml"')
+    assert "studies names two files called tiny.toml: " in message
+    assert "/studies/tiny.toml and " in message
+    assert "twice" in told(suite, '"other"', '"../tiny.toml"')
+
+
 def test_a_name_that_is_nearly_a_suites_is_told_with_it(suite: Path) -> None:
     with pytest.raises(UserError, match="there is no study or suite 'boht'; did you mean 'both'"):
         check_no_suite_is_meant("boht")
