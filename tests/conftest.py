@@ -52,6 +52,14 @@ evaluate.parts = ["cached_linear"]
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n`, the tests of a file run in one process, as they share what is costly; so do all that need Slurm."""
+    for item in items:
+        on_cluster = item.get_closest_marker("slurm") is not None
+        item.add_marker(pytest.mark.xdist_group("slurm" if on_cluster else item.path.relative_to(CHECKOUT).as_posix()))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with one tiny study and one tiny profile, called embedded so that it is the default."""
