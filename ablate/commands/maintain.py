@@ -12,12 +12,14 @@ from ablate.commands.options import Json, ResultsFolder, results_in
 if TYPE_CHECKING:
     from ablate.records.files import Results
     from ablate.records.garbage import Garbage
+    from ablate.run.checks import Check
 
 _LISTED = 20
 _KINDS = {
     "trial": "trials that no study asks for",
     "pretraining": "pretrainings that no trial uses",
     "checkpoints": "checkpoints of ended pretrainings",
+    "jobs": "logs of jobs of a cluster that have ended",
     "code": "copies of code that no attempt ran",
     "picture": "pictures that no page has used for a month",
     "leftover": "temporary leftovers",
@@ -65,24 +67,33 @@ def gc(
         _print_json(folder, found, gone)
 
 
-def doctor(json: Json = False, results: ResultsFolder = Path("results")) -> None:
-    """Look whether Python, torch, devices, Slurm, disk, data and studies are as they should be."""
+def doctor(
+    on: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A cluster of ablate.toml; runs one tiny job on it.")
+    ] = None,
+    json: Json = False,
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Look whether Python, torch, devices, Slurm, disk, data and studies are as they should be, or a cluster is."""
     from ablate.commands.health import examine
     from ablate.commands.output import print_facts, print_json
+    from ablate.run.slurm.clusters import find_cluster
+    from ablate.run.slurm.doctor import examine_cluster
 
-    checks = list(examine(results))
+    checks = list(examine_cluster(find_cluster(on, Path.cwd()), results) if on else examine(results))
     problems = sum(check.state == "problem" for check in checks)
     if json:
         print_json(checks)
     else:
-        print_facts(
-            [
-                (check.name, f"{check.state}: {check.told}{f'. What to do: {check.help}' if check.help else ''}")
-                for check in checks
-            ]
-        )
+        print_facts([(check.name, f"{check.state}: {check.told}{_what_to_do(check)}") for check in checks])
     if problems:
         raise typer.Exit(1)
+
+
+def _what_to_do(check: "Check") -> str:
+    if not check.help:
+        return ""
+    return f"{'' if check.told.endswith('?') else '.'} What to do: {check.help}"
 
 
 def _tell(found: "Sequence[Garbage]") -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ablate.commands import health, maintain
-from ablate.commands.health import Check, examine
+from ablate.commands.health import examine
 from ablate.errors import UserError
 from ablate.records.files import Results
+from ablate.run.checks import Check
 from tests.commands.conftest import Call
 from tests.records.by_hand import key_of, make_old, write_plan, write_trial
 

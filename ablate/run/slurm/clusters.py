@@ -80,7 +80,7 @@ Memory = Annotated[str, AfterValidator(_memory)]
 Option = Annotated[str, AfterValidator(_option)]
 _OPTION_VALUES = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"const": True}]}
 OptionValue = Annotated[Any, AfterValidator(_value), WithJsonSchema(_OPTION_VALUES)]
-_Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_Count = Annotated[int, Field(ge=1)]
 
 
 class _Strict(BaseModel):
@@ -127,6 +127,7 @@ class ClusterTable(_Strict):
     """What is told when a study has ended: a command of the shell, or an address (https://...) to which JSON is posted.
     """
     follow_up: FollowUp = FollowUp()
+    """The job that follows those of a study; its keys are below."""
 
 
 class Cluster(ClusterTable):
