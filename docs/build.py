@@ -6,7 +6,9 @@
 Between `<!-- generated: NAME -->` and `<!-- end -->` stands what the function of that name gives. A block of the
 language `console` is run line by line (`$ command`) in a fresh folder with the checkout's studies, document by
 document; its output replaces what stands there. A line `...` in it stands for lines that are left out, and numbers
-that differ from run to run (times, keys, hardware) are not compared by --check.
+that differ from run to run (times, keys, hardware) are not compared by --check. A document that says
+`<!-- runs on: a cluster -->` has its consoles run only where SLURM_CONF names one, as it does for a command after
+`python -m tests.slurm.cluster`.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from ablate.records.provenance import provenance
 ROOT = Path(__file__).parents[1]
 _GENERATED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _CONSOLE = re.compile(r"```console\n")
+_ON_A_CLUSTER = "<!-- runs on: a cluster -->"
 _STEP = re.compile(
     r"<!-- file: (?P<name>[\w/.-]+) -->\n```\w+\n(?P<content>.*?)```|```console\n(?P<console>.*?)```", re.DOTALL
 )
@@ -98,6 +101,13 @@ def _own_key(model: Any, name: str) -> str:
     return f"{shown}: {about}" if about else shown
 
 
+def cluster_keys() -> str:
+    """The keys of a cluster in the cluster file."""
+    from ablate.run.slurm.clusters import ClusterTable, FollowUp
+
+    return f"{_key_table(ClusterTable)}\nOf `follow_up`:\n\n{_key_table(FollowUp)}"
+
+
 def settings() -> str:
     """Every setting of the SimCLR trainer, with what it takes, its default and what it is."""
     from ablate.simclr.config import Config
@@ -163,16 +173,22 @@ def _toml(value: Any) -> str:
 _OF_THIS_MACHINE = {
     f" {platform.node()}, ": " laptop, ",
     str(provenance()["processor"]): "a processor",
+    f", {sys.executable}": ", /home/you/ablate/.venv/bin/python",
     str(ROOT): "/home/you/ablate",
 }
-GENERATED: dict[str, Callable[[], str]] = {"commands": commands, "study-keys": study_keys, "settings": settings}
+GENERATED: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "study-keys": study_keys,
+    "cluster-keys": cluster_keys,
+    "settings": settings,
+}
 
 
 def built(document: Path) -> str:
     """The document with everything in it as it is now."""
     text = document.read_text(encoding="utf-8")
     text = _GENERATED.sub(lambda found: f"{found[1]}\n{GENERATED[found[2]]()}\n{found[4]}", text)
-    if not _CONSOLE.search(text):
+    if not _CONSOLE.search(text) or (_ON_A_CLUSTER in text and "SLURM_CONF" not in os.environ):
         return text
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "studies", Path(folder) / "studies")

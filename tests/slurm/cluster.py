@@ -3,6 +3,8 @@
     with running_cluster(folder) as cluster:
         cluster.run("sbatch", "--wrap", "hostname")
 
+    python -m tests.slurm.cluster COMMAND...        runs a command that has such a cluster
+
 Every daemon listens on a port of its own that was free a moment ago, and everything that the cluster started carries
 its SLURM_CONF in its environment. By that a guard finds and ends it all, also when the tests themselves were killed.
 """
@@ -15,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -175,13 +178,11 @@ class Cluster:
 
     def heal(self) -> None:
         """No jobs, no changed settings, and everything up: what a test may begin with."""
-        wait_until(lambda: self.run("scancel", "--user=root", check=False) == "" and self._answers(), "a controller")
+        for name, revive in (("slurmdbd", self.revive_accounting), ("slurmctld", self.revive_controller)):
+            if self.daemons[name].poll() is not None:
+                revive()
         if self.accounting is False or self.settings != DEFAULTS:
             self.configure()
-        if self.daemons["slurmdbd"].poll() is not None:
-            self.revive_accounting()
-        if self.daemons["slurmctld"].poll() is not None:
-            self.revive_controller()
         for name in NODES:
             if self.daemons[f"slurmd-{name}"].poll() is not None:
                 self.revive_node(name)
@@ -352,3 +353,16 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+def main() -> int:
+    """Run the command that is named, with a cluster of its own; its exit code."""
+    if reason := missing():
+        print(reason, file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder, running_cluster(Path(folder)) as cluster:
+        return subprocess.run(sys.argv[1:], env=cluster.environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
