@@ -2,17 +2,53 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.slurm.cluster import Cluster, missing, running_cluster
+from tests.slurm.project import Project
+
+_LAST = "test_time_limit.py"
+"""It waits for what goes on meanwhile."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What was begun by the first test of this folder is looked at after the last one."""
+    items.sort(key=lambda item: item.path.name == _LAST)
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """A study of one trial, on a cluster of its own, whose time limit is far shorter than it."""
+
+    STEPS: ClassVar[int] = 2000
+    project: Project
 
 
 @pytest.fixture(scope="session")
-def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
+    """Submitted when the first test of this folder begins, if it is asked for at all."""
     if reason := missing():
         pytest.skip(reason)
+    with running_cluster(tmp_path_factory.mktemp("slurm_beside")) as cluster:
+        folder = tmp_path_factory.mktemp("long_run")
+        base = f'steps = {LongRun.STEPS}\nseconds = 1000\nslow_attempts = 3\ndiary = "{folder}/p/diary"'
+        project = Project(folder / "p", [5], base, 'time = "1min"')
+        with pytest.MonkeyPatch.context() as within:
+            within.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
+            project.ablate("run", "small", "--on", "test")
+        yield LongRun(project)
+
+
+@pytest.fixture(scope="session")
+def _cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    if reason := missing():
+        pytest.skip(reason)
+    if any(item.path.name == _LAST for item in request.session.items):
+        request.getfixturevalue("long_run")
     with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
 
@@ -26,7 +62,8 @@ def cluster(_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clus
     monkeypatch.setenv("SLURM_CONF", str(_cluster.folder / "slurm.conf"))
     _cluster.heal()
     yield _cluster
-    _cluster.run("scancel", "--user=root", check=False)
+    if _cluster.daemons["slurmctld"].poll() is None:
+        _cluster.run("scancel", "--user=root", check=False)
 
 
 class Shim:

@@ -18,6 +18,8 @@ class Settings(BaseModel):
     seconds: float = 0.0
     """Of all steps together."""
     steps: int = 10
+    slow_attempts: int | None = None
+    """Only so many attempts take that time; later ones hurry."""
     diary: Path | None = None
     """A line is added to it by each attempt: the trial, and the step that it begins with."""
 
@@ -31,6 +33,7 @@ def train(config: Settings, context: object) -> dict[str, float]:
     if config.diary:
         with config.diary.open("a") as diary:
             diary.write(f"{config.x} {config.seed} {done}\n")
+    hurries = config.slow_attempts is not None and len(config.diary.read_text().splitlines()) > config.slow_attempts
     while done < config.steps:
         context.progress(done, config.steps, lambda value=value: {"value": value})
         if context.stopping():
@@ -44,5 +47,5 @@ def train(config: Settings, context: object) -> dict[str, float]:
             os.kill(os.getpid(), 9)
         value = (value * 1.1 + config.x + config.seed) % 17
         done += 1
-        time.sleep(config.seconds / config.steps)
+        time.sleep(0 if hurries else config.seconds / config.steps)
     return {"top1": value}

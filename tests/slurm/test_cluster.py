@@ -26,17 +26,6 @@ def test_a_job_sees_its_gpus_and_is_accounted(cluster: Cluster, tmp_path: Path) 
     wait_until(lambda: cluster.accounted(f"--jobs={job}")[0]["State"] == "COMPLETED", "its row")
 
 
-def test_a_job_of_a_killed_node_begins_again_on_another(cluster: Cluster, tmp_path: Path) -> None:
-    where = tmp_path / "where"
-    job = _submit(cluster, tmp_path, f"hostname; echo $SLURMD_NODENAME >> {where}; sleep 300", "--requeue")
-    wait_until(where.exists, "the job's start")
-    first = where.read_text().strip()
-    cluster.kill_node(first)
-    wait_until(lambda: len(where.read_text().split()) == 2, "its second start", seconds=90)
-    assert where.read_text().split()[1] != first
-    assert cluster.jobs() == {job: "RUNNING"}
-
-
 def test_the_queue_survives_a_killed_controller(cluster: Cluster, tmp_path: Path) -> None:
     job = _submit(cluster, tmp_path, "true", "--begin=now+1hour")
     cluster.wait_for_saved_jobs()

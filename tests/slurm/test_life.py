@@ -109,16 +109,6 @@ def test_a_study_ends_without_accounting(cluster: Cluster, tmp_path: Path) -> No
     assert sorted(project.results().values()) == sorted(undisturbed([1, 2, 3], 10))
 
 
-def test_more_jobs_than_an_array_may_have_are_several_arrays(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.configure(MaxArraySize=10)
-    later = 'trials_per_job = 1\noptions.begin = "now+1hour"'
-    project = Project(tmp_path / "p", range(37), cluster=later)
-    project.ablate("run", "small", "--on", "test")
-    (submission,) = project.submissions()
-    assert [len(array["shares"]) for array in submission["arrays"]] == [10, 10, 10, 6, 1]
-    assert len(cluster.jobs()) == 37 + 1
-
-
 def test_what_finds_no_room_is_submitted_when_there_is_some(cluster: Cluster, tmp_path: Path) -> None:
     cluster.run("sacctmgr", "--immediate", "modify", "user", "root", "set", "MaxSubmitJobs=4")
     try:
