@@ -1,5 +1,8 @@
 """What templates ask for beside values: links, runs of numbers, a table of contents."""
 
+import base64
+import functools
+import gzip
 import itertools
 import json
 import re
@@ -29,6 +32,12 @@ def contents(body: Markup) -> list[tuple[str, Markup]]:
     return [(name, Markup(title)) for name, title in _SECTION.findall(body)]
 
 
+@functools.cache
+def packed(text: str) -> str:
+    """A text compressed, in letters that an element can hold; the same for the same text."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
 def wrapping(text: str) -> Markup:
     """Attributes of a table's cell that wraps and has its own direction; none where its text is short and plain."""
     plain = len(text) <= _SHORT and text.isascii()
@@ -50,6 +59,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "contents": contents,
     "cut": cut,
     "facts_of": facts_of,
+    "packed": packed,
     "path": quote,
     "runs": runs,
     "wrapping": wrapping,

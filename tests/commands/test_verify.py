@@ -78,7 +78,7 @@ def test_a_changed_sentence_is_told_with_its_section(changed: Callable[[str, str
 def test_any_digit_that_changes_is_noticed(study: Study) -> None:
     """One digit in twenty-five of the page, and of its library for drawing a few."""
     text = study[1].read_text()
-    begin = text.index('<script type="module">')
+    begin = text.index('id="vega">')
     library = range(begin, text.index("</script>", begin))
     digits = [found.start() for found in re.finditer(r"\d", text)]
     chosen = [at for at in digits if at not in library][::25] + [at for at in digits if at in library][::20_000]

@@ -104,5 +104,5 @@ def test_two_processes_with_other_hash_seeds_and_folders_write_the_same_bytes(tm
 def test_a_page_is_no_larger_than_promised(tmp_path: Path, cells: int, seeds: int, megabytes: float) -> None:
     results = sized(tmp_path, cells, seeds, epochs=100 if cells > 49 else 20)
     size = write_report(results, "sized", None, tmp_path / "reports").stat().st_size
-    assert size > 0.8 * MEGABYTE  # it has its library in it
+    assert size > 0.4 * MEGABYTE  # it has its library in it
     assert size <= megabytes * MEGABYTE
