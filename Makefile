@@ -18,7 +18,7 @@ run: install
 	$(BIN)/ablate run studies/augment_pairs.toml
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff format --check
