@@ -47,8 +47,8 @@ def note_failure_of_rank(attempt: Path, rank: int, error: Exception) -> None:
 
 
 def failure_of_another_rank(attempt: Path) -> Failure | None:
-    """What a rank other than the first left of its failure; None where none did."""
-    for path in sorted(attempt.glob("rank-*.json")):
+    """What the rank that failed before all others left of it; None where none did."""
+    for path in sorted(attempt.glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns):
         with contextlib.suppress(OSError, ValueError, KeyError):
             told = json.loads(path.read_text(encoding="utf-8"))
             return Failure(str(told["cause"]), f"{path.stem}: {told['message']}")

@@ -2,18 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ablate.errors import UserError
-from ablate.records.attempt import State, attempt_status, end_attempt_of_dead_process, trial_status
+from ablate.records.attempt import State, attempt_status, end_attempt_of_dead_process
 from ablate.records.cancel import cancel_requested
 from ablate.records.files import Results
 from ablate.run.failures import failure_of_another_rank
 from ablate.run.slurm.commands import release, scancel
 from ablate.run.slurm.known import measured_of, pretrainings
 from ablate.run.slurm.ledger import Array, Ledger, Submission
-from ablate.run.slurm.queue import Job, Queue, accounted, read_queue
+from ablate.run.slurm.queue import Job, Queue, accounted, queued, read_queue
 from ablate.run.slurm.rules import OF_THE_PLACE, decide, with_more_memory
 from ablate.run.slurm.shares import Share, share_out
 from ablate.run.slurm.submit import Group, recover
@@ -76,8 +76,10 @@ def look_after(results: Results, id: str) -> Step:
             return Step(submission, alive)
         if (ledger.folder(id) / "ended").exists():  # somebody else was quicker
             return Step(submission, given_up={})
+        again = queued(results, queue)  # by somebody who ran the study meanwhile, or by this, cut off before it ended
+        step = _next(results, submission, [trial for trial in over if trial.key not in again], again)
         ledger.end(id)
-        return _next(results, submission, over)
+        return step
 
 
 def _open_trials(results: Results, submission: Submission, queue: Queue) -> Iterator[_Open]:
@@ -135,7 +137,7 @@ def _judge_canary(submission: Submission, queue: Queue, over: list[_Open]) -> No
             scancel([job.id for job in jobs])
 
 
-def _next(results: Results, submission: Submission, over: list[_Open]) -> Step:
+def _next(results: Results, submission: Submission, over: list[_Open], again: Collection[str]) -> Step:
     """Submit what is to be tried again, and what found no room so far."""
     canary = next((trial for trial in over if trial.array.canary), None)
     groups: dict[tuple[Resources, tuple[str, ...], bool], list[str]] = {}
@@ -152,7 +154,7 @@ def _next(results: Results, submission: Submission, over: list[_Open]) -> Step:
             given_up[trial.key] = cause
         else:
             groups.setdefault(wanted, []).append(trial.key)
-    left = [key for key in submission.left if trial_status(results.trial(key), time.time()).state != "done"]
+    left = [key for key in submission.left if key not in again and not results.trial(key).result.exists()]
     if left:
         groups.setdefault((submission.resources, (), False), []).extend(left)
     if not groups:

@@ -166,9 +166,7 @@ def accounted(arrays: Sequence[Array], since: float) -> dict[tuple[str, int], Jo
         "--noheader",
         "--parsable2",
         "--allocations",
-        "--array",
         f"--starttime={start}",
-        "--endtime=now",
     )
     try:
         text = ask(*command, f"--format={_SACCT}", f"--name={','.join(names)}")
