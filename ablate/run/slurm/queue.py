@@ -21,6 +21,8 @@ _OVER = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
     "TIMEOUT",
 }  # fmt: skip
+_WHOLE = -1
+"""The place of a job that is no array; and of the tasks that waited when an array was cancelled, which have no row."""
 _SQUEUE = "%j|%F|%K|%T|%N|%r"
 _SACCT = "JobName,JobID,State,NodeList,ExitCode"
 
@@ -58,13 +60,16 @@ class Queue:
 
     submissions: tuple[Submission, ...]
     jobs: dict[tuple[str, int], Job]
-    """By the array's name and the place in it; of those that Slurm still knows."""
+    """By the array's name and the place in it, or _WHOLE; of those that Slurm still knows."""
     answered: bool = True
     """Whether squeue did; else everything is believed to be where it was, and nothing is submitted twice."""
 
     def job(self, array: Array, index: int) -> Job | None:
         """The job of a share; None where Slurm knows it no more."""
-        return self.jobs.get((array.name, index))
+        if found := self.jobs.get((array.name, index)):
+            return found
+        whole = self.jobs.get((array.name, _WHOLE))
+        return whole and (replace(whole, id=f"{whole.id}_{index}") if len(array.shares) > 1 else whole)
 
     def alive(self, array: Array, index: int) -> bool:
         """Whether the job of a share waits or runs."""
@@ -73,7 +78,7 @@ class Queue:
 
     def followed(self, submission: Submission) -> bool:
         """Whether the job that looks after a submission waits or runs."""
-        job = self.jobs.get((submission.follower, 0))
+        job = self.jobs.get((submission.follower, _WHOLE))
         return not job.over if job else not self.answered
 
     @property
@@ -145,11 +150,20 @@ def find_job(results: Results, key: str) -> Job | None:
 
 def _jobs(rows: Iterable[Sequence[str]]) -> dict[tuple[str, int], Job]:
     found = {}
-    for name, id, index, state, nodes, reason in rows:
-        number = int(index) if index.isdigit() else None
-        job = Job(id if number is None else f"{id}_{number}", state, nodes, reason)
-        found[name, number or 0] = job
+    for name, id, places, state, nodes, reason in rows:
+        if places == "N/A":
+            found[name, _WHOLE] = Job(id, state, nodes, reason)
+        for place in _places(places):
+            found[name, place] = Job(f"{id}_{place}", state, nodes, reason)
     return found
+
+
+def _places(text: str) -> Iterator[int]:
+    """`3`, `[0-2,7%4]`: the tasks of an array that waited, or were cancelled while they did, stand together."""
+    for part in filter(None, text.strip("[]").partition("%")[0].split(",")):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            yield from range(int(first), int(last if last.isdigit() else first) + 1)
 
 
 def accounted(arrays: Sequence[Array], since: float) -> dict[tuple[str, int], Job]:
@@ -177,12 +191,14 @@ def accounted(arrays: Sequence[Array], since: float) -> dict[tuple[str, int], Jo
 
 def _accounted(text: str) -> Iterator[tuple[tuple[str, int], Job]]:
     for line in text.splitlines():
-        name, id, state, nodes, code = line.split("|")[:5]
-        number = id.partition("_")[2]
-        if number and not number.isdigit():  # 12_[3-5]: tasks that never were
+        name, id, words, nodes, code = line.split("|")[:5]
+        state = words.split()[0]  # CANCELLED by 0
+        if state not in _OVER:  # the controller has forgotten it
             continue
-        told = "" if code == "0:0" else f"exit code {code}"
-        yield (name, int(number or 0)), Job(id, state.split()[0], nodes.replace("None assigned", ""), told)
+        number, array, places = id.partition("_")
+        told, where = "" if code == "0:0" else f"exit code {code}", nodes.replace("None assigned", "")
+        for place in _places(places) if array else (0,):
+            yield (name, place), Job(f"{number}_{place}" if array else id, state, where, told)
 
 
 def forget_answer(results: Results) -> None:

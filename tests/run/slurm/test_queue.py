@@ -57,6 +57,22 @@ def test_a_job_that_may_go_on_keeps_its_trials_from_being_submitted_again(
     assert waiting["b"].id == "7_1"
 
 
+def test_tasks_that_were_cancelled_while_they_waited_are_over(slurm: Slurm, results: Results) -> None:
+    slurm.squeue = "toy-1|7|N/A|CANCELLED||None\ntoy-1|7|0|RUNNING|node1|None\n"
+    queue = read_queue(results)
+    assert list(queued(results, queue)) == ["a"]
+    (array,) = queue.submissions[0].arrays
+    assert [(job.id, job.over) for index in range(3) if (job := queue.job(array, index))] == [
+        ("7_0", False), ("7_1", True), ("7_2", True),
+    ]  # fmt: skip
+
+
+def test_tasks_that_wait_together_stand_in_one_line(slurm: Slurm, results: Results) -> None:
+    slurm.squeue = "toy-1|7|1-2%5|PENDING||Resources\ntoy-1|7|0|RUNNING|node1|None\n"
+    waiting = queued(results, read_queue(results))
+    assert {key: job.id for key, job in waiting.items()} == {"a": "7_0", "b": "7_1", "c": "7_2"}
+
+
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED"])
 def test_a_job_that_is_over_does_not(slurm: Slurm, results: Results, state: str) -> None:
     slurm.squeue = f"toy-1|7|1|{state}|node2|NonZeroExitCode\n"
@@ -93,11 +109,12 @@ def test_how_a_job_ended_is_read_from_the_accounting_and_not_needed(slurm: Slurm
     slurm.sacct = """\
 toy-1|7_0|CANCELLED by 0|None assigned|0:0
 toy-1|7_1|NODE_FAIL|node2|1:0
-toy-1|7_[2-5]|PENDING||0:0
+toy-1|7_[2-3,5%4]|CANCELLED by 0||0:0
+toy-1|7_8|PENDING||0:0
 """
     found = queue.accounted(submission.arrays, submission.created)
     assert [found["toy-1", 0].state, found["toy-1", 1].nodes] == ["CANCELLED", "node2"]
-    assert ("toy-1", 2) not in found
+    assert [place for _, place in found] == [0, 1, 2, 3, 5]
     slurm.sacct = None
     assert queue.accounted(submission.arrays, submission.created) == {}
 
