@@ -1,5 +1,8 @@
 """What ends jobs before their trials are done, and how each trial comes to its result all the same."""
 
+import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -48,8 +51,15 @@ def test_a_preempted_job_saves_its_state_and_ends_with_the_result_of_one_never_d
     assert other not in cluster.jobs()
 
 
-@pytest.mark.parametrize("what", ["node", "step"])
-def test_a_trial_whose_node_dies_goes_on_elsewhere(cluster: Cluster, tmp_path: Path, what: str) -> None:
+def parent_of_the_worker(project: Project) -> int:
+    """The process that the job began with."""
+    (events,) = (project.folder / "results" / "trials").glob("*/attempts/*/events.jsonl")
+    worker = json.loads(events.read_text().splitlines()[0])["pid"]
+    return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("what", ["node", "job"])
+def test_a_trial_whose_node_or_job_dies_goes_on(cluster: Cluster, tmp_path: Path, what: str) -> None:
     project = a_project(tmp_path / "p", [2], 15, 100)
     project.ablate("run", "small", "--on", "test")
     wait_until(lambda: project.diary, "the trial's first step", seconds=120)
@@ -58,7 +68,7 @@ def test_a_trial_whose_node_dies_goes_on_elsewhere(cluster: Cluster, tmp_path: P
     if what == "node":
         cluster.kill_node(node)
     else:
-        cluster.run("scancel", "--signal=KILL", "--full", job)
+        os.kill(parent_of_the_worker(project), signal.SIGKILL)
     wait_until(lambda: project.results(), "the result", seconds=240)
     assert list(project.results().values()) == undisturbed([2], 100)
 

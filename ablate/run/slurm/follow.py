@@ -134,7 +134,7 @@ def _judge_canary(submission: Submission, queue: Queue, over: list[_Open]) -> No
         if failed is None or failed.cause in OF_THE_PLACE:
             release(array.name)
         else:
-            scancel([job.id for job in jobs])
+            scancel(sorted({job.id.partition("_")[0] for job in jobs}))  # all of them wait
 
 
 def _next(results: Results, submission: Submission, over: list[_Open], again: Collection[str]) -> Step:
