@@ -22,7 +22,6 @@ from ablate.report.charts.pairs import before_and_after
 from ablate.report.figure import Figure
 from ablate.report.html import COMPARISON, html
 from ablate.report.reading import Reading, read_study
-from ablate.report.words import cut
 
 if TYPE_CHECKING:
     from ablate.judge.verdict import Verdict
@@ -120,7 +119,6 @@ def write_comparison(before: Results, after: Results, studies: Sequence[str], re
         only_after=[place for place in there if place not in here and not studies],
         changed=changed,
         told=told,
-        cut=cut,
     )
     path = reports / f"{COMPARISON}.html"
     write_text(path, page)

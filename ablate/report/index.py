@@ -19,7 +19,6 @@ from ablate.records.store import store_of
 from ablate.report.findings import answer
 from ablate.report.html import INDEX, html, page_name
 from ablate.report.reading import Reading, read_study
-from ablate.report.words import cut
 
 if TYPE_CHECKING:
     from ablate.judge.verdict import Verdict
@@ -114,7 +113,6 @@ def write_index(
         suites=progress(entries, suites),
         kinds={kind: sum(kind.replace(" ", "-") in row.kinds.split() for row in claims) for kind in told.MARKS},
         told=told,
-        cut=cut,
     )
     path = reports / f"{INDEX}.html"
     write_text(path, text)
