@@ -1,18 +1,20 @@
 """Power: about how many more seeds would settle a claim."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ablate.judge.formula import Formula, Leaf, excess, leaning, negated, rounding, seeds_of
+from ablate.judge.paired import Floats
 
 WANTED = 0.8
 MOST = 1_000
 
 
-def power(standardized: float, seeds: Any, level: float) -> Any:
-    """How often a one-sided t test with so many seeds (a number or an array) finds an effect of so many deviations.
+def power(standardized: Any, seeds: Any, level: float) -> Any:
+    """How often a one-sided t test with so many seeds finds an effect of so many deviations; either may be an array.
 
     By the noncentral t distribution (Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", ch. 2).
     """
@@ -56,17 +58,24 @@ def joint_power(formula: Formula, seeds: int, level: float) -> float:
     are missed less often than that).
     """
     if isinstance(formula, Leaf):
-        return _leaf_power(formula, seeds, level)
-    found = [joint_power(part, seeds, level / formula.to_refute) for part in formula.parts]
+        return float(_leaf_powers([formula], seeds, level)[0])
+    share = level / formula.to_refute
+    leaves = [part for part in formula.parts if isinstance(part, Leaf)]
+    found = [joint_power(part, seeds, share) for part in formula.parts if not isinstance(part, Leaf)]
+    found += list(map(float, _leaf_powers(leaves, seeds, share))) if leaves else []
     if formula.needed > len(found):
         return 0.0
     return max(0.0, 1 - sum(1 - each for each in sorted(found, reverse=True)[: formula.needed]))
 
 
-def _leaf_power(leaf: Leaf, seeds: int, level: float) -> float:
-    distance = excess(leaf)
-    if distance <= 0:
-        return 0.0
-    if max(leaf.differences) - min(leaf.differences) <= rounding(leaf.differences[0], leaf.bound):
-        return float(0.5**seeds <= level)  # see paired.t_test: p is 1/2^n there
-    return float(power(distance / float(np.std(leaf.differences, ddof=1)), seeds, level))
+def _leaf_powers(leaves: Sequence[Leaf], seeds: int, level: float) -> Floats:
+    """Of comparisons that have the same number of seeds, all at once: a claim may have thousands."""
+    values = np.array([leaf.differences for leaf in leaves])  # [leaf, seed]
+    distances = np.array([excess(leaf) for leaf in leaves])
+    negligible = np.array([rounding(leaf.differences[0], leaf.bound) for leaf in leaves])
+    alike = np.ptp(values, axis=1) <= negligible
+    deviations = np.where(alike, 1.0, values.std(axis=1, ddof=1))
+    found = np.where(alike, float(0.5**seeds <= level), 0.0)  # see paired.t_test: p is 1/2^n there
+    spread = ~alike & (distances > 0)
+    found[spread] = power(distances[spread] / deviations[spread], seeds, level)
+    return np.where(distances > 0, found, 0.0)

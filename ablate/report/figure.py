@@ -33,12 +33,12 @@ class Figure:
     @functools.cached_property
     def svg(self) -> str:
         """The chart as an SVG element whose ids no other figure has."""
-        return _own_ids(vl_convert.vegalite_to_svg(self._drawn, vl_version=vegalite_version()), self.name)
+        return _own_ids(_lean(vl_convert.vegalite_to_svg(self._drawn, vl_version=vegalite_version())), self.name)
 
     @property
     def png(self) -> bytes:
         """The chart at twice its size in pixels."""
-        drawn: bytes = vl_convert.vegalite_to_png(self._drawn, vl_version=vegalite_version(), scale=2)
+        drawn: bytes = vl_convert.svg_to_png(self.svg, scale=2)
         return drawn
 
     @property
@@ -50,12 +50,16 @@ class Figure:
     @functools.cached_property
     def spec(self) -> str:
         """The chart's Vega-Lite specification, for a <script> element."""
-        return script_safe(_plain(self.chart.to_dict()))
+        return script_safe(self._specified)
+
+    @functools.cached_property
+    def _specified(self) -> dict[str, Any]:
+        specified: dict[str, Any] = _plain(self.chart.to_dict())
+        return specified
 
     @functools.cached_property
     def _drawn(self) -> dict[str, Any]:
-        drawn: dict[str, Any] = _plain((self.still or self.chart).to_dict())
-        return drawn
+        return self._specified if self.still is None else _plain(self.still.to_dict())
 
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u2028\u2029\ud800-\udfff]")
@@ -88,3 +92,15 @@ def _own_ids(svg: str, figure: str) -> str:
     ids = dict.fromkeys(re.findall(r' id="([^"]+)"', svg))
     renamed = {old: f"{figure}-{number}" for number, old in enumerate(ids)}
     return re.sub(r'(?<= id=")[^"]+(?=")|(?<=url\(#)[^)]+(?=\))', lambda found: renamed.get(found[0], found[0]), svg)
+
+
+_TAG = re.compile(r'<(?:[^"<>]|"[^"]*")*>')
+_SAID_AGAIN = re.compile(r' (?:role|aria-label|aria-roledescription)="[^"]*"| opacity="1"')
+
+
+def _lean(svg: str) -> str:
+    """The SVG, half as long, without what every mark says of itself.
+
+    It stands in an element that is one image to those who cannot see it, with its own label and a table.
+    """
+    return _TAG.sub(lambda tag: _SAID_AGAIN.sub("", tag[0]), svg)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from altair.utils.schemapi import debug_mode
+
 from ablate.report.charts.agreement import agreement_figure
 from ablate.report.charts.curves import curves_figure
 from ablate.report.charts.main import main_figures, shape_of
@@ -16,11 +18,10 @@ if TYPE_CHECKING:
 def figures_of(reading: Reading) -> list[Figure]:
     """`measured`; `published`, `agreement` and `curves` where there is something to show."""
     measured = reading.measured
-    further = (
-        agreement_figure(measured, shape_of(measured, reading.judged.plan)),
-        curves_figure(measured, reading.curves),
-    )
-    return [
-        *main_figures(measured, reading.judged.plan, reading.parameters),
-        *(figure for figure in further if figure is not None),
-    ]
+    with debug_mode(False):  # a chart is checked against its schema once, whole, where it is written
+        further = (
+            agreement_figure(measured, shape_of(measured, reading.judged.plan)),
+            curves_figure(measured, reading.curves),
+        )
+        main = main_figures(measured, reading.judged.plan, reading.parameters)
+    return [*main, *(figure for figure in further if figure is not None)]
