@@ -146,6 +146,15 @@ def test_results_of_a_study_that_was_not_run_name_those_that_were(notebook: Path
         ablate.results("slope").pl()
 
 
+def test_a_chart_of_the_page_is_had_by_its_name(notebook: Path) -> None:
+    ablate.load("slopes").plan().run(inline=True)
+    chart = ablate.results("slopes").chart()
+    (rows,) = chart.to_dict()["datasets"].values()
+    assert [row["value"] for row in rows] == [2.5, 2.5, 5.5]
+    with pytest.raises(UserError, match="'slopes' has no chart 'publshed'"):
+        ablate.results("slopes").chart("publshed")
+
+
 def test_what_a_notebook_shows_is_html_and_text(notebook: Path) -> None:
     study = ablate.load("slopes")
     assert repr(study) == "<study slopes: Which slope? axes: kind (2), slope (2); 0 cases>"

@@ -27,7 +27,7 @@ class Curve:
 
 
 def read_curves(store: duckdb.DuckDBPyConnection, measured: Measured) -> tuple[Curve, ...]:
-    """Loss and contrastive accuracy of pretraining by epoch, of each cell that reported them.
+    """Loss and contrastive accuracy by epoch, of each cell that reported them: of SimCLR, those of pretraining.
 
     Where an attempt trained an epoch again, the newest counts.
     """
@@ -35,8 +35,8 @@ def read_curves(store: duckdb.DuckDBPyConnection, measured: Measured) -> tuple[C
         """WITH of AS (SELECT unnest($keys::VARCHAR[]) AS key, unnest($cells::BIGINT[]) AS cell),
         newest AS (
             SELECT key, name, epoch, arg_max(value, attempt) AS value FROM metrics
-            WHERE phase = 'pretrain' AND name IN (SELECT unnest($names::VARCHAR[])) AND epoch IS NOT NULL
-                AND isfinite(value) AND key IN (SELECT key FROM of)
+            WHERE (phase = 'pretrain' OR $any_phase) AND name IN (SELECT unnest($names::VARCHAR[]))
+                AND epoch IS NOT NULL AND isfinite(value) AND key IN (SELECT key FROM of)
             GROUP BY key, name, epoch),
         cells AS (SELECT cell, name, epoch, avg(value) AS value FROM newest JOIN of USING (key) GROUP BY ALL)
         SELECT cell, name, list(epoch ORDER BY epoch), list(value ORDER BY epoch) FROM cells
@@ -45,6 +45,7 @@ def read_curves(store: duckdb.DuckDBPyConnection, measured: Measured) -> tuple[C
             "keys": [trial.key for trial in measured.trials],
             "cells": [trial.cell for trial in measured.trials],
             "names": list(_WANTED),
+            "any_phase": not measured.of_paper,
         },
     ).fetchall()
     return tuple(Curve(cell, name, tuple(epochs), tuple(values)) for cell, name, epochs, values in rows)

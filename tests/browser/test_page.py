@@ -73,6 +73,53 @@ def test_the_charts_are_there_with_scripts_off(browser: "playwright.Browser", pa
         assert visit.page.locator("#chart-published > svg").is_visible()
 
 
+def shown(visit: Visit) -> tuple[str, list[str]]:
+    """What the page says that it shows, and the numbers of the cells whose trials are to be seen."""
+    rows = visit.page.locator("#trials tbody tr:visible")
+    return visit.page.locator("#showing").inner_text(), [
+        row.get_attribute("data-cell") or "" for row in rows.element_handles()
+    ]
+
+
+def faint(visit: Visit, chart: str) -> int:
+    """How many squares of a chart are faint."""
+    squares = visit.page.locator(f"#chart-{chart} .mark-rect.role-mark path").element_handles()
+    return sum(float(square.get_attribute("opacity") or 1) < 1 for square in squares)
+
+
+def test_a_click_on_a_cell_shows_that_cell_alone_and_another_shows_all(
+    browser: "playwright.Browser", page_file: Path
+) -> None:
+    with Visit(browser, page_file) as visit:
+        for chart in ("measured", "published"):
+            visit.page.wait_for_selector(f"#chart-{chart} .vega-embed svg")
+        square = visit.page.locator("#chart-measured .mark-rect.role-mark path").nth(1)
+        square.click(force=True)
+        visit.page.wait_for_function("document.getElementById('showing').textContent.startsWith('Showing crop, color')")
+        assert shown(visit)[1] == ["1"]
+        visit.page.wait_for_timeout(300)
+        assert (faint(visit, "measured"), faint(visit, "published")) == (8, 8)
+        square.click(force=True)
+        assert shown(visit) == ("Showing all cells.", [str(number) for number in range(9)])
+        visit.page.wait_for_timeout(300)
+        assert faint(visit, "measured") == 0
+        assert visit.complaints == []
+
+
+def test_a_cell_is_picked_with_the_keyboard_and_escape_shows_all(
+    browser: "playwright.Browser", page_file: Path
+) -> None:
+    with Visit(browser, page_file) as visit:
+        visit.page.wait_for_selector("#chart-measured .vega-embed svg")
+        button = visit.page.locator("#cells button[data-cell]").nth(3)
+        button.press("Enter")
+        assert shown(visit) == ("Showing color, crop. Escape shows all cells.", ["3"])
+        assert button.get_attribute("aria-pressed") == "true"
+        visit.page.keyboard.press("Escape")
+        assert shown(visit)[0] == "Showing all cells."
+        assert button.get_attribute("aria-pressed") == "false"
+
+
 def test_hostile_text_runs_nothing(browser: "playwright.Browser", tmp_path: Path) -> None:
     numbers = like_the_paper() | {("blur", "blur"): None}
     path = write_report(results_with(tmp_path, numbers, title=HOSTILE), "pairs", None, tmp_path / "reports")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ablate.simclr.config import Config, Encoder
-from ablate.simclr.config.effort import Effort, Sizes, effort, multiply_adds
+from ablate.simclr.config.effort import Effort, Sizes, effort, multiply_adds, parameters
 from ablate.simclr.data.listing import Listing
 from ablate.simclr.encoder import make_encoder
 
@@ -92,8 +92,18 @@ def test_an_evaluation_counts_its_passes_a_forward_one_as_a_third(evaluate: dict
     assert found(Sizes(1000, 100), evaluate, batch_size=64).evaluation == pytest.approx(images)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("stem", "width"), [("imagenet", 1), ("cifar", 2), ("strided", 1)])
+def test_parameters_are_those_of_the_real_modules(name: str, stem: str, width: int) -> None:
+    encoder = Encoder.model_validate({"name": name, "stem": stem, "width_multiplier": width})
+    with torch.device("meta"):  # nothing is drawn or kept
+        network = make_encoder(encoder)
+    assert parameters(encoder) == sum(each.numel() for each in network.parameters())
+
+
 def test_a_network_of_torchvisions_is_not_counted() -> None:
     config = Config.model_validate({"encoder": {"name": "torchvision", "torchvision": "vgg11"}})
+    assert parameters(config.encoder) is None
     assert effort(config, IMAGENET, lambda path: Listing("", 1, 1, "packed")) is None
 
 

@@ -1,13 +1,15 @@
 """Measured against published: one point a cell that has both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import altair as alt
 
 from ablate.judge.correlation import spearman
 from ablate.report.charts.layout import Layout
-from ablate.report.charts.look import Look, told
+from ablate.report.charts.look import Look, spanned, told, valued
+from ablate.report.charts.rows import told as words_of
 from ablate.report.charts.shown import Shown, placed
 from ablate.report.charts.sides import measured_cells
 from ablate.report.charts.theme import INK, palette, pickable, picked
@@ -62,36 +64,50 @@ def agreement_figure(measured: Measured, shape: Layout) -> Figure | None:
 
 def _chart(measured: Measured, both: Sequence[Both], title: str) -> alt.LayerChart:
     named = {each.cell.label for each in _extremes(both)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "cell": each.cell.cell,
             "label": each.cell.label,
             "value": each.value,
             "paper": each.paper,
             "about": each.approximate,
+            "told": words_of(each.cell, digits(measured)),
             "name": each.cell.label if each.cell.label in named else "",
         }
         | ({} if each.cell.low is None else {"low": each.cell.low, "high": each.cell.high})
         for each in both
     ]
-    look = Look(title, measured.metric, (0.0, 1.0), digits(measured))
-    apart = alt.Scale(zero=False, nice=True, padding=20)
-    y = alt.Y("value:Q", title=f"measured {measured.metric}", scale=apart)
+    ours = [value for row in rows for name in ("value", "low", "high") if (value := row.get(name)) is not None]
+    look = Look(title, f"measured {measured.metric}", spanned(ours), digits(measured))
+    theirs = replace(look, metric=f"published {measured.metric}", domain=spanned([each.paper for each in both]))
     base = alt.Chart().encode(
-        x=alt.X("paper:Q", title=f"published {measured.metric}", scale=apart),
-        tooltip=[*told(look)[:2], alt.Tooltip("paper:Q", title="published", format=look.digits), *told(look)[2:4]],
+        x=valued(alt.X, theirs, "paper"),
+        tooltip=[*told(look), alt.Tooltip("paper:Q", title=theirs.metric, format=look.digits)],
         opacity=picked(),
     )  # fmt: skip
     color = palette([""])[0]
     point = base.mark_point(size=60, filled=True, color=color, stroke=color, strokeWidth=1.5, cursor="pointer").encode(
-        y=y, fillOpacity=alt.condition("datum.about", alt.value(0), alt.value(0.75))
+        y=valued(alt.Y, look), fillOpacity=alt.condition("datum.about", alt.value(0), alt.value(0.75))
     )
-    spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK).encode(y="low:Q", y2="high:Q")
-    names = base.transform_filter("datum.name").mark_text(fontSize=11, dy=-9, color=INK, limit=150).encode(
-        y=y, text="name:N"
-    )  # fmt: skip
+    spread = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(color=INK)
+        .encode(y=valued(alt.Y, look, "low"), y2="high:Q")
+    )
+    names = (
+        base.transform_filter("datum.name")
+        .mark_text(align=_inwards(theirs), fontSize=11, dy=-10, color=INK, limit=200)
+        .encode(y=valued(alt.Y, look), text="name:N")
+    )
     chart = alt.layer(spread, point, names, data=alt.InlineData(values=rows))
     return pickable(chart.properties(title=title, width=_SIDE, height=_SIDE), "width")  # type: ignore[no-any-return]
+
+
+def _inwards(across: Look) -> Any:
+    """A name begins at a point on the left, ends at one on the right, and so leaves the chart on neither side."""
+    low, high = across.domain
+    third = (high - low) / 3
+    return alt.expr(f"datum.paper < {low + third} ? 'left' : datum.paper > {high - third} ? 'right' : 'center'")
 
 
 def _extremes(both: Sequence[Both]) -> list[Both]:

@@ -29,8 +29,11 @@ def bars(drawn: Drawing, look: Look) -> alt.LayerChart | alt.FacetChart:
     """Bars from zero, one group a value of x, with intervals, seeds, and the name of its color in each bar."""
     grouped = bool(drawn.layout.color)
     inks = dict(zip(drawn.legend, map(ink_on, colors(drawn)), strict=True)) if grouped else {}
-    cells = [row | {"ink": "#000000" if row["about"] else inks.get(row["color"], "#000000")} for row in rows(drawn)]
-    beside = [row | {"across": True} for row in across(drawn)]
+    cells = [
+        row | {"ink": "#000000" if row["about"] else inks.get(row["color"], "#000000")}
+        for row in rows(drawn, look.digits)
+    ]
+    beside = [row | {"across": True} for row in across(drawn, look.digits)]
     step = _step(len(cells) // max(len(drawn.facets), 1), grouped)
     base = alt.Chart().transform_filter("!datum.across").encode(x=_x(drawn), tooltip=told(look))
     if grouped:

@@ -5,6 +5,7 @@ from typing import Any
 
 import altair as alt
 
+from ablate.report.charts.look import spanned
 from ablate.report.charts.sides import labels_of
 from ablate.report.charts.theme import DASHES, FAINT, INK, palette, pickable, picked
 from ablate.report.curves import Curve, compact
@@ -16,7 +17,7 @@ _ALL_TOLD = 7
 """So few cells each have a color."""
 _DRAWN_STILL = 60
 """So many of the others are in the drawing in which nothing can be picked."""
-_TITLES = {"loss": "loss of pretraining", "contrastive_accuracy": "contrastive accuracy (%)"}
+_TITLES = {"contrastive_accuracy": "contrastive accuracy (%)"}
 
 
 def curves_figure(measured: Measured, curves: Sequence[Curve]) -> Figure | None:
@@ -35,7 +36,7 @@ def curves_figure(measured: Measured, curves: Sequence[Curve]) -> Figure | None:
     return Figure(
         "curves",
         chart,
-        f"Learning curves of pretraining, mean over seeds: {', '.join(roles.values())}{rest}.",
+        f"Learning curves, mean over seeds: {', '.join(roles.values())}{rest}.",
         _summary(labels, curves),
         columns,
         rows,
@@ -65,12 +66,15 @@ def _panel(
 ) -> alt.LayerChart | alt.FacetChart:
     rows: list[dict[str, Any]] = []
     for curve in curves:
-        epochs, values = compact(curve)
-        row: dict[str, Any] = {"cell": curve.cell, "label": labels[curve.cell], "epochs": epochs, "values": values}
+        at, values = compact(curve)
+        row: dict[str, Any] = {"cell": curve.cell, "label": labels[curve.cell], "epochs": at, "values": values}
         rows.append(row | ({"role": roles[curve.cell]} if curve.cell in roles else {}))
+    last = max(curve.epochs[-1] for curve in curves)
+    epochs = [min(curve.epochs[0] for curve in curves), last] if last > 1 else [0, 2]
+    spread = list(spanned([value for row in rows for value in row["values"]]))
     base = alt.Chart().transform_flatten(["epochs", "values"], ["epoch", "value"]).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=_epochs(curves), scale=alt.Scale(nice=False)),
-        y=alt.Y("value:Q", title=_TITLES.get(name, name), scale=alt.Scale(zero=False)),
+        x=alt.X("epoch:Q", title="epoch", axis=_epochs(curves), scale=alt.Scale(nice=False, domain=epochs)),
+        y=alt.Y("value:Q", title=_TITLES.get(name, name), scale=alt.Scale(domain=spread)),
         detail="cell:N", tooltip=[alt.Tooltip("label:N", title="cell"), "epoch:Q", alt.Tooltip("value:Q", title=name)],
     )  # fmt: skip
     kinds = list(dict.fromkeys(roles.values()))

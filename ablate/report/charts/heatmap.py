@@ -28,7 +28,7 @@ def heatmap(drawn: Drawing, look: Look) -> alt.LayerChart | alt.FacetChart:
         tooltip=told(look), opacity=picked(left=0.25),
     )  # fmt: skip
     layers = [_squares(base, look, len(ys)), _numbers(base, look), *_missing(base, wide)]
-    return assembled(layers, rows(drawn), drawn, look, width=len(xs) * wide, height=len(ys) * _CELL)
+    return assembled(layers, rows(drawn, look.digits), drawn, look, width=len(xs) * wide, height=len(ys) * _CELL)
 
 
 def _squares(base: Any, look: Look, tall: int) -> Any:

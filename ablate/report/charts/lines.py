@@ -4,7 +4,18 @@ from typing import Any
 
 import altair as alt
 
-from ablate.report.charts.look import Look, assembled, colored, hatched, intervals, lines_across, seeds, told, valued
+from ablate.report.charts.look import (
+    Look,
+    assembled,
+    colored,
+    hatched,
+    intervals,
+    lines_across,
+    seeds,
+    spanned,
+    told,
+    valued,
+)
 from ablate.report.charts.rows import Drawing, across, rows
 from ablate.report.charts.theme import DASHES, INK, SHAPES, picked
 
@@ -22,7 +33,7 @@ def scatter(drawn: Drawing, look: Look) -> alt.LayerChart | alt.FacetChart:
 
 
 def _drawn(drawn: Drawing, look: Look, joined: bool) -> alt.LayerChart | alt.FacetChart:
-    beside = [row | {"across": True} for row in across(drawn)]
+    beside = [row | {"across": True} for row in across(drawn, look.digits)]
     base = alt.Chart().transform_filter("!datum.across").encode(x=_x(drawn), tooltip=told(look))
     known = base.transform_filter("isValid(datum.value)")
     point = known.mark_point(size=70, filled=True, strokeWidth=1.8, cursor="pointer").encode(
@@ -42,12 +53,14 @@ def _drawn(drawn: Drawing, look: Look, joined: bool) -> alt.LayerChart | alt.Fac
     ]
     small = len(drawn.facets) > 1
     size = {"width": _SMALL if small else _WIDTH, "height": _HEIGHT}
-    return assembled(layers, [*rows(drawn), *beside], drawn, look, **size)
+    cells = [row | {"dash": row["color"]} for row in rows(drawn, look.digits)]
+    return assembled(layers, [*cells, *beside], drawn, look, **size)
 
 
 def _x(drawn: Drawing) -> Any:
     numbers = [value for value in drawn.xs if value is not None]
-    scale = alt.Scale(type="log" if drawn.layout.log else "linear", nice=False, zero=False, padding=24)
+    domain = list(spanned(numbers or [1.0], drawn.layout.log))
+    scale = alt.Scale(type="log" if drawn.layout.log else "linear", nice=False, domain=domain)
     few = len(numbers) <= 8 and drawn.layout.x != "parameters"
     axis = alt.Axis(values=numbers, format=".6~r") if few else alt.Axis(format=".6~r", tickCount=6)
     return alt.X("x:Q", title=drawn.title(drawn.layout.x), scale=scale, axis=axis)
@@ -66,13 +79,15 @@ def _second(drawn: Drawing, look: Look, channel: type[Any], kinds: Any) -> Any:
     if not drawn.layout.color:
         return alt.value(kinds[0])
     told_by = colored(drawn, look).to_dict()
-    scale = alt.Scale(domain=drawn.legend, range=[kinds[each % len(kinds)] for each in range(len(drawn.legend))])
+    kinds = [kinds[each % len(kinds)] for each in range(len(drawn.legend))]
+    dash = channel is alt.StrokeDash  # whose legend would hide the shapes: by another name and domain it has no part
+    scale = alt.Scale(range=kinds) if dash else alt.Scale(domain=drawn.legend, range=kinds)
     return channel(
-        "color:N",
+        "dash:N" if dash else "color:N",
         sort=drawn.legend,
         title=told_by.get("title"),
         scale=scale,
-        legend=alt.Legend() if look.legend and channel is alt.Shape else None,
+        legend=alt.Legend() if look.legend and not dash else None,
     )
 
 

@@ -24,6 +24,16 @@ class Look:
     legend: bool = True
 
 
+def spanned(values: Sequence[float], log: bool = False) -> tuple[float, float]:
+    """The range of values with some room on either side; said in full, so that no mark without data is asked for it."""
+    low, high = min(values), max(values)
+    if log:
+        room = (high / low) ** 0.06 if high > low else 2.0
+        return low / room, high * room
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+    return low - room, high + room
+
+
 def valued(channel: type[Any], look: Look, field: str = "value", **options: Any) -> Any:
     """A channel of values, over the domain that both sides have."""
     scale = alt.Scale(domain=list(look.domain), nice=False, zero=False)
@@ -51,14 +61,8 @@ def colors(drawn: Drawing) -> list[str]:
 
 
 def told(look: Look) -> list[Any]:
-    """What is told of a mark under the pointer."""
-    return [
-        alt.Tooltip("label:N", title="cell"),
-        alt.Tooltip("value:Q", title=look.metric, format=look.digits),
-        alt.Tooltip("low:Q", title="from", format=look.digits),
-        alt.Tooltip("high:Q", title="to", format=look.digits),
-        alt.Tooltip("few:N", title="seeds so far"),
-    ]
+    """What is told of a mark under the pointer: the cell, and its number with interval and seeds."""
+    return [alt.Tooltip("label:N", title="cell"), alt.Tooltip("told:N", title=look.metric)]
 
 
 def intervals(base: Any, look: Look) -> Any:

@@ -7,7 +7,7 @@ from ablate.report.charts.bars import bars
 from ablate.report.charts.heatmap import heatmap
 from ablate.report.charts.layout import Layout, layout
 from ablate.report.charts.lines import lines, scatter
-from ablate.report.charts.look import Look
+from ablate.report.charts.look import Look, spanned
 from ablate.report.charts.rows import Drawing, drawing
 from ablate.report.charts.shown import Shown
 from ablate.report.charts.sides import measured_cells, published_of
@@ -91,9 +91,9 @@ def _domain(shape: Layout, cells: Sequence[Shown]) -> tuple[float, float]:
     ]
     if not known:
         return 0.0, 1.0
-    low, high = min(known), max(known)
     if shape.form == "heatmap":
-        return (low, high) if high > low else (low - 1, low + 1)
-    low = min(low, 0.0) if shape.form == "bars" else low
-    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
-    return (low if shape.form == "bars" and low == 0 else low - room), high + room
+        return (min(known), max(known)) if max(known) > min(known) else (known[0] - 1, known[0] + 1)
+    if shape.form == "bars":
+        low, high = spanned([0.0, *known])
+        return (low if min(known) < 0 else 0.0), high
+    return spanned(known)

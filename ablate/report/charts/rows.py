@@ -58,12 +58,15 @@ def drawing(layout: Layout, cells: Sequence[Shown], axes: Sequence[Mapping[str, 
     )
 
 
-def rows(drawn: Drawing) -> list[dict[str, Any]]:
-    """A row a cell: where it stands, its number, interval, seeds, and how many of these there are."""
+def rows(drawn: Drawing, digits: str) -> list[dict[str, Any]]:
+    """A row a cell: where it stands, its number, interval, seeds, and how many of these there are.
+
+    digits: the format of numbers, as D3 writes it.
+    """
     layout = drawn.layout
     names = names_of(layout, [cell for _, cell in drawn.cells])
     return [
-        _row(cell)
+        _row(cell, digits)
         | {
             "x": place.x if layout.numeric else value_text(place.x),
             "y": value_text(place.y),
@@ -76,7 +79,7 @@ def rows(drawn: Drawing) -> list[dict[str, Any]]:
     ]
 
 
-def across(drawn: Drawing) -> list[dict[str, Any]]:
+def across(drawn: Drawing, digits: str) -> list[dict[str, Any]]:
     """A row for each line across, in each small chart: a case, or a cell that has no place on a scale of numbers."""
     layout = drawn.layout
     found = []
@@ -85,11 +88,11 @@ def across(drawn: Drawing) -> list[dict[str, Any]]:
         beside += [(place.facet, cell) for place, cell in drawn.cells if place.x is None]
     for facet, cell in beside:
         where = [facet] if facet is not None or layout.facet is None else drawn.facets
-        found += [_row(cell) | {"facet": value_text(each)} for each in where if cell.value is not None]
+        found += [_row(cell, digits) | {"facet": value_text(each)} for each in where if cell.value is not None]
     return found
 
 
-def _row(cell: Shown) -> dict[str, Any]:
+def _row(cell: Shown, digits: str) -> dict[str, Any]:
     row = {
         "cell": cell.cell if cell.cell is not None else -2,  # -1 is what is picked where nothing is
         "label": cell.label,
@@ -98,9 +101,18 @@ def _row(cell: Shown) -> dict[str, Any]:
         "high": cell.high,
         "seeds": list(cell.seeds) if len(cell.seeds) > 1 else [],
         "about": cell.approximate,
+        "told": told(cell, digits),
         "few": cell.count if len(cell.seeds) < cell.planned else "",
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def told(cell: Shown, digits: str) -> str:
+    """A cell's number in words: `87.7 (86.0 to 89.4), 2 of 3 seeds`."""
+    form = digits.replace("~", "")  # which Python does not know, whose g leaves zeros out anyway
+    number = "no number yet" if cell.value is None else f"{'about ' if cell.approximate else ''}{cell.value:{form}}"
+    between = "" if cell.low is None else f" ({cell.low:{form}} to {cell.high:{form}})"
+    return f"{number}{between}{f', {cell.count} seeds' if cell.planned else ''}"
 
 
 def _ordered(values: Iterable[Any], order: Sequence[Any] | None) -> tuple[Any, ...]:
