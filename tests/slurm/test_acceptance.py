@@ -1,6 +1,7 @@
 """Whole studies on a real cluster, and what must not harm them."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -35,15 +36,24 @@ def numbers(project: Project) -> dict[str, dict[str, Any]]:
     return found
 
 
+_SLOW = pytest.mark.skipif("ABLATE_SLOW" not in os.environ, reason="takes a quarter of an hour: set ABLATE_SLOW=1")
+_EMBEDDED = (STUDIES / "profiles" / "embedded.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "profile", [pytest.param(TINY_PROFILE, id="tiny"), pytest.param(_EMBEDDED, id="embedded", marks=_SLOW)]
+)
 def test_the_49_cells_have_the_numbers_of_the_local_run_and_a_second_run_submits_nothing(
-    cluster: Cluster, tmp_path: Path, shim: Shims
+    cluster: Cluster, tmp_path: Path, shim: Shims, profile: str
 ) -> None:
-    local = the_49_cells(tmp_path / "local", TINY_PROFILE)
-    remote = the_49_cells(tmp_path / "remote", TINY_PROFILE, "trials_per_job = 13\nmost_jobs = 2")
+    local = the_49_cells(tmp_path / "local", profile)
+    remote = the_49_cells(tmp_path / "remote", profile, "trials_per_job = 13\nmost_jobs = 2")
     sbatch = shim("sbatch")
     remote.ablate("run", "augment_pairs", "--on", "test")
-    local.ablate("run", "augment_pairs", "--workers", "1")
-    wait_until((remote.folder / "reports" / "augment_pairs.html").exists, "the page", seconds=600)
+    here = local.start("run", "augment_pairs", "--workers", "1")
+    printed, _ = here.communicate(timeout=7200)
+    assert here.returncode == 0, printed
+    wait_until((remote.folder / "reports" / "augment_pairs.html").exists, "the page", seconds=7200)
     assert len(numbers(local)) == 50
     assert numbers(remote) == numbers(local)
     before = len(sbatch.calls)

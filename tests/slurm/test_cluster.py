@@ -23,7 +23,7 @@ def test_a_job_sees_its_gpus_and_is_accounted(cluster: Cluster, tmp_path: Path) 
     job = _submit(cluster, tmp_path, "echo $CUDA_VISIBLE_DEVICES", "--gres=gpu:2", "--account=lab", "--qos=high")
     wait_until(lambda: not cluster.jobs(), "the job's end")
     assert (tmp_path / f"{job}.out").read_text() == "0,1\n"
-    wait_until(lambda: cluster.accounted(f"--jobs={job}")[0]["State"] == "COMPLETED", "its row")
+    wait_until(lambda: [row["State"] for row in cluster.accounted(f"--jobs={job}")] == ["COMPLETED"], "its row")
 
 
 def test_the_queue_survives_a_killed_controller(cluster: Cluster, tmp_path: Path) -> None:
