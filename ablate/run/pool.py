@@ -163,11 +163,9 @@ class Pool:
 
     def _end_those_that_hold_too_much(self) -> None:
         for worker in self.workers if self._memory else ():
-            if (
-                worker.key
-                and not worker.too_much
-                and (held := held_memory(worker.process.pid)) > (self._memory or held)
-            ):
+            under_way = worker.key and worker.attempt and not worker.too_much
+            held = held_memory(worker.process.pid) if under_way else 0
+            if held > (self._memory or held):
                 worker.too_much = f"it held {held} MiB, and its part of the job's memory is {self._memory} MiB"
                 worker.process.kill()
 
