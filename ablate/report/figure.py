@@ -54,12 +54,12 @@ class Figure:
 
     @functools.cached_property
     def _specified(self) -> dict[str, Any]:
-        specified: dict[str, Any] = _plain(self.chart.to_dict())
+        specified: dict[str, Any] = plain(self.chart.to_dict())
         return specified
 
     @functools.cached_property
     def _drawn(self) -> dict[str, Any]:
-        return self._specified if self.still is None else _plain(self.still.to_dict())
+        return self._specified if self.still is None else plain(self.still.to_dict())
 
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u2028\u2029\ud800-\udfff]")
@@ -67,12 +67,12 @@ _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\u2028\u2029\ud800-\
 expression of Vega no separators of lines."""
 
 
-def _plain(spec: Any) -> Any:
+def plain(spec: Any) -> Any:
     """The specification with spaces for what its texts may not have."""
     if isinstance(spec, dict):
-        return {_plain(name): _plain(value) for name, value in spec.items()}
+        return {plain(name): plain(value) for name, value in spec.items()}
     if isinstance(spec, list):
-        return [_plain(value) for value in spec]
+        return [plain(value) for value in spec]
     return _UNFIT.sub(" ", spec) if isinstance(spec, str) else spec
 
 

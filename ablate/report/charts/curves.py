@@ -1,5 +1,6 @@
 """Learning curves: one line a cell, the best, the median and the worst told apart."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from ablate.report.charts.look import spanned
 from ablate.report.charts.sides import labels_of
 from ablate.report.charts.theme import DASHES, FAINT, INK, palette, pickable, picked
 from ablate.report.curves import Curve, compact
-from ablate.report.figure import Figure
+from ablate.report.figure import Figure, plain
 from ablate.report.measured import Measured
 
 _WIDTH, _HEIGHT = 380, 240
@@ -98,7 +99,13 @@ def _panel(
             opacity=picked(left=0.25), strokeWidth=wide,
         ),
     ]  # fmt: skip
-    return alt.layer(*layers, data=alt.InlineData(values=rows), width=_WIDTH, height=_HEIGHT)
+    return alt.layer(*layers, data=_as_text(rows), width=_WIDTH, height=_HEIGHT)
+
+
+def _as_text(rows: list[dict[str, Any]]) -> alt.InlineData:
+    """The rows as JSON text, which Vega-Lite takes too: Altair would look at every number of them many times."""
+    text = json.dumps(plain(rows), separators=(",", ":"))
+    return alt.InlineData(values=text, format=alt.JsonDataFormat(type="json"))
 
 
 def _epochs(curves: Sequence[Curve]) -> alt.Axis:

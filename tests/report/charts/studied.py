@@ -1,5 +1,6 @@
 """Studies of this repository as if they had been run: a plan at the embedded profile, with numbers made up."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def rows(chart: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows that a specification, or the first of its small charts, is drawn from."""
     first = chart["concat"][0] if "concat" in chart else chart
     named = first.get("data") or chart["data"]  # which small charts share is hoisted
-    found: list[dict[str, Any]] = chart["datasets"][named["name"]]
+    data: Any = chart["datasets"][named["name"]]
+    found: list[dict[str, Any]] = json.loads(data) if isinstance(data, str) else data
     return found
 
 
