@@ -1,6 +1,7 @@
 """What a study file and a profile file may say."""
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
@@ -206,12 +207,12 @@ class Study(_Strict):
         """Groups of axes whose values move together: each axis of the grid by itself, then each `[[zip]]`."""
         return [*({name: axis} for name, axis in self.axes.items()), *self.zip]
 
-    @property
+    @cached_property
     def all_axes(self) -> dict[str, Axis]:
         """All axes by name, those of `[[zip]]` too."""
         return {name: axis for factor in self.factors for name, axis in factor.items()}
 
-    @property
+    @cached_property
     def choices(self) -> dict[str, list[Scalar]]:
         """Every value that each axis has at some profile."""
         choices = {name: list(axis.names) for name, axis in self.all_axes.items()}
@@ -220,7 +221,7 @@ class Study(_Strict):
                 choices.setdefault(name, []).extend(others)
         return choices | ({EVALUATION: list(self.evaluate)} if self.evaluate else {})
 
-    @property
+    @cached_property
     def choices_and_cases(self) -> dict[str, list[Scalar]]:
         """The same, and under `case` the names of the cases where there are some: what claims may name."""
         return self.choices | ({"case": [case.name for case in self.cases]} if self.cases else {})
