@@ -1,6 +1,7 @@
 """Fixtures for all tests: studies and results in a temporary folder, and the command as a user runs it."""
 
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what a script starts with &: commands would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).parents[1]
 Ablate = Callable[..., subprocess.CompletedProcess[str]]
