@@ -1,8 +1,8 @@
 """What a trial costs beside its own time: on the local pool, on Slurm with packing, by submitit with a job for each.
 
 Trials sleep for a second. Overhead per trial: the seconds of all slots together from the command to the last result,
-less those that trials slept, per trial. submitit is given a function that only sleeps, and one that imports torch
-first, as any training does. Needs root and the daemons of Slurm, as tests/slurm does.
+less those that trials slept, per trial. submitit is given a function that only sleeps: one that trains would
+import torch in each process, too. Needs root and the daemons of Slurm, as tests/slurm does.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.bench.common import in_turn, ratio, spread
 from tests.slurm.cluster import running_cluster
 from tests.slurm.project import Project
 
-TRIALS, SLOTS, ROUNDS = 200, 2, 3
+TRIALS, SLOTS, ROUNDS = 200, 2, 2
 SECONDS = 1.0
 _BASE = f"seconds = {SECONDS}\nsteps = 10\n"
 
@@ -35,19 +35,17 @@ def measure() -> dict[str, Any]:
             {
                 "local pool": lambda: _local(fresh()),
                 "slurm with packing": lambda: _packed(fresh()),
-                "submitit map_array": lambda: _submitit(fresh(), torch=False),
-                "submitit map_array that imports torch": lambda: _submitit(fresh(), torch=True),
+                "submitit map_array": lambda: _submitit(fresh()),
             },
         )
-    plain, torch = figures["submitit map_array"], figures["submitit map_array that imports torch"]
+    submitit = figures["submitit map_array"]
     ours = {name: figures[name] for name in ("local pool", "slurm with packing")}
     return {
         "trials": TRIALS,
         "seconds of a trial": SECONDS,
         "slots": SLOTS,
         "overhead per trial in seconds": {name: spread(values) for name, values in figures.items()},
-        "submitit to ours": {name: ratio(plain, values) for name, values in ours.items()},
-        "submitit that imports torch to ours": {name: ratio(torch, values) for name, values in ours.items()},
+        "submitit to ours": {name: ratio(submitit, values) for name, values in ours.items()},
     }
 
 
@@ -96,13 +94,13 @@ def _until_the_last_result(project: Project, count: int, *how: str) -> float:
     return _overhead(seconds)
 
 
-def _submitit(folder: Path, torch: bool) -> float:
+def _submitit(folder: Path) -> float:
     from submitit import SlurmExecutor
 
     executor = SlurmExecutor(folder)
     executor.update_parameters(array_parallelism=SLOTS, use_srun=False, cpus_per_task=1, time=10)
     began = time.monotonic()
-    jobs = executor.map_array(_sleep_with_torch if torch else _sleep, range(TRIALS))
+    jobs = executor.map_array(_sleep, range(TRIALS))
     results = [folder / f"{job.job_id}_0_result.pkl" for job in jobs]
     while not all(path.exists() for path in results):
         time.sleep(0.1)
@@ -112,9 +110,3 @@ def _submitit(folder: Path, torch: bool) -> float:
 def _sleep(number: int) -> int:
     time.sleep(SECONDS)
     return number
-
-
-def _sleep_with_torch(number: int) -> int:
-    import torch  # noqa: F401
-
-    return _sleep(number)
