@@ -42,7 +42,9 @@ def test_a_preempted_job_saves_its_state_and_ends_with_the_result_of_one_never_d
     project.ablate("run", "small", "--on", "test")
     wait_until(lambda: project.diary, "the trial's first step", seconds=120)
     time.sleep(3)
-    other = cluster.run("sbatch", "--parsable", "--partition=gpu", "--exclusive", "--nodes=4", "--wrap", "sleep 8")
+    other = cluster.run(
+        "sbatch", "--parsable", "--partition=gpu", "--exclusive", "--nodes=4", "--output=/dev/null", "--wrap", "sleep 8"
+    )
     wait_until(lambda: len(project.diary) == 2, "a second attempt", seconds=180)
     assert int(project.diary[1].split()[2]) > 0
     wait_until(lambda: project.results(), "the result", seconds=120)
