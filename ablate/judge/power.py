@@ -1,7 +1,7 @@
 """Power: about how many more seeds would settle a claim."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ def power(standardized: Any, seeds: Any, level: float) -> Any:
 
     By the noncentral t distribution (Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", ch. 2).
     """
-    from scipy.special import stdtrit
-    from scipy.stats import nct
+    from scipy.special import nctdtr, stdtrit
 
     count = np.asarray(seeds, dtype=np.float64)
     # Beyond 1,000 the distribution is not computed well, and the power is 1.
     noncentrality = np.minimum(standardized * np.sqrt(count), 1_000.0)
-    return nct.sf(stdtrit(count - 1, 1 - level), count - 1, noncentrality)
+    missed = nctdtr(count - 1, noncentrality, stdtrit(count - 1, 1 - level))
+    return 1 - np.nan_to_num(missed, nan=0.0)  # where it is below the smallest number, scipy makes it nan
 
 
 def more_seeds(formula: Formula, level: float, claims: int) -> int | None:
@@ -41,8 +41,10 @@ def more_seeds(formula: Formula, level: float, claims: int) -> int | None:
         return None
     side = formula if leans == "supports" else negated(formula)
 
+    power_with = joint_power(side, level / 2 / claims)
+
     def enough(count: int) -> bool:
-        return joint_power(side, count, level / 2 / claims) >= WANTED
+        return power_with(count) >= WANTED
 
     low = max(seeds + 1, 3)
     counts = range(low, seeds + MOST + 1)
@@ -50,32 +52,45 @@ def more_seeds(formula: Formula, level: float, claims: int) -> int | None:
     return counts[found] - seeds if found < len(counts) else None
 
 
-def joint_power(formula: Formula, seeds: int, level: float) -> float:
-    """At least how often so many seeds support a claim at a level, with the effects and deviations measured.
+def joint_power(formula: Formula, level: float) -> Callable[[int], float]:
+    """Of a number of seeds: at least how often they support a claim, with the effects and deviations measured.
 
     That k of n comparisons hold asks level / (n - k + 1) of k of them; each misses it with some chance, and all k
     together are missed at most as often as these chances sum to (Bonferroni: comparisons of one cell go together, and
     are missed less often than that).
     """
     if isinstance(formula, Leaf):
-        return float(_leaf_powers([formula], seeds, level)[0])
+        one = _leaf_powers([formula], level)
+        return lambda seeds: float(one(seeds)[0])
     share = level / formula.to_refute
-    leaves = [part for part in formula.parts if isinstance(part, Leaf)]
-    found = [joint_power(part, seeds, share) for part in formula.parts if not isinstance(part, Leaf)]
-    found += list(map(float, _leaf_powers(leaves, seeds, share))) if leaves else []
-    if formula.needed > len(found):
-        return 0.0
-    return max(0.0, 1 - sum(1 - each for each in sorted(found, reverse=True)[: formula.needed]))
+    leaves = _leaf_powers([part for part in formula.parts if isinstance(part, Leaf)], share)
+    others = [joint_power(part, share) for part in formula.parts if not isinstance(part, Leaf)]
+    needed = formula.needed
+    if needed > len(formula.parts):
+        return lambda seeds: 0.0
+
+    def power_with(seeds: int) -> float:
+        found = [*(other(seeds) for other in others), *map(float, leaves(seeds))]
+        return max(0.0, 1 - sum(1 - each for each in sorted(found, reverse=True)[:needed]))
+
+    return power_with
 
 
-def _leaf_powers(leaves: Sequence[Leaf], seeds: int, level: float) -> Floats:
+def _leaf_powers(leaves: Sequence[Leaf], level: float) -> Callable[[int], Floats]:
     """Of comparisons that have the same number of seeds, all at once: a claim may have thousands."""
+    if not leaves:
+        return lambda seeds: np.zeros(0)
     values = np.array([leaf.differences for leaf in leaves])  # [leaf, seed]
     distances = np.array([excess(leaf) for leaf in leaves])
     negligible = np.array([rounding(leaf.differences[0], leaf.bound) for leaf in leaves])
     alike = np.ptp(values, axis=1) <= negligible
     deviations = np.where(alike, 1.0, values.std(axis=1, ddof=1))
-    found = np.where(alike, float(0.5**seeds <= level), 0.0)  # see paired.t_test: p is 1/2^n there
     spread = ~alike & (distances > 0)
-    found[spread] = power(distances[spread] / deviations[spread], seeds, level)
-    return np.where(distances > 0, found, 0.0)
+    standardized = distances[spread] / deviations[spread]
+
+    def powers(seeds: int) -> Floats:
+        found = np.where(alike, float(0.5**seeds <= level), 0.0)  # see paired.t_test: p is 1/2^n there
+        found[spread] = power(standardized, seeds, level)
+        return np.where(distances > 0, found, 0.0)
+
+    return powers

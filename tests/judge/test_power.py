@@ -80,7 +80,7 @@ def test_seeds_to_refute_a_claim_are_those_of_its_opposite() -> None:
     below = Leaf("", (-0.2, -1.6, 0.3, -0.9))
     claim = every((below, Leaf("", (1.0, 1.2, 0.9, 1.1))))
     assert more_seeds(claim, 0.05, 1) == more_seeds(some((negated(below), Leaf("", (-1.0, -1.2, -0.9, -1.1)))), 0.05, 1)
-    assert joint_power(claim, 50, 0.025) == 0.0
+    assert joint_power(claim, 0.025)(50) == 0.0
 
 
 def test_no_seeds_are_named_where_what_is_not_measured_would_decide() -> None:

@@ -82,21 +82,21 @@ def _panel(
     dashes = [DASHES[number % len(DASHES)] for number in range(len(kinds))]
     told: dict[str, Any] = {"sort": kinds, "title": None}
     legend = alt.Legend(orient="bottom", columns=1 if len(kinds) <= 3 else 2, symbolStrokeWidth=2.5, labelLimit=320)
-    line: dict[str, Any] = {
-        "cursor": "pointer",
-        "point": {"size": 20} if max(len(curve.epochs) for curve in curves) < 2 else False,
-    }
+    points = max(len(curve.epochs) for curve in curves) < 2
+    line: dict[str, Any] = {"cursor": "pointer", "point": {"size": 20} if points else False}
+    # A line is drawn through where its stroke is; with an opacity, each is a picture of its own that is laid over.
+    faint = "opacity" if points else "strokeOpacity"
     wide = alt.condition("datum.cell === picked", alt.value(3.5), alt.value(2.2))
     here = alt.condition("datum.cell === picked", alt.value(INK), alt.value(FAINT))
     layers = [
         base.transform_filter("!isValid(datum.role)").mark_line(strokeWidth=1, **line).encode(
-            color=here, opacity=picked(0.7, 0.3),
-            strokeWidth=alt.condition("datum.cell === picked", alt.value(3.5), alt.value(1)),
+            color=here, strokeWidth=alt.condition("datum.cell === picked", alt.value(3.5), alt.value(1)),
+            **{faint: picked(0.7, 0.3)},
         ),
         base.transform_filter("isValid(datum.role)").mark_line(**line).encode(
             color=alt.Color("role:N", scale=alt.Scale(domain=kinds, range=palette(kinds)), legend=legend, **told),
             strokeDash=alt.StrokeDash("role:N", scale=alt.Scale(domain=kinds, range=dashes), legend=legend, **told),
-            opacity=picked(left=0.25), strokeWidth=wide,
+            strokeWidth=wide, **{faint: picked(left=0.25)},
         ),
     ]  # fmt: skip
     return alt.layer(*layers, data=_as_text(rows), width=_WIDTH, height=_HEIGHT)
