@@ -113,7 +113,6 @@ def assembled(
     layers: Sequence[Any], rows: Sequence[dict[str, Any]], drawn: Drawing, look: Look, **size: Any
 ) -> alt.LayerChart | alt.FacetChart:
     """The layers over their rows, once or for each value of the facet."""
-    data = alt.InlineData(values=list(rows))
     chart: Any = alt.layer(*layers)
     if len(drawn.facets) > 1:
         facet = alt.Facet(
@@ -122,7 +121,10 @@ def assembled(
             sort=list(map(value_text, drawn.facets)),
             header=alt.Header(orient="top"),
         )
-        chart = chart.properties(**size).facet(facet=facet, columns=2, data=data, title=look.title)
-        return pickable(chart, "columns")  # type: ignore[no-any-return]
-    fluid = "width" if isinstance(size.get("width"), int) else None
-    return pickable(chart.properties(data=data, title=look.title, **size), fluid)  # type: ignore[no-any-return]
+        none = alt.InlineData(values=[])
+        chart = pickable(chart.properties(**size).facet(facet=facet, columns=2, data=none, title=look.title), "columns")
+    else:
+        fluid = "width" if isinstance(size.get("width"), int) else None
+        chart = pickable(chart.properties(title=look.title, **size), fluid)
+    chart.data = alt.InlineData(values=list(rows))  # last: Altair copies a chart with its rows at each step
+    return chart  # type: ignore[no-any-return]
