@@ -40,7 +40,6 @@ def more_seeds(formula: Formula, level: float, claims: int) -> int | None:
     if leans == "neither":
         return None
     side = formula if leans == "supports" else negated(formula)
-
     power_with = joint_power(side, level / 2 / claims)
 
     def enough(count: int) -> bool:

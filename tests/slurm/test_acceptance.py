@@ -41,7 +41,11 @@ _EMBEDDED = (STUDIES / "profiles" / "embedded.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    "profile", [pytest.param(TINY_PROFILE, id="tiny"), pytest.param(_EMBEDDED, id="embedded", marks=_SLOW)]
+    "profile",
+    [
+        pytest.param(TINY_PROFILE, id="tiny"),
+        pytest.param(_EMBEDDED, id="embedded", marks=[_SLOW, pytest.mark.timeout(15_000)]),
+    ],
 )
 def test_the_49_cells_have_the_numbers_of_the_local_run_and_a_second_run_submits_nothing(
     cluster: Cluster, tmp_path: Path, shim: Shims, profile: str
