@@ -28,6 +28,24 @@ def write_whole(path: Path, content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what `write_whole` began in a folder in processes that were killed meanwhile."""
+    for partial in folder.glob(".*.part"):
+        process = partial.name.split(".")[-2]
+        if process.isdigit() and not _runs(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -155,7 +155,7 @@ def test_a_pack_killed_between_shards_goes_on_to_the_same_bytes(source: Path, tm
         write, seen = shard.write_whole, []
         def write_then_die(path, content):
             if len(seen) >= 4:  # two shards and their records
-                path.with_name(path.name + ".part").write_bytes(bytes(content)[:100])
+                path.with_name(f".{{path.name}}.{{os.getpid()}}.part").write_bytes(bytes(content)[:100])
                 os.kill(os.getpid(), signal.SIGKILL)
             seen.append(path)
             return write(path, content)

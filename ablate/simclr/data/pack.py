@@ -32,7 +32,7 @@ from ablate.simclr.data.index import (
 )
 from ablate.simclr.data.listing import class_names, image_paths
 from ablate.simclr.data.shard import Images, Job, Label, Record, Unreadable
-from ablate.simclr.files import write_whole
+from ablate.simclr.files import remove_partials, write_whole
 
 Progress = Callable[[int, int], None]
 """Is told how many images are done, and of how many."""
@@ -167,6 +167,8 @@ def _pack(
         (destination / split).mkdir(parents=True, exist_ok=True)
         if any(path.is_dir() for path in (destination / split).iterdir()):
             raise ValueError(f"{destination / split} has folders, so it is no place for a pack; choose a new folder")
+    for folder in (destination, *(destination / split for split in jobs)):
+        remove_partials(folder)
     records = _run(jobs, workers, progress or (lambda done, total: None))
     _refuse_unreadable(records, skip)
     splits = {split: _finish(jobs[split], records[split]) for split in jobs}
