@@ -259,7 +259,8 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def comparable(text: str) -> str:
-    """A document without what differs from run to run and from machine to machine: numbers, keys, times, widths."""
+    """A document without what differs between runs and machines: numbers, keys, times, widths, the precision."""
+    text = text.replace("bfloat16", "float32")
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{7,64}\b", "0", text)
     text = re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?", "0", text)
     text = re.sub(r"(?:\b0 (?:days|h|min|s|bytes|kB|MB|GB)\b ?)+", "AMOUNT ", text)

@@ -77,7 +77,9 @@ def method(judged: Judged) -> str:
         return (
             "Verdicts at 5 % over all claims and all looks at growing numbers of seeds, with 95 % intervals of effects."
         )
-    return "Verdicts at 5 % over all claims of the study (paired t, Holm), with 95 % intervals of effects."
+    judged_here, all_claims = sum(each.decision is not None for each in judged.verdicts), len(judged.verdicts)
+    of = "all claims" if judged_here == all_claims else f"the {judged_here} measured of the {all_claims} claims"
+    return f"Verdicts at 5 % over {of} of the study (paired t, Holm), with 95 % intervals of effects."
 
 
 def _against(bound: float) -> str:

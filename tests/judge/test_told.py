@@ -6,6 +6,7 @@ from ablate.judge import told
 from ablate.judge.decide import decide_sequentially
 from ablate.judge.formula import Leaf
 from ablate.judge.on_paper import OnPaper
+from ablate.judge.study import Judged
 from ablate.judge.verdict import Verdict
 from tests.judge.claimed import claim
 
@@ -29,6 +30,15 @@ def test_a_verdict_says_where_the_seeds_since_lean_the_other_way() -> None:
     turned = verdict_of((*clear, -30.0, -31.0))
     assert turned.told == "supported at 3 seeds, though all 5 lean to refuted"
     assert (turned.state, turned.kind) == ("supported", "supported")
+
+
+def test_the_method_says_over_how_many_claims_the_level_is_shared() -> None:
+    measured = verdict_of((1.0, 2.0, 3.0))
+    missing = replace(measured, state="not measured", decision=None)
+    judged = Judged({}, (), (measured, measured), None, sequential=False, cautions=(), text=None)
+    assert "over all claims of the study (paired t, Holm)" in told.method(judged)
+    judged = replace(judged, verdicts=(measured, measured, missing))
+    assert "over the 2 measured of the 3 claims of the study (paired t, Holm)" in told.method(judged)
 
 
 def test_equal_values_point_to_neither() -> None:
