@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ablate.report.measured import Cell, Measured
     from ablate.report.reading import Reading
 
-_MOST_ROWS = 40
+_MOST_LINES = 40
 """Of a table that fits one page of a paper; a longer one breaks over several."""
-_WIDE = "p{0.28\\linewidth}"
+_LINES_OF_SENTENCES = 8
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Column:
 
     name: str
     right: bool = False
-    wide: bool = False
-    """Its texts are sentences, which break into lines."""
+    width: float = 0.0
+    """Of a column of sentences, which break into lines: its part of the width of the text."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def as_markdown(found: Sequence[Table]) -> str:
 
 def as_latex(found: Sequence[Table]) -> str:
     """All tables, with booktabs."""
-    head = "% \\usepackage[T1]{fontenc}, {booktabs}, {longtable}, {amssymb} and {textcomp} in the preamble\n"
+    packages = ("[T1]{fontenc}", "{amssymb,array,booktabs,longtable,textcomp}")
+    head = "".join(f"% \\usepackage{each}\n" for each in packages)
     return head + "\n".join(map(_latex, found))
 
 
@@ -168,8 +169,14 @@ def _value(measured: Measured, cell: Cell) -> str:
 
 
 def _claims(reading: Reading) -> Table:
-    names = ("claim", "verdict", "effect", "adjusted p", "seeds", "in the paper")
-    columns = tuple(Column(name, name in ("adjusted p", "seeds"), name in ("claim", "in the paper")) for name in names)
+    columns = (
+        Column("claim", width=0.26),
+        Column("verdict", width=0.12),
+        Column("effect", width=0.12),
+        Column("adjusted p", right=True),
+        Column("seeds", right=True),
+        Column("in the paper", width=0.21),
+    )
     rows = []
     for verdict in reading.judged.verdicts:
         numbers = ["\u2013"] * 3
@@ -193,15 +200,24 @@ def _markdown(table: Table) -> str:
 
 
 def _latex(table: Table) -> str:
-    kinds = "".join("r" if column.right else _WIDE if column.wide else "l" for column in table.columns)
+    kinds = "".join(map(_kind, table.columns))
     head = [f"{' & '.join(latex(column.name) for column in table.columns)} \\\\", "\\midrule"]
     body = [f"{' & '.join(texts)} \\\\" for texts in _escaped(table, latex, "\\textbf{{{}}}")]
     caption = f"\\caption{{{latex(table.caption)}}}\\label{{{table.label}}}"
-    if len(table.rows) > _MOST_ROWS:
-        lines = [f"\\begin{{longtable}}{{{kinds}}}", f"{caption} \\\\", "\\toprule", *head, "\\endhead", *body]
-        return "\n".join([*lines, "\\bottomrule", "\\end{longtable}", ""])
-    lines = ["\\begin{table}", "\\centering", "\\small", caption, f"\\begin{{tabular}}{{{kinds}}}", "\\toprule", *head]
+    sentences = any(column.width for column in table.columns)
+    look = ["\\small", *(["\\setlength{\\tabcolsep}{3pt}"] if sentences else [])]
+    if len(table.rows) * (_LINES_OF_SENTENCES if sentences else 1) > _MOST_LINES:
+        top = [f"{caption} \\\\", "\\toprule", *head, "\\endfirsthead", "\\toprule", *head, "\\endhead"]
+        lines = ["{", *look, f"\\begin{{longtable}}{{{kinds}}}", *top, *body]
+        return "\n".join([*lines, "\\bottomrule", "\\end{longtable}", "}", ""])
+    lines = ["\\begin{table}", "\\centering", *look, caption, f"\\begin{{tabular}}{{{kinds}}}", "\\toprule", *head]
     return "\n".join([*lines, *body, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+
+
+def _kind(column: Column) -> str:
+    if column.width:
+        return f">{{\\raggedright\\arraybackslash}}p{{{column.width}\\linewidth}}"
+    return "r" if column.right else "l"
 
 
 def _escaped(table: Table, escape: Callable[[str], str], bold: str) -> list[list[str]]:

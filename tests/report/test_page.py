@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def results_with(
     seeds: int = 1,
     title: str = "Pairs",
     micro_batch: int | None = None,
+    claims: Sequence[dict[str, Any]] = (),
 ) -> Results:
     """Records of a 3 x 3 study; a cell whose top-1 is None has failed."""
     results, trials = Results(folder / "results"), []
@@ -54,7 +56,7 @@ def results_with(
     axes = [{"name": name, "values": list(OPERATIONS)} for name in ("first", "second")]
     reference = {"table": "fig5_augmentation_composition", "value": "top1", "label": "Fig. 5"}
     plan = {"study": "pairs", "profile": "embedded", "design": "d", "title": title, "question": title, "cases": []}
-    save_plan(results, "pairs", plan | {"axes": axes, "reference": reference, "trials": trials})
+    save_plan(results, "pairs", plan | {"axes": axes, "reference": reference, "trials": trials, "claims": list(claims)})
     return results
 
 

@@ -1,19 +1,28 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ablate.errors import UserError
 from ablate.report.formats import read_formats, write_formats
 from ablate.report.reading import Reading, read_study
-from ablate.report.tables import as_latex, as_markdown, cells_csv, tables
+from ablate.report.tables import Column, Table, as_latex, as_markdown, cells_csv, tables
 from tests.report.test_page import HOSTILE, like_the_paper, results_with
 
+CLAIMS = [
+    {"id": "A1", "kind": "best", "is": "first == 'crop'", "text": "Crop is the best first.", "source": "section 3.1"},
+    {"id": "A_2", "kind": "monotone", "along": "first", "text": "It is so, and not otherwise.", "source": "Fig. 5"},
+]
 
-def reading(folder: Path, seeds: int = 1, title: str = "Pairs") -> Reading:
-    return read_study(results_with(folder, like_the_paper(), seeds=seeds, title=title), "pairs", None)
+
+def reading(folder: Path, seeds: int = 1, title: str = "Pairs", claims: Sequence[dict[str, Any]] = ()) -> Reading:
+    return read_study(results_with(folder, like_the_paper(), seeds=seeds, title=title, claims=claims), "pairs", None)
 
 
 def test_a_mean_stands_with_half_of_its_interval_and_the_papers_number_beside_it(tmp_path: Path) -> None:
@@ -36,12 +45,38 @@ def test_a_grid_has_the_first_axis_downwards_and_the_second_across(tmp_path: Pat
 
 
 def test_every_row_of_latex_has_the_columns_that_the_table_declares(tmp_path: Path) -> None:
-    text = as_latex(tables(reading(tmp_path, title=HOSTILE + " & \\\\ % _ {")))
-    for kinds, body in re.findall(r"\\begin\{tabular\}\{([lrp]+)\}(.*?)\\end\{tabular\}", text, re.DOTALL):
+    text = as_latex(tables(reading(tmp_path, title=HOSTILE + " & \\\\ % _ {", claims=CLAIMS)))
+    for kinds, body in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL):
+        columns = re.sub(r">\{\S+?\}p\{\S+?\}", "p", kinds)
         rows = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert rows
-        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(kinds)}
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == text.count(r"\toprule") == 2
+        assert re.fullmatch("[lrp]+", columns)
+        assert {len(re.split(r"(?<!\\)&", row)) for row in rows} == {len(columns)}
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == text.count(r"\toprule") == 3
+
+
+LONG = Table("tab:long", "Many rows.", (Column("x"), Column("y", right=True)), tuple((str(x), "1") for x in range(120)))
+
+
+def test_a_table_of_several_pages_has_its_head_on_each_and_its_caption_and_label_once() -> None:
+    text = as_latex([LONG])
+    first, last = text.index(r"\endfirsthead"), text.index(r"\endhead")
+    assert text.count(r"\caption{") == text.count(r"\label{") == 1
+    assert text.index(r"\label{") < first < last
+    assert text[:first].count("x & y") == text[first:last].count("x & y") == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+def test_latex_typesets_every_table_within_the_width_of_the_text(tmp_path: Path) -> None:
+    written = as_latex([*tables(reading(tmp_path, title=HOSTILE + " & \\\\ % _ {", claims=CLAIMS)), LONG])
+    packages = re.findall(r"^% (\\usepackage.*)$", written, re.MULTILINE)
+    around = ("\\documentclass{article}", *packages, "\\begin{document}", written, "\\end{document}")
+    (tmp_path / "main.tex").write_text("\n".join(around), encoding="utf-8")
+    for _ in range(2):  # the second time with the labels of the first
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+        log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace").stdout
+    assert "Output written on main.pdf" in log, log
+    assert not re.findall(r"^(?:LaTeX Warning|Overfull).*$", log, re.MULTILINE), log
 
 
 def test_hostile_text_is_one_cell_of_markdown(tmp_path: Path) -> None:
