@@ -75,20 +75,23 @@ def job_of(results: "Results", key: str) -> "Job | None":
     return find_job(results, key)
 
 
-def wait_for_attempt(results: "Results", key: str) -> Path | None:
-    """The first attempt of a trial that waits in a cluster's queue, once it has begun; None where none waits."""
+def wait_for_attempt(results: "Results", key: str, after: Path | None = None) -> Path | None:
+    """The attempt that comes after one (or first) of a trial in a cluster's queue, once it has begun; None: no job is.
+
+    Its job may be a later one, or the same that was put back.
+    """
     import time
 
     from ablate.records.logs import pick_attempt
     from ablate.run.slurm.queue import queued, read_queue
 
     told = None
-    while (attempt := pick_attempt(results.trial(key))) is None:
+    while (attempt := pick_attempt(results.trial(key))) == after:
         job = queued(results, read_queue(results)).get(key)
         if job is None:
             return None
         if told != job.told:
             told = job.told
-            print(f"no attempt has begun: {told}", file=sys.stderr, flush=True)
+            print(f"no {'other ' if after else ''}attempt has begun: {told}", file=sys.stderr, flush=True)
         time.sleep(_LOOK_SECONDS)
     return attempt

@@ -56,7 +56,7 @@ def diff(trial: TrialName, other: OtherTrial, json: Json = False, results: Resul
 
 def logs(
     trial: TrialName,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the attempt writes, until it ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the trial ends.")] = False,
     attempt: Annotated[int | None, typer.Option(min=1, metavar="N", help="Not the newest attempt, but this.")] = None,
     json: Json = False,
     results: ResultsFolder = Path("results"),
@@ -70,7 +70,8 @@ def logs(
     if follow and json:
         raise UserError("--follow goes with lines, not with --json", help="leave out one of the two")
     (detail,) = _details(results_in(results), trial)
-    path = pick_attempt(results_in(results).trial(detail.key), attempt)
+    folder = results_in(results).trial(detail.key)
+    path = pick_attempt(folder, attempt)
     if path is None and follow and not attempt:
         with _ctrl_c():
             path = wait_for_attempt(results_in(results), detail.key)
@@ -82,6 +83,10 @@ def logs(
     elif follow:
         with _ctrl_c():
             _follow(path)
+            while not attempt and not folder.result.exists():
+                if (path := wait_for_attempt(results_in(results), detail.key, after=path)) is None:
+                    break
+                _follow(path)
     else:
         _print_log(path)
 

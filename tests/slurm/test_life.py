@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -41,6 +42,8 @@ def test_a_preempted_job_saves_its_state_and_ends_with_the_result_of_one_never_d
     project = a_project(tmp_path / "p", [3], 20, 100, 'partition = "preempt"')
     project.ablate("run", "small", "--on", "test")
     wait_until(lambda: project.diary, "the trial's first step", seconds=120)
+    (trial,) = (project.folder / "results" / "trials").iterdir()
+    reader = project.start("logs", trial.name, "-f")
     time.sleep(3)
     other = cluster.run(
         "sbatch", "--parsable", "--partition=gpu", "--exclusive", "--nodes=4", "--output=/dev/null", "--wrap", "sleep 8"
@@ -51,6 +54,12 @@ def test_a_preempted_job_saves_its_state_and_ends_with_the_result_of_one_never_d
     assert list(project.results().values()) == undisturbed([3], 100)
     assert project.ends()[0] == ("interrupted", "preempted")
     assert other not in cluster.jobs()
+    followed, _ = reader.communicate(timeout=60)
+    told = [line for line in followed.splitlines() if "attempt" in line or "ended" in line]
+    assert [re.sub(r"slurm-\S+", "slurm", line) for line in told if "begun" not in line] == [
+        "==> 001-slurm ended: interrupted, preempted <==",
+        "==> 002-slurm ended: done <==",
+    ]
 
 
 def parent_of_the_worker(project: Project) -> int:
