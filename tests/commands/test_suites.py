@@ -168,7 +168,8 @@ def test_ctrl_c_stops_all_studies(here: Path) -> None:
     time.sleep(0.2)
     run.send_signal(signal.SIGINT)  # the trial does not ask whether to stop
     out, err = run.communicate(timeout=60)
-    assert run.returncode == 130, err
+    # 130 is what a shell gives it also where the third one met an interpreter that was about to end
+    assert run.returncode in (130, -signal.SIGINT), err
     assert "steep (2 of 2)" not in out
     assert "Traceback" not in out + err
 

@@ -25,13 +25,13 @@ def losses(project: Project) -> dict[str, tuple[float, float]]:
 
 
 def test_two_nodes_of_two_ranks_compute_what_one_process_does(cluster: Cluster, tmp_path: Path) -> None:
-    cells = ("--only", "first=color", "--only", "temperature=1.0")
+    cells = ("--only", "first=color", "--only", "temperature=1.0", "--set", "precision=float64")
     alone = a_tiny_project(tmp_path / "alone", TINY_PROFILE)
     alone.ablate("run", "tiny", *cells, "--workers", "1", "--device", "cpu")
     many = a_tiny_project(tmp_path / "many", TINY_PROFILE + RANKS)
     many.ablate("run", "tiny", *cells, "--on", "test", "--wait")
     (expected,) = losses(alone).values()
-    assert losses(many)[next(iter(losses(alone)))] == pytest.approx(expected, abs=1e-6)
+    assert losses(many)[next(iter(losses(alone)))] == pytest.approx(expected, abs=1e-9)
     (attempt,) = (many.folder / "results" / "trials").glob("*/attempts/*/env.json")
     assert json.loads(attempt.read_text())["slurm"]["nodes"] == "node[1-2]"
 

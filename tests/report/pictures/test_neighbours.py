@@ -34,8 +34,8 @@ def test_of_equally_near_images_the_first_are_taken_and_never_the_query_itself()
 
 
 def test_features_are_those_of_the_encoder_in_evaluation(tmp_path: Path) -> None:
-    config, results = config_of("crop", "color"), Results(tmp_path)
-    checkpoint = save_untrained(results, "p", config)
+    config = config_of("crop", "color").model_copy(update={"precision": "float32"})
+    checkpoint = save_untrained(Results(tmp_path), "p", config)
     images = sample(Data.model_validate(TEXTURES), "test", 20, 2)
     model = make_model(config, 10, torch.device("cpu")).eval()
     with torch.no_grad():
