@@ -24,6 +24,8 @@ _HELP = {
     "requeued": "its job was queued again; it goes on from its last checkpoint",
     "not_begun": "its job ended before the trial began: the job's own log says more, and ablate doctor --on NAME "
     "checks whether jobs find this Python",
+    "unsaved": "its time was over before it had saved anything: give it more time (time under [resources] of the "
+    "study, or of the cluster in ablate.toml), or have its trainer save in context.checkpoints",
     "timeout": "its time was over; it goes on from its last checkpoint when it is started again, or give it more time",
 }
 

@@ -21,7 +21,7 @@ from ablate.errors import AblateError
 from ablate.records.attempt import State, end_attempt_of_dead_process
 from ablate.records.files import Results
 from ablate.run.memory import held_memory
-from ablate.run.stops import STOPS
+from ablate.run.stops import STOPS, interruption
 
 _TICK_SECONDS = 0.25
 _STOP_SECONDS = 60.0
@@ -136,8 +136,7 @@ class Pool:
                 try:
                     outcome = _hear(worker)
                 except EOFError:
-                    message = f"it did not stop within {_STOP_SECONDS:.0f} s ({_death(worker)})"
-                    outcome = self._bury(worker, "interrupted", cause, message)
+                    outcome = self._bury(worker, "interrupted", *self._not_in_time(worker, cause))
                     self.workers.remove(worker)
                 if outcome is not None and key is not None:
                     outcomes.append((key, outcome))
@@ -199,6 +198,14 @@ class Pool:
         index = self.workers.index(worker)
         self.workers[index] = self._start(index)
         return outcome
+
+    def _not_in_time(self, worker: Worker, cause: str) -> tuple[str, str]:
+        """Cause and message of what a worker was at that did not stop when it was asked to."""
+        message = f"it did not stop within {_STOP_SECONDS:.0f} s ({_death(worker)})"
+        if worker.key is None or worker.attempt is None:
+            return cause, message
+        cause, then = interruption(self._results, worker.key, worker.attempt, cause)
+        return cause, f"{message}; {then}"
 
     def _bury(self, worker: Worker, state: State, cause: str, message: str) -> Outcome | None:
         """Write the end of a dead worker's attempt, which it could not write; None where it had begun none."""

@@ -23,6 +23,7 @@ from ablate.records.provenance import provenance
 from ablate.run.context import RecordingContext, Report
 from ablate.run.failures import Failure, SettingsRefused, classify, failure_of_another_rank
 from ablate.run.memory import peak_memory, reset_peak_memory
+from ablate.run.stops import interruption
 from ablate.study.trainers import find_trainer
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
                 write_json(results.trial(key).result, ours | numbers | ours)
                 _say_what_is_lacking(results, spec, numbers | ours, writer)
         except KeyboardInterrupt:  # the second Ctrl-C, of someone who does not wait
-            writer.end(**_interrupted("stopped"))
+            writer.end(**_interrupted(results, key, writer, "stopped"))
             raise
         except Exception as error:  # the record itself could not be written
             outcome = _failed(classify(error))
@@ -140,8 +141,8 @@ def _train(
         return {"state": "done"}, _numbers(returned)
     except Interrupted:
         asked = how.stopping()
-        cause = asked if isinstance(asked, str) else "stopped"
-        return _interrupted("cancelled" if cancel_requested(folder) else cause), {}
+        cause = "cancelled" if cancel_requested(folder) else asked if isinstance(asked, str) else "stopped"
+        return _interrupted(results, key, writer, cause), {}
     except SystemExit as error:
         traceback.print_exc()
         return _failed(Failure("exception", f"the trainer ended its process (SystemExit: {error})")), {}
@@ -190,8 +191,9 @@ def _failed(failure: Failure) -> Outcome:
     return {"state": "failed", "cause": failure.cause, "message": failure.message}
 
 
-def _interrupted(cause: str) -> Outcome:
-    return {"state": "interrupted", "cause": cause, "message": f"{cause}; it goes on from its last checkpoint"}
+def _interrupted(results: Results, key: str, writer: AttemptWriter, cause: str) -> Outcome:
+    known, then = interruption(results, key, writer.path.name, cause)
+    return {"state": "interrupted", "cause": known, "message": f"{cause}; {then}"}
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ def test_a_worker_that_does_not_stop_is_ended_and_its_attempt_says_so(
             ended.extend(pool.stop())
 
     assert list(pool.run({key: key}, tick=stop)) == []
-    assert ended[0][1]["message"] == "it did not stop within 0 s (signal SIGKILL)"
+    assert ended[0][1]["message"] == "it did not stop within 0 s (signal SIGKILL); it goes on from its last checkpoint"
     assert trial_status(results.trial(key), time.time()).cause == "stopped"
 
 

@@ -22,10 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class LongRun:
-    """A study of one trial, on a cluster of its own, whose time limit is far shorter than it."""
+    """Two studies of one trial, on a cluster of their own, whose time limit is far shorter than they.
+
+    forgetful: its trainer saves nothing.
+    """
 
     STEPS: ClassVar[int] = 2000
     project: Project
+    forgetful: Project
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +39,16 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
         pytest.skip(reason)
     with running_cluster(tmp_path_factory.mktemp("slurm_beside")) as cluster:
         folder = tmp_path_factory.mktemp("long_run")
-        base = f'steps = {LongRun.STEPS}\nseconds = 1000\nslow_attempts = 3\ndiary = "{folder}/p/diary"'
-        project = Project(folder / "p", [5], base, 'time = "1min"')
+        base = f"steps = {LongRun.STEPS}\nseconds = 1000\n"
+        project, forgetful = (
+            Project(folder / name, [5], f'{base}{more}\ndiary = "{folder}/{name}/diary"', 'time = "1min"')
+            for name, more in (("p", "slow_attempts = 3"), ("f", 'does = "forget"'))
+        )
         with pytest.MonkeyPatch.context() as within:
             within.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
-            project.ablate("run", "small", "--on", "test")
-        yield LongRun(project)
+            for each in (project, forgetful):
+                each.ablate("run", "small", "--on", "test")
+        yield LongRun(project, forgetful)
 
 
 @pytest.fixture(scope="session")

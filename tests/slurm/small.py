@@ -37,7 +37,8 @@ def train(config: Settings, context: object) -> dict[str, float]:
     while done < config.steps:
         context.progress(done, config.steps, lambda value=value: {"value": value})
         if context.stopping():
-            saved.write_text(json.dumps([done, value]))
+            if config.does != "forget":
+                saved.write_text(json.dumps([done, value]))
             raise Interrupted
         last = context.world.rank == context.world.size - 1
         if config.does in ("raise", f"raise at {config.x}") or (config.does == "raise on the last rank" and last):

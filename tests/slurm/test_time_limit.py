@@ -1,6 +1,6 @@
-"""A trial that needs longer than its jobs may take. Slurm's shortest limit is a minute: it goes on beside other tests.
+"""Trials that need longer than their jobs may take. Slurm's shortest limit is a minute: they go on beside other tests.
 
-Its cluster is another one, which the first test of this folder starts; this test waits for what is left.
+Their cluster is another one, which the first test of this folder starts; these tests wait for what is left.
 """
 
 import pytest
@@ -22,3 +22,14 @@ def test_a_job_that_hits_its_time_limit_three_times_ends_with_the_result_of_one_
     assert begun == sorted(set(begun)), "each attempt goes on where the one before it stopped"
     assert project.ends() == [("interrupted", "timeout")] * 3 + [("done", None)]
     assert list(project.results().values()) == undisturbed([5], LongRun.STEPS)
+
+
+def test_a_trial_that_saves_nothing_is_not_begun_again_for_ever(long_run: LongRun) -> None:
+    project = long_run.forgetful
+    wait_until(project.page.exists, "the page, which is made at the end", seconds=600)
+    assert project.diary == ["5 0 0"] * 2
+    assert project.ends() == [("interrupted", "unsaved")] * 2
+    assert len(project.submissions()) == 2
+    why = " ".join(project.ablate("why", "small:x=5").split())
+    assert "it had saved nothing, and another attempt begins where it began" in why
+    assert "give it more time" in why

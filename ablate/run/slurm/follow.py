@@ -18,6 +18,7 @@ from ablate.run.slurm.rules import OF_THE_PLACE, decide, with_more_memory
 from ablate.run.slurm.shares import Share, share_out
 from ablate.run.slurm.submit import Group, recover
 from ablate.run.slurm.waves import alive_jobs, submit_wave
+from ablate.run.stops import interruption
 from ablate.study.schema import Resources
 
 _ENDS: dict[str, tuple[State, str]] = {
@@ -111,7 +112,8 @@ def _ended(results: Results, key: str, job: Job) -> tuple[str, str]:
     for attempt in own:
         if rank := failure_of_another_rank(attempt):
             end_attempt_of_dead_process(attempt, "failed", rank.cause, rank.message)
-        end_attempt_of_dead_process(attempt, state, cause, f"{job.told}; it goes on from its last checkpoint")
+        known, then = interruption(results, key, attempt.name, cause)
+        end_attempt_of_dead_process(attempt, state, known, f"{job.told}; {then}")
     if cancel_requested(folder) or job.state == "CANCELLED":
         return "cancelled", job.told
     if not own:

@@ -7,7 +7,7 @@ from ablate.records.files import Results
 from ablate.run.pool import Outcome, Pool
 from ablate.run.slurm.known import pretrainings
 from ablate.run.slurm.ledger import Array, Ledger, Submission
-from ablate.run.slurm.life import Canary, Leave, Signals, end_own_attempts, place
+from ablate.run.slurm.life import Canary, Leave, Signals, end_own_attempts, in_vain, place
 from ablate.run.slurm.shares import Share, grace_seconds, job_memory, job_minutes, ranks
 
 _SLACK_SECONDS = 90
@@ -43,8 +43,9 @@ def run_share(results: Results, id: str, name: str, index: int) -> dict[str, Out
             return run_on_ranks(results, submission, array, share, signals)
         end_own_attempts(results, share.keys, place())
         return _run(results, submission, array, share, signals)
-    except Leave:
-        signals.leave()
+    except Leave as leave:
+        if not leave.in_vain:  # else the rules decide, of the job that follows
+            signals.leave()
         raise
 
 
@@ -72,8 +73,8 @@ def _run(results: Results, submission: Submission, array: Array, share: Share, s
                 if outcome["state"] == "done":
                     canary.passed()
         except Leave as leave:
-            pool.stop(leave.cause)
-            raise
+            outcomes.update(pool.stop(leave.cause))
+            raise Leave(leave.cause, in_vain(outcomes)) from None
     return outcomes
 
 

@@ -22,11 +22,11 @@ _REQUEUES = 5
 
 
 class Leave(Exception):
-    """The job has to end; the trials under way are to save their state."""
+    """The job has to end; the trials under way are to save their state. in_vain: the same job would come no further."""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, in_vain: bool = False) -> None:
         super().__init__(cause)
-        self.cause = cause
+        self.cause, self.in_vain = cause, in_vain
 
 
 class Signals:
@@ -51,10 +51,10 @@ class Signals:
             return "stopped"
         return "timeout" if time.monotonic() > self._until_limit else "preempted"
 
-    def ask(self) -> None:
-        """Raise Leave where the job has to end."""
+    def ask(self, outcomes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Raise Leave where the job has to end; outcomes: how its trials ended, by key, once they have."""
         if self.cause:
-            raise Leave(self.cause)
+            raise Leave(self.cause, in_vain(outcomes or {}))
 
     def leave(self) -> None:
         """Have the job queued again where Slurm asked it to save its state; else wait for the end, which is near.
@@ -69,6 +69,11 @@ class Signals:
                 time.sleep(2**attempt)
             return
         time.sleep(_WAIT_SECONDS)
+
+
+def in_vain(outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a job's time went by without one trial done or saved, by how each ended."""
+    return {outcome.get("cause") for outcome in outcomes.values() if outcome["state"] != "failed"} == {"unsaved"}
 
 
 def place() -> str:

@@ -76,7 +76,7 @@ def _first(
         if outcomes[key]["state"] == "done":
             canary.passed()
         if outcomes[key]["state"] == "interrupted":
-            signals.ask()
+            signals.ask(outcomes)
         if outcomes[key]["state"] == "failed" and outcomes[key].get("cause") != "diverged":
             raise RuntimeError(f"trial {key[:12]} failed on the first rank, which the others may not know of")
     world.tell(None)

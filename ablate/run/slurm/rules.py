@@ -21,6 +21,7 @@ class Rule:
 
 RULES: dict[str, Rule] = {
     "timeout": Rule("same", 20),
+    "unsaved": Rule("same", 1),
     "preempted": Rule("same", 50),
     "stopped": Rule("same", 10),
     "requeued": Rule("same", 10),

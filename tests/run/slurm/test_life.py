@@ -3,7 +3,7 @@ import pytest
 from ablate.run.slurm import life
 from ablate.run.slurm.clusters import Cluster
 from ablate.run.slurm.ledger import Array, Submission
-from ablate.run.slurm.life import Canary
+from ablate.run.slurm.life import Canary, in_vain
 from ablate.run.slurm.shares import Share
 from ablate.study.schema import Resources
 
@@ -47,3 +47,20 @@ def test_a_step_or_a_second_row_releases_each_array_once(released: list[str]) ->
 def test_only_the_canary_releases_anybody(released: list[str]) -> None:
     canary(first=False).look(0.5, {})
     assert released == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "vain"),
+    [
+        ([], False),
+        (["unsaved"], True),
+        (["unsaved", "timeout"], False),
+        (["unsaved", None], False),
+        (["unsaved", "exception"], True),
+        (["exception"], False),
+    ],
+)
+def test_a_job_was_in_vain_when_nothing_was_done_or_saved(ends: list[str | None], vain: bool) -> None:
+    states = {None: "done", "exception": "failed"}
+    outcomes = {str(place): {"state": states.get(end, "interrupted"), "cause": end} for place, end in enumerate(ends)}
+    assert in_vain(outcomes) is vain

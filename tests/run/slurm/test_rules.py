@@ -15,6 +15,7 @@ def test_what_would_fail_alike_is_not_tried_again(cause: str) -> None:
     ("cause", "action"),
     [
         ("timeout", "same"),
+        ("unsaved", "same"),
         ("preempted", "same"),
         ("node_failure", "elsewhere"),
         ("lost", "elsewhere"),
