@@ -259,12 +259,13 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def comparable(text: str) -> str:
-    """A document without what differs between runs and machines: numbers, keys, times, widths, the precision."""
+    """A document without what differs between runs and machines: numbers, keys, times, widths, precision, a job's start."""
     text = text.replace("bfloat16", "float32")
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{7,64}\b", "0", text)
     text = re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?", "0", text)
     text = re.sub(r"(?:\b0 (?:days|h|min|s|bytes|kB|MB|GB)\b ?)+", "AMOUNT ", text)
     text = re.sub(r"[\w.]+\u2026", "CUT", text)
+    text = re.sub(r"\b0 running(?:, 0 queued)?", "0 queued", text)  # whether a job has begun is the cluster's affair
     return (
         re.sub(r"[ \t]*\n[ \t]*|[ \t]+", " ", text).replace(" # ", "\n# ").replace(" $ ", "\n$ ").replace(" | ", "\n| ")
     )
