@@ -259,7 +259,7 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def comparable(text: str) -> str:
-    """A document without what differs between runs and machines: numbers, keys, times, widths, precision, a job's start."""
+    """A document without what differs between runs and machines: numbers, keys, times, precision, a job's start."""
     text = text.replace("bfloat16", "float32")
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{7,64}\b", "0", text)
     text = re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?", "0", text)
