@@ -73,6 +73,14 @@ class TrialFolder:
         return self.path / "trial.json"
 
     @property
+    def pretrain_key(self) -> str:
+        """What names its pretraining, from its record; its own key where that cannot be read."""
+        try:
+            return str(json.loads(self.trial.read_text(encoding="utf-8"))["pretrain_key"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.path.name
+
+    @property
     def result(self) -> Path:
         """The numbers; written last, by the attempt that finished."""
         return self.path / "result.json"

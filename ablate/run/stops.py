@@ -1,7 +1,6 @@
 """How a worker process is told to stop, and why: a signal for each cause; and what it came to."""
 
 import contextlib
-import json
 import signal
 
 from ablate.records.files import Results
@@ -25,9 +24,8 @@ def interruption(results: Results, key: str, attempt: str, cause: str) -> tuple[
 def _saved(results: Results, key: str, attempt: str) -> bool:
     """Whether a file among the trial's checkpoints is younger than the attempt; true where that cannot be known."""
     folder = results.trial(key)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        spec = json.loads(folder.trial.read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError):
         began = (folder.attempts / attempt / "env.json").stat().st_mtime_ns  # by the clock that the others have, too
-        files = results.pretrained(spec["pretrain_key"]).rglob("*")
+        files = results.pretrained(folder.pretrain_key).rglob("*")
         return any(path.stat().st_mtime_ns >= began for path in files if path.is_file())
     return True

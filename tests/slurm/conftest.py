@@ -22,14 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class LongRun:
-    """Two studies of one trial, on a cluster of their own, whose time limit is far shorter than they.
+    """Studies of one trial, on a cluster of their own, whose time limit is far shorter than they.
 
-    forgetful: its trainer saves nothing.
+    forgetful: its trainer saves nothing; forgetful_ranks: nor does this one, on two nodes.
     """
 
     STEPS: ClassVar[int] = 2000
     project: Project
     forgetful: Project
+    forgetful_ranks: Project
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +41,16 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
     with running_cluster(tmp_path_factory.mktemp("slurm_beside")) as cluster:
         folder = tmp_path_factory.mktemp("long_run")
         base = f"steps = {LongRun.STEPS}\nseconds = 1000\n"
-        project, forgetful = (
-            Project(folder / name, [5], f'{base}{more}\ndiary = "{folder}/{name}/diary"', 'time = "1min"')
-            for name, more in (("p", "slow_attempts = 3"), ("f", 'does = "forget"'))
-        )
+        forget = 'does = "forget"\n'
+        projects = [
+            Project(folder / name, [5], f'{base}diary = "{folder}/{name}/diary"\n{more}', 'time = "1min"')
+            for name, more in (("p", "slow_attempts = 3"), ("f", forget), ("r", f"{forget}[resources]\nnodes = 2\n"))
+        ]
         with pytest.MonkeyPatch.context() as within:
             within.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
-            for each in (project, forgetful):
-                each.ablate("run", "small", "--on", "test")
-        yield LongRun(project, forgetful)
+            for project in projects:
+                project.ablate("run", "small", "--on", "test")
+        yield LongRun(*projects)
 
 
 @pytest.fixture(scope="session")

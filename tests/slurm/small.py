@@ -36,14 +36,13 @@ def train(config: Settings, context: object) -> dict[str, float]:
     hurries = config.slow_attempts is not None and len(config.diary.read_text().splitlines()) > config.slow_attempts
     while done < config.steps:
         context.progress(done, config.steps, lambda value=value: {"value": value})
-        if context.stopping():
+        if context.world.agree(context.stopping(), context.device):
             if config.does != "forget":
                 saved.write_text(json.dumps([done, value]))
             raise Interrupted
         last = context.world.rank == context.world.size - 1
         if config.does in ("raise", f"raise at {config.x}") or (config.does == "raise on the last rank" and last):
             raise RuntimeError("boom")
-        context.world.agree(False, context.device)
         if config.does == "die" and done == config.steps // 2:
             os.kill(os.getpid(), 9)
         value = (value * 1.1 + config.x + config.seed) % 17

@@ -7,6 +7,7 @@ import pytest
 
 from tests.slurm.cluster import wait_until
 from tests.slurm.conftest import LongRun
+from tests.slurm.project import Project
 from tests.slurm.test_life import undisturbed
 
 pytestmark = pytest.mark.slurm
@@ -24,10 +25,11 @@ def test_a_job_that_hits_its_time_limit_three_times_ends_with_the_result_of_one_
     assert list(project.results().values()) == undisturbed([5], LongRun.STEPS)
 
 
-def test_a_trial_that_saves_nothing_is_not_begun_again_for_ever(long_run: LongRun) -> None:
-    project = long_run.forgetful
+@pytest.mark.parametrize(("name", "ranks"), [("forgetful", 1), ("forgetful_ranks", 2)])
+def test_a_trial_that_saves_nothing_is_not_begun_again_for_ever(long_run: LongRun, name: str, ranks: int) -> None:
+    project: Project = getattr(long_run, name)
     wait_until(project.page.exists, "the page, which is made at the end", seconds=600)
-    assert project.diary == ["5 0 0"] * 2
+    assert project.diary == ["5 0 0"] * 2 * ranks
     assert project.ends() == [("interrupted", "unsaved")] * 2
     assert len(project.submissions()) == 2
     why = " ".join(project.ablate("why", "small:x=5").split())

@@ -14,13 +14,7 @@ _MOST_READ = 50
 
 def pretrainings(results: Results, keys: Iterable[str]) -> dict[str, str]:
     """Trial key -> pretrain key, from the records; its own key for one that cannot be read."""
-    found = {}
-    for key in keys:
-        try:
-            found[key] = str(json.loads(results.trial(key).trial.read_text(encoding="utf-8"))["pretrain_key"])
-        except (OSError, ValueError, KeyError, TypeError):
-            found[key] = key
-    return found
+    return {key: results.trial(key).pretrain_key for key in keys}
 
 
 def measured_of(results: Results, keys: Iterable[str]) -> Measured:
