@@ -58,6 +58,12 @@ evaluate.parts = ["cached_linear"]
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: a process for each core, and one for the cluster's tests, which wait more than they compute."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
     """`--dist loadfile` runs the tests of a file in one process; those that need the cluster, which is costly, too."""
     if config.getvalue("dist") != "loadfile":

@@ -36,7 +36,7 @@ def numbers(project: Project) -> dict[str, dict[str, Any]]:
     return found
 
 
-_SLOW = pytest.mark.skipif("ABLATE_SLOW" not in os.environ, reason="takes a quarter of an hour: set ABLATE_SLOW=1")
+_SLOW = pytest.mark.skipif("ABLATE_SLOW" not in os.environ, reason="takes minutes: set ABLATE_SLOW=1, as CI does")
 _EMBEDDED = (STUDIES / "profiles" / "embedded.toml").read_text(encoding="utf-8")
 
 
