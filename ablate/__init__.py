@@ -1,22 +1,38 @@
-"""Ablation studies: a question in TOML, trials anywhere, evidence in DuckDB, a page that judges.
+"""Ablation studies: a question in a TOML file, trials on any machine, and a page that judges its claims.
 
     import ablate
     ablate.load("studies/temperature.toml").plan().run()
     ablate.results("temperature").pl()
 
-The layers, each importing only those below it: cli, commands, api, report, judge, run, records, study, paper, simclr.
+The layers, each importing only those below it: cli, commands, api, workflow, report, judge, run, records, study,
+simclr, command, trainer, paper, errors.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ablate.api import PlannedStudy, StudyFile, StudyResults, load, results
+    from ablate.api import (
+        PlannedStudy,
+        PlannedSuite,
+        StudyFile,
+        StudyResults,
+        SuiteFile,
+        compare,
+        gc,
+        load,
+        load_suite,
+        results,
+        trial,
+    )  # fmt: skip
 
-__all__ = ["PlannedStudy", "StudyFile", "StudyResults", "load", "results"]
+__all__ = [
+    "PlannedStudy", "PlannedSuite", "StudyFile", "StudyResults", "SuiteFile",
+    "compare", "gc", "load", "load_suite", "results", "trial",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """The functions of ablate.api, imported when they are first used: `ablate --help` needs none of them."""
+    """The names of ablate.api, imported on first use: `ablate --help` needs none of them."""
     if name in __all__:
         from ablate import api
 

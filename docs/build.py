@@ -1,14 +1,13 @@
-"""Writes into the documents what can be derived: help of the commands, keys, settings, output of what they show.
+"""Generate the derived parts of the documents: command help, keys, settings and the output of commands.
 
-    python docs/build.py            rewrite
-    python docs/build.py --check    exit code 1, with a diff, where a document is not what it would be
+    python docs/build.py            rewrite the documents
+    python docs/build.py --check    print a diff and exit with 1 if a document is out of date
 
-Between `<!-- generated: NAME -->` and `<!-- end -->` stands what the function of that name gives. A block of the
-language `console` is run line by line (`$ command`) in a fresh folder with the checkout's studies, document by
-document; its output replaces what stands there. A line `...` in it stands for lines that are left out, and numbers
-that differ from run to run (times, keys, hardware) are not compared by --check. A document that says
-`<!-- runs on: a cluster -->` has its consoles run only where SLURM_CONF names one, as it does for a command after
-`python -m tests.slurm.cluster`.
+The function NAME below generates the text between `<!-- generated: NAME -->` and `<!-- end -->`. The commands
+(`$ command`) of a `console` block are run in a fresh folder with the checkout's studies, one folder per document, and
+their output replaces the block's. A line `...` in the output marks omitted lines. --check ignores values that differ
+between runs: times, keys, hardware. In a document with `<!-- runs on: a cluster -->`, commands are run only if
+SLURM_CONF is set, as it is by `python -m tests.slurm.cluster COMMAND`.
 """
 
 import argparse
@@ -24,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ _STEP = re.compile(
 
 
 def commands() -> str:
-    """Each command's own help, at 80 columns."""
+    """The help of every command, at 80 columns."""
     from typer.main import get_command
 
     from ablate.cli import app
@@ -64,27 +63,32 @@ def _help(name: str, command: Any) -> str:
 
 
 def study_keys() -> str:
-    """The keys of a study file, table by table, from the schema."""
-    from ablate.study.chart import Chart
-    from ablate.study.claims import KINDS, Claim
-    from ablate.study.schema import Assumed, Axis, Case, Profile, ProfileOverrides, Reference, Resources, Study
+    """The keys of study, profile and suite files, from their schema."""
+    from ablate.study.claims import Claim
+    from ablate.study.schema.chart import Chart
+    from ablate.study.schema.design import DesignTable
+    from ablate.study.schema.profile import Assumed, Profile
+    from ablate.study.schema.resources import Resources, ResourcesWhen
+    from ablate.study.schema.study import Axis, Case, ProfileOverrides, Reference, Study
+    from ablate.study.schema.values import Tune
     from ablate.study.suite import Suite
 
     tables = {
         "A study file": Study, "An axis: `[axes.NAME]`, or `[[zip]]` with `NAME = {...}`": Axis,
-        "A case: `[[cases]]`": Case, "`[resources]`": Resources, "`[profile.NAME]`": ProfileOverrides,
+        "`[design]`": DesignTable, "`[tune]`": Tune, "A case: `[[cases]]`": Case, "`[resources]`": Resources,
+        "`[[resources.when]]`": ResourcesWhen, "`[profile.NAME]`": ProfileOverrides,
         "`[reference]`, or several as `[[reference]]`": Reference, "`[chart]`": Chart, "A claim: `[[claims]]`": Claim,
         "A profile file: `studies/profiles/NAME.toml`": Profile, "`[assumed]` of a profile": Assumed,
         "A suite file: `studies/suites/NAME.toml`": Suite,
     }  # fmt: skip
     written = {title: f"### {title}\n\n{_key_table(model)}" for title, model in tables.items()}
-    written["A claim: `[[claims]]`"] += f"\n{_kinds(KINDS, Claim)}"
+    written["A claim: `[[claims]]`"] += f"\n{_kinds(Claim.kinds(), Claim)}"
     return "\n".join(written.values())
 
 
 def _kinds(kinds: dict[str, Any], common: Any) -> str:
-    """The kinds of claims, each with the keys that it has beside those of all."""
-    rows = ["| `kind` | it holds where | keys of its own |", "|---|---|---|"]
+    """The kinds of claims, each with its additional keys."""
+    rows = ["| `kind` | holds if | additional keys |", "|---|---|---|"]
     for kind, model in kinds.items():
         names = [name for name in model.model_fields if name not in common.model_fields]
         keys = "<br>".join(_own_key(model, name) for name in names)
@@ -102,21 +106,23 @@ def _own_key(model: Any, name: str) -> str:
 
 
 def cluster_keys() -> str:
-    """The keys of a cluster in the cluster file."""
-    from ablate.run.slurm.clusters import ClusterTable, FollowUp
+    """The keys of a cluster in ablate.toml."""
+    from ablate.run.cluster import ClusterTable, Container, FollowUp
 
-    return f"{_key_table(ClusterTable)}\nOf `follow_up`:\n\n{_key_table(FollowUp)}"
+    inner = {"follow_up": FollowUp, "container": Container}
+    tables = [f"Keys of `{name}`:\n\n{_key_table(model)}" for name, model in inner.items()]
+    return "\n".join([_key_table(ClusterTable), *tables])
 
 
 def settings() -> str:
-    """Every setting of the SimCLR trainer, with what it takes, its default and what it is."""
+    """Every setting of the SimCLR trainer with its type, default and description."""
     from ablate.simclr.config import Config
 
     return _key_table(Config, deep=True)
 
 
 def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
-    rows = ["| key | takes | default | |", "|---|---|---|---|"] if not prefix else []
+    rows = ["| key | type | default | description |", "|---|---|---|---|"] if not prefix else []
     for name, field in model.model_fields.items():
         inner = (
             field.annotation
@@ -127,7 +133,7 @@ def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
             rows.append(_key_table(inner, deep, f"{prefix}{name}."))
             continue
         needed = field.is_required() or name in getattr(model, "needed", ())
-        default = "needed" if needed else _toml(field.get_default(call_default_factory=True))
+        default = "required" if needed else _toml(field.get_default(call_default_factory=True))
         description = " ".join((field.description or "").split()).replace("|", "\\|")
         name = field.alias or name
         rows.append(f"| `{prefix}{name}` | {_takes(model, name)} | {default} | {description} |")
@@ -135,9 +141,9 @@ def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
 
 
 def _takes(model: Any, name: str) -> str:
-    """What a key takes, in words, from its JSON Schema."""
+    """The type of a key in words, from its JSON Schema."""
     whole = model.model_json_schema()
-    schema = whole.get("$defs", {}).get(model.__name__, whole)["properties"][name]  # apart where it holds itself
+    schema = whole.get("$defs", {}).get(model.__name__, whole)["properties"][name]  # in $defs if the model is recursive
     kinds = [_kind(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     return " or ".join(dict.fromkeys(kinds)).replace("|", "\\|")
 
@@ -170,6 +176,100 @@ def _toml(value: Any) -> str:
     return f"`{text}`"
 
 
+def json_output() -> str:
+    """The objects that each command prints with --json, from their schema."""
+    from ablate.commands.json_schema import OUTPUTS, output_schema
+
+    return "\n".join(_output(command, output_schema(command)) for command in OUTPUTS)
+
+
+def _output(command: str, schema: dict[str, Any]) -> str:
+    shape = _shape(schema)
+    parts = [f"## {command}\n\nPrints {'a ' if shape.startswith('list') else ''}{shape}.\n"]
+    inner = schema["$defs"]
+    for name in sorted(inner, key=lambda name: (name not in shape.split(), name)):  # what it prints comes first
+        each = inner[name]
+        parts.append(f"**{name}.** {' '.join(each.get('description', '').split())}\n\n{_fields(each)}")
+    return "\n".join(parts)
+
+
+def _fields(schema: dict[str, Any]) -> str:
+    """The fields of an object; the keys of a claim, which are optional and may have any value, in one row."""
+    rows, free = ["| field | value | description |", "|---|---|---|"], []
+    for name, field in schema["properties"].items():
+        if not field and name not in schema["required"]:
+            free.append(f"`{name}`")
+            continue
+        about = " ".join(field.get("description", "").split()).replace("|", "\\|")
+        left_out = "" if name in schema["required"] else ", not always there"
+        rows.append(f"| `{name}` | {_shape(field)}{left_out} | {about} |")
+    rows += [f"| {', '.join(free)} | as in the study file | those that the claim has |"] if free else []
+    return "\n".join(rows) + "\n"
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    """What a value may be, in words: `a list of Trial, or null`."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "anyOf" in schema:
+        return " or ".join(map(_shape, schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{each}`" for each in schema["enum"])
+    if "prefixItems" in schema:
+        return f"list: {', '.join(map(_shape, schema['prefixItems']))}"
+    if "items" in schema:
+        return f"list of {_shape(schema['items'])}"
+    inner = schema.get("additionalProperties")
+    if isinstance(inner, dict):
+        return f"object: name \u2192 {_shape(inner)}"
+    names = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    kind = str(schema.get("type", "any value"))
+    return names.get(kind, kind)
+
+
+def published() -> str:
+    """The studies of results/published with their claims and verdicts."""
+    from ablate.records.published import published_files, restored
+    from ablate.report.reading import read_study
+    from ablate.report.tables import as_markdown, tables
+
+    names = ("study", "profile", "images", "trials", "seeds", "hours", "correlation with the paper", "best cell")
+    rows, claims = [_row(names), _row(["---"] * len(names))], []
+    with restored(published_files([ROOT / "results" / "published"])) as results:
+        for study, profile in sorted(results.published):
+            reading = read_study(results, str(ROOT / "studies" / f"{study}.toml"), profile)
+            rows.append(_row(_published_row(reading, results.published[study, profile].relative_to(ROOT).as_posix())))
+            if reading.judged.verdicts:
+                claims.append(f"### {reading.judged.plan.title}, at `{profile}`\n\n{as_markdown(tables(reading)[-1:])}")
+    return "\n".join([*rows, "", *claims])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _published_row(reading: Any, file: str) -> list[str]:
+    """The row of a study in the table of what is published."""
+    from ablate.report.provenance import cost
+
+    measured, data = reading.measured, reading.measured.config["data"]
+    images = "synthetic textures" if measured.synthetic else f"`{data['root'] or data['name']}`"
+    done = [cell for cell in measured.cells if cell.mean is not None]
+    seeds = sorted({len(cell.measured) for cell in done})
+    best = max(done, key=lambda cell: cell.mean)
+    agreement = measured.rank_correlation
+    return [
+        f"[{measured.plan.title}](../{file})",
+        f"`{measured.plan.profile}`",
+        images,
+        f"{measured.done} of {measured.asked}",
+        " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
+        f"{cost(reading).hours:.1f}",
+        "\u2013" if agreement is None else f"{agreement:.2f}",
+        f"{best.title}: {measured.shown(best.mean)}",
+    ]
+
+
 _OF_THIS_MACHINE = {
     f" {platform.node()}, ": " laptop, ",
     str(provenance()["processor"]): "a processor",
@@ -181,11 +281,13 @@ GENERATED: dict[str, Callable[[], str]] = {
     "study-keys": study_keys,
     "cluster-keys": cluster_keys,
     "settings": settings,
+    "json-output": json_output,
+    "published": published,
 }
 
 
 def built(document: Path) -> str:
-    """The document with everything in it as it is now."""
+    """The document with its derived parts regenerated."""
     text = document.read_text(encoding="utf-8")
     text = _GENERATED.sub(lambda found: f"{found[1]}\n{GENERATED[found[2]]()}\n{found[4]}", text)
     if not _CONSOLE.search(text) or (_ON_A_CLUSTER in text and "SLURM_CONF" not in os.environ):
@@ -196,7 +298,7 @@ def built(document: Path) -> str:
 
 
 def _step(found: re.Match[str], folder: Path) -> str:
-    """A file that the document shows is written; a console is run."""
+    """Write a file that the document shows, or run a console block; returns the text that replaces it."""
     if found["name"]:
         path = folder / found["name"]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,7 +308,7 @@ def _step(found: re.Match[str], folder: Path) -> str:
 
 
 def _console(block: str, folder: Path) -> str:
-    """A block's commands with their output; where `...` stood among a command's lines, only its first and last ones."""
+    """The block with new output; output abbreviated with `...` keeps only as many first and last lines as before."""
     shown = []
     for command, before in _commands_in(block):
         code, output = _run(["bash", "-c", command], folder)
@@ -223,7 +325,7 @@ def _console(block: str, folder: Path) -> str:
 
 
 def _commands_in(block: str) -> list[tuple[str, list[str]]]:
-    """The commands of a block, each with the lines that stand below it."""
+    """The commands of a block, each with its output lines."""
     found: list[tuple[str, list[str]]] = []
     for line in block.splitlines():
         if line.startswith("$ "):
@@ -234,7 +336,7 @@ def _commands_in(block: str) -> list[tuple[str, list[str]]]:
 
 
 def _run(command: list[str], folder: Path) -> tuple[int, str]:
-    """Exit code and output of a command in a terminal of 80 columns."""
+    """Exit code and output of a command in an 80-column terminal."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ABLATE_", "PYTEST_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment |= {"COLUMNS": "80", "LINES": "50", "NO_COLOR": "1", "TERM": "dumb"}
@@ -248,7 +350,7 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
         while True:
             try:
                 part = os.read(ours, 65536)
-            except OSError:  # the other end is closed: the command and all that it started are gone
+            except OSError:  # closed: the command and all its children have ended
                 break
             if not part:
                 break
@@ -259,20 +361,20 @@ def _run(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def comparable(text: str) -> str:
-    """A document without what differs between runs and machines: numbers, keys, times, precision, a job's start."""
+    """The document without values that differ between runs and machines: numbers, keys, times, precision."""
     text = text.replace("bfloat16", "float32")
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{7,64}\b", "0", text)
     text = re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?", "0", text)
     text = re.sub(r"(?:\b0 (?:days|h|min|s|bytes|kB|MB|GB)\b ?)+", "AMOUNT ", text)
     text = re.sub(r"[\w.]+\u2026", "CUT", text)
-    text = re.sub(r"\b0 running(?:, 0 queued)?", "0 queued", text)  # whether a job has begun is the cluster's affair
+    text = re.sub(r"\b0 running(?:, 0 queued)?", "0 queued", text)  # whether a job has started depends on the cluster
     return (
         re.sub(r"[ \t]*\n[ \t]*|[ \t]+", " ", text).replace(" # ", "\n# ").replace(" $ ", "\n$ ").replace(" | ", "\n| ")
     )
 
 
 def main() -> int:
-    """Rewrite or check all documents; the exit code."""
+    """Rewrite or check all documents; returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
     parser.add_argument("documents", nargs="*", type=Path)
@@ -286,7 +388,7 @@ def main() -> int:
             wrong += 1
             name = str(document)
             lines = (comparable(before).splitlines(), comparable(after).splitlines())
-            print("\n".join(difflib.unified_diff(*lines, name, f"{name} as it would be", lineterm="")))
+            print("\n".join(difflib.unified_diff(*lines, name, f"{name}, regenerated", lineterm="")))
     return min(wrong, 1)
 
 

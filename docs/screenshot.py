@@ -1,4 +1,4 @@
-"""Makes docs/report.png, the top of a page in headless Chromium: `python docs/screenshot.py PAGE`."""
+"""Create docs/report.png, a screenshot of the top of a page: `python docs/screenshot.py PAGE`."""
 
 import shutil
 import sys
@@ -15,7 +15,7 @@ with sync_playwright() as playwright:
     page = browser.new_page(viewport={"width": 1400, "height": 1250})
     page.goto(page_file.as_uri())
     page.wait_for_selector(".chart .vega-embed svg", timeout=120_000)
-    page.wait_for_timeout(3_000)  # the charts after the first
+    page.wait_for_timeout(3_000)  # the other charts
     page.screenshot(path=picture, timeout=120_000)
     browser.close()
 Image.open(picture).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(picture, optimize=True)

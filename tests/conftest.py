@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.tiny import tiny_profile
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what a script starts with &: commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,26 +37,7 @@ label = "untrained encoder"
 set.epochs = 0
 """
 
-TINY_PROFILE = """
-title = "Tiny"
-description = "A few steps on a few images."
-
-[base]
-batch_size = 16
-epochs = 2
-warmup_epochs = 0.5
-data.name = "textures"
-data.train_images = 64
-data.test_images = 40
-data.image_size = 16
-encoder.name = "resnet8"
-encoder.stem = "strided"
-head.output_dimension = 8
-optimizer.name = "adamw"
-optimizer.learning_rate = 0.01
-optimizer.scaling = "none"
-evaluate.parts = ["cached_linear"]
-"""
+TINY_PROFILE = tiny_profile(16, 64, 40, "cached_linear")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -44,7 +44,7 @@ def test_unreadable_images_are_told_and_left_out_on_demand(source: Path, ablate:
     assert refused.stderr.startswith("error: 1 image cannot be read:\n  train/dog/2.png: not an image\n")
     packed = ablate("data", "pack", "photos", "out", "--size", "16", "--skip-corrupt")
     assert packed.stdout.splitlines()[0].startswith("out: 7 train, 4 test;")
-    assert packed.stdout.splitlines()[1] == "left out as unreadable, listed in out/index.json: 1"
+    assert packed.stdout.splitlines()[1] == "1 unreadable image left out (listed in out/index.json)"
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,12 @@ def test_unreadable_images_are_told_and_left_out_on_demand(source: Path, ablate:
     [
         (("get", "cifar11"), "error: unknown data set 'cifar11'; did you mean 'cifar10'?"),
         (("get", "oxford_pet"), "error: unknown data set 'oxford_pet'; did you mean 'oxford_iiit_pet'?"),
-        (("pack", "nowhere", "out"), "error: nowhere/train is not a folder; expected nowhere/train/<class>/* and"),
-        (("pack", "photos", "photos"), "error: photos/train has folders, so it is no place for a pack"),
+        (("pack", "nowhere", "out"), "error: nowhere is neither a folder nor a CSV list of images"),
+        (("pack", "photos", "photos"), "error: photos/train contains folders and cannot hold a pack"),
         (("pack", "photos", "studies/tiny.toml"), "error: "),
-        (("verify", "photos"), "error: photos is not a whole pack: it has no index.json"),
+        (("pack", "photos", "out", "--background", "white"), "error: --background 'white' is not a color"),
+        (("look", "photos", "--split", "0.5"), "error: data.split = 0.5 draws test images, but photos has its own"),
+        (("verify", "photos"), "error: photos is not a complete pack (index.json is missing)"),
     ],
 )
 @pytest.mark.usefixtures("source")
@@ -68,6 +70,20 @@ def test_a_mistake_is_one_clear_error_with_exit_code_2(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.usefixtures("source")
+def test_a_look_prints_what_would_be_read_and_writes_a_contact_sheet(project: Path, ablate: Ablate) -> None:
+    looked = ablate("data", "look", "photos", "--sheet", "sheet.png")
+    assert looked.stdout.splitlines() == [
+        "train: 8 images of 2 classes (4 each)",
+        "test: 4 images of 2 classes (2 each)",
+        "in test with the same content as in train: 4",
+        *(f"  test/{name}/{number}.png = train/dog/{number}.png" for name in ("cat", "dog") for number in (0, 1)),
+        "contact sheet: sheet.png",
+    ]
+    with Image.open(project / "sheet.png") as sheet:
+        assert sheet.size == (800, 232)
+
+
 def test_an_unknown_name_lists_all_sets(ablate: Ablate) -> None:
     told = ablate("data", "get", "imagenet").stderr
     assert all(name in told for name in ("cifar10", "voc2007", "flowers102", "ablate data pack SRC DST"))
@@ -78,7 +94,7 @@ def test_a_named_set_goes_to_a_folder_of_its_name_below_data(project: Path) -> N
         import sys
         from PIL import Image
         from ablate.cli import main
-        from ablate.simclr.vision import torchvision
+        from ablate.simclr.base.vision import torchvision
 
         class Fake(list):
             classes = ["a", "b"]

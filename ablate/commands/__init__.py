@@ -1,1 +1,1 @@
-"""The commands, a few lines each over the modules below: one module a subject. What is heavy is imported when used."""
+"""The commands: each parses options, calls one function and prints. Slow imports happen inside the functions."""

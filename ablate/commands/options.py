@@ -1,64 +1,141 @@
 """Arguments and options that several commands take."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from ablate.errors import as_path
 
 if TYPE_CHECKING:
     from ablate.records.files import Results
+    from ablate.run.cluster import Cluster
+    from ablate.run.options import PlanOptions, RunOptions
 
-ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of all records.")]
+
+class Command(TyperCommand):
+    """A command whose help shows arguments as `SRC`, not as `SRC <Path>`, which versions of typer since 0.29 do."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for each in self.params:
+            if each.param_type_name == "argument":
+                vars(each)["display_type_rich"] = lambda ctx: None
+
+
+ResultsFolder = Annotated[
+    Path, typer.Option("--results", metavar="DIR", parser=as_path, help="Folder with the records.")
+]
 ReportsFolder = Annotated[
     Path | None,
-    typer.Option("--reports", metavar="DIR", help="Folder of all pages; by default reports beside results."),
+    typer.Option(
+        "--reports",
+        metavar="DIR",
+        parser=as_path,
+        help="Folder for pages. Default: reports, next to the results folder.",
+    ),
 ]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or its name under studies/.")]
-StudyOrSuite = Annotated[
-    str,
-    typer.Argument(metavar="STUDY", help="A study file or a suite's, or its name under studies/ or studies/suites/."),
-]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Path of a study file, or its name in studies/.")]
+StudyOrSuite = Annotated[str, typer.Argument(metavar="STUDY", help="Path or name of a study or a suite.")]
 TrialName = Annotated[
-    str, typer.Argument(metavar="TRIAL", help="First digits of its key, or STUDY:AXIS=VALUE,...,seed=N.")
+    str, typer.Argument(metavar="TRIAL", help="First digits of the trial's key, or STUDY:AXIS=VALUE,...,seed=N.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RecordedProfile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Profile. Default: embedded if it was run, otherwise the latest."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Profile: embedded, small or another file in profiles/; paper: the study's own paper_profile.",
+    ),
+]
+Only = Annotated[
+    list[str], typer.Option(metavar="AXIS=VALUES", help="Only these cells: first=crop,color or case=NAME.")
+]
+Setting = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")]
+Seeds = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N", help="Seeds per cell.")]
+Assume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPEED",
+        help="Estimate unmeasured trials from a speed: images per second per GPU (2600), or a100, v100.",
+    ),
+]
+Budget = Annotated[
+    str | None, typer.Option(metavar="HOURS", help="Refuse to start if the run may take more hours: 200h, 30min.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once. Default: one per core or GPU.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Device: auto, cpu or cuda.")]
+Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, so that a debugger works.")]
+Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Stop when a trial fails.")]
+On = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Train on this cluster of ablate.toml; slurm if it has only one.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="With --on: wait until all trials have ended.")]
+
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="NAME",
+        help="Copy rows to tensorboard, wandb, mlflow or trackio; none turns off those named in ablate.toml.",
+    ),
+]
 
 
 def results_in(folder: Path) -> "Results":
-    """The records below a folder."""
+    """The records in a folder."""
     from ablate.records.files import Results
 
     return Results(folder)
 
 
-def scale_in(results: "Results", study: str, profile: str | None) -> str | None:
-    """The profile that is meant of a study that was run: `paper` is its own. None where none is named.
-
-    Raises UserError for a study that has neither a file nor records, with the nearest name of a file.
-    """
-    from ablate.errors import nearest
-    from ablate.records.plans import load_plans, recorded_studies
-    from ablate.run.history import scale_run
-    from ablate.study.load import find_study
-
-    name = Path(study).stem
-    if not load_plans(results, name) and not nearest(name, recorded_studies(results)):
-        find_study(study)
-    return None if profile is None else scale_run(results, study, profile)
-
-
-def check_reports(folder: Path) -> None:
-    """Raise UserError for a folder of pages that cannot be written, or made: before hours of training, not after."""
-    from ablate.errors import UserError
-
-    there = next((each for each in (folder, *folder.absolute().parents) if os.path.lexists(each)), folder)
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return
-    why = f"{there} may not be written" if there.is_dir() else f"{there} is no folder"
-    raise UserError(f"pages cannot be written in {folder}: {why}", help="choose another folder: --reports DIR")
-
-
 def reports_in(folder: Path | None, results: Path) -> Path:
-    """The folder of pages: the named one, or `reports` beside the records that they are about."""
+    """The folder of pages: the given one, or `reports` next to the records."""
     return results.parent / "reports" if folder is None else folder
+
+
+def plan_options(
+    profile: str, only: list[str], settings: list[str], seeds: int | None, assume: str | None = None
+) -> "PlanOptions":
+    """The options of a plan, parsed. Raises UserError for invalid ones."""
+    from ablate.run.options import PlanOptions, parse_only, parse_settings
+
+    numbers = None if seeds is None else range(seeds)
+    return PlanOptions(profile, parse_settings(settings), numbers, parse_only(only), assume)
+
+
+def run_options(
+    workers: int | None,
+    device: str,
+    inline: bool,
+    stop_at_first_failure: bool,
+    budget: str | None,
+    on: str | None,
+    wait: bool,
+    reports: Path,
+    log: list[str] | None = None,
+) -> "RunOptions":
+    """The options of a run, parsed. Raises UserError for invalid ones, and if `reports` cannot be written."""
+    from ablate.run.options import RunOptions
+    from ablate.workflow.pages import check_can_write
+
+    cluster = None if on is None else _cluster(on, inline, workers, stop_at_first_failure)
+    check_can_write(reports)
+    return RunOptions(workers, device, inline, stop_at_first_failure, budget, cluster, wait, reports, log or None)
+
+
+def _cluster(name: str, inline: bool, workers: int | None, stop: bool) -> "Cluster":
+    """The cluster of this name. Raises UserError for options that only apply to this machine."""
+    from ablate.errors import UserError
+    from ablate.run.cluster_file import find_cluster
+
+    for option, given in (("--inline", inline), ("--workers", workers), ("--stop-at-first-failure", stop)):
+        if given:
+            raise UserError(f"{option} cannot be used with --on {name}", help="it applies to training on this machine")
+    return find_cluster(name, Path.cwd())

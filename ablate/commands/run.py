@@ -1,238 +1,147 @@
-"""`ablate run`, `plan` and `retry`: what trains, and what would."""
+"""`ablate run`, `retry` and `cancel`: what starts trials, and what stops them."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ablate.commands.cluster import On, Wait
-from ablate.commands.options import (
-    Json,
-    ReportsFolder,
-    ResultsFolder,
-    StudyName,
-    StudyOrSuite,
-    check_reports,
-    reports_in,
-    results_in,
-)
+from ablate.commands import options
+from ablate.commands.options import plan_options, reports_in, results_in, run_options
+from ablate.commands.output import ends_with_ctrl_c
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ablate.records.files import Results
-    from ablate.run.command import FinishedRun, How
-    from ablate.run.plan import Plan
-    from ablate.study.trial import Trial
-
-Profile = Annotated[
-    str,
-    typer.Option(metavar="NAME", help="The scale: embedded, small, or a file of profiles/; paper: the paper's own."),
-]
-Only = Annotated[list[str], typer.Option(metavar="AXIS=VALUES", help="These cells only: first=crop,color; case=NAME.")]
-Setting = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Change a setting: data.root=DIR.")]
-Seeds = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N", help="Every cell with N seeds.")]
-Budget = Annotated[str | None, typer.Option(metavar="HOURS", help="Start nothing if it may cost more: 200h, 30min.")]
-Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trials at once; one a core by default.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
-Assume = Annotated[
-    str | None,
-    typer.Option(metavar="SPEED", help="Where nothing was measured: images a second and GPU (2600), or a100, v100."),
-]
-Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, for a debugger.")]
 UntilDecided = Annotated[
-    bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, at the most --seeds (30).")
+    bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, up to --seeds (default 30).")
 ]
-Stop = Annotated[bool, typer.Option("--stop-at-first-failure", help="Leave the rest when one trial fails.")]
+_INTERRUPTED = "Interrupted. Finished trials are kept; run the same command to resume."
 
 
 def run(
-    study: StudyOrSuite,
-    profile: Profile = "embedded",
-    only: Only = [],
-    set: Setting = [],
-    seeds: Seeds = None,
-    budget: Budget = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    inline: Inline = False,
-    stop_at_first_failure: Stop = False,
+    study: options.StudyOrSuite,
+    profile: options.Profile = "embedded",
+    only: options.Only = [],
+    set: options.Setting = [],
+    seeds: options.Seeds = None,
+    budget: options.Budget = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    inline: options.Inline = False,
+    stop_at_first_failure: options.Stop = False,
     until_decided: UntilDecided = False,
-    on: On = None,
-    wait: Wait = False,
-    results: ResultsFolder = Path("results"),
-    reports: ReportsFolder = None,
+    on: options.On = None,
+    wait: options.Wait = False,
+    log: options.Log = None,
+    results: options.ResultsFolder = Path("results"),
+    reports: options.ReportsFolder = None,
 ) -> None:
-    """Train every cell of a study, or of all studies of a suite, that is not done yet, and write the pages."""
-    from ablate.commands.cluster import cluster_of
-    from ablate.commands.suites import run_suite, suite_of
-    from ablate.commands.until import Steps, run_until_decided
-    from ablate.errors import UserError
-    from ablate.run.command import How
+    """Train the unfinished cells of a study, or of every study of a suite, then write the pages."""
+    from ablate.workflow.suite import run_named
 
-    cluster = cluster_of(on, inline, workers, stop_at_first_failure)
-    how = How(workers, device, inline, stop_at_first_failure, cluster, wait, reports_in(reports, results))
-    check_reports(reports_in(reports, results))
-
-    def make(file: str) -> "Plan":
-        return _plan(file, profile, only, set, seeds, results_in(results))
-
-    def train(planned: "Plan") -> "FinishedRun":
-        return _run(planned, results_in(results), how)
-
-    def finish(finished: "FinishedRun") -> None:
-        _finish(finished, reports_in(reports, results))
-
-    def round_of(count: int, keep: "Callable[[Trial], bool] | None") -> "Plan":
-        return _plan(study, profile, only, set, count, results_in(results), keep=keep)
-
-    suite = suite_of(study)
-    if until_decided and on and not wait:
-        raise UserError("--until-decided looks at the results after each round", help=f"add --wait to --on {on}")
-    if suite and until_decided:
-        raise UserError("--until-decided is for one study", help=f"run those of {study} one by one")
-    if suite:
-        run_suite(suite, make, train, finish, budget, stop_at_first_failure)
-    elif until_decided:
-        finish(run_until_decided(Steps(results_in(results), round_of, train), budget, seeds))
-    else:
-        finish(train(_within(make(study), budget)))
-
-
-def plan(
-    study: StudyOrSuite,
-    profile: Profile = "embedded",
-    only: Only = [],
-    set: Setting = [],
-    seeds: Seeds = None,
-    budget: Budget = None,
-    assume: Assume = None,
-    whole: Annotated[bool, typer.Option("--all", help="List every trial, also those that are done.")] = False,
-    json: Json = False,
-    results: ResultsFolder = Path("results"),
-) -> None:
-    """Show what `ablate run` with the same options would train, and what it would cost."""
-    from rich.console import Console
-
-    from ablate.commands.suites import show_suite, suite_of
-    from ablate.run.show import print_json, print_plan
-
-    def make(file: str) -> "Plan":
-        return _plan(file, profile, only, set, seeds, results_in(results), assume)
-
-    if suite := suite_of(study):
-        show_suite(suite, make, json, budget)
-        return
-    planned = make(study)
-    if json:
-        print_json(planned)
-    else:
-        print_plan(planned, Console(highlight=False, markup=False), whole)
-    _within(planned, budget)
+    folder = reports_in(reports, results)
+    how = run_options(workers, device, inline, stop_at_first_failure, budget, on, wait, folder, log)
+    with ends_with_ctrl_c(_INTERRUPTED):
+        run_named(study, plan_options(profile, only, set, seeds), how, results_in(results), until_decided)
 
 
 def retry(
-    study: StudyName,
-    profile: Profile = "embedded",
-    only: Only = [],
-    set: Setting = [],
-    seeds: Seeds = None,
-    workers: Workers = None,
-    device: Device = "auto",
-    inline: Inline = False,
-    on: On = None,
-    wait: Wait = False,
-    results: ResultsFolder = Path("results"),
-    reports: ReportsFolder = None,
+    study: options.StudyName,
+    profile: options.Profile = "embedded",
+    only: options.Only = [],
+    set: options.Setting = [],
+    seeds: options.Seeds = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    inline: options.Inline = False,
+    on: options.On = None,
+    wait: options.Wait = False,
+    log: options.Log = None,
+    results: options.ResultsFolder = Path("results"),
+    reports: options.ReportsFolder = None,
 ) -> None:
-    """Train again what failed or was interrupted, and nothing that is new."""
-    from ablate.commands.cluster import cluster_of
-    from ablate.commands.suites import check_is_no_suite
-    from ablate.run.command import How
-    from ablate.run.history import seeds_run, to_retry_elsewhere
+    """Retry failed and interrupted trials; start no new ones."""
+    from ablate.workflow.pages import finish
+    from ablate.workflow.run import retry_study
 
-    check_is_no_suite(study)
-    check_reports(reports_in(reports, results))
-    planned = _plan(study, profile, only, set, seeds, results_in(results))
-    run_before = seeds_run(results_in(results), planned.loaded.study.name, planned.profile)
-    if seeds is None and run_before:
-        planned = _plan(study, profile, only, set, run_before, results_in(results))
-    if not (again := planned.keep_states(("failed", "interrupted"))).to_run:
-        elsewhere = to_retry_elsewhere(results_in(results), planned.loaded.study.name, planned.profile)
-        print("\n".join([f"nothing failed or was interrupted at {planned.profile}", *elsewhere]))
+    folder = reports_in(reports, results)
+    how = run_options(workers, device, inline, False, None, on, wait, folder, log)
+    with ends_with_ctrl_c(_INTERRUPTED):
+        finished = retry_study(study, plan_options(profile, only, set, seeds), how, results_in(results))
+        if finished is not None:
+            finish(finished, folder)
+
+
+def cancel(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STUDY | TRIAL]...", help="Studies (all their trials) or single trials."),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="Only trials that match: \"first = 'crop' AND seed > 0\".")
+    ] = None,
+    json: options.Json = False,
+    results: options.ResultsFolder = Path("results"),
+) -> None:
+    """Stop running trials at their next step, and keep waiting trials from starting until they are run again."""
+    from ablate.commands.output import print_json
+    from ablate.records.plain import plural
+    from ablate.workflow.run import cancel_trials
+
+    found = cancel_trials(results_in(results), names or [], where)
+    if json:
+        print_json(found)
         return
-    pages = reports_in(reports, results)
-    how = How(workers, device, inline, on=cluster_of(on, inline, workers), wait=wait, reports=pages)
-    _finish(_run(again, results_in(results), how), pages)
+    endings = {
+        "running": "will stop at the next step",
+        "waiting": "will not start until you use ablate run or ablate retry",
+        "done": "already done",
+    }
+    for state, ending in endings.items():
+        if keys := found[state]:
+            print(f"{plural(len(keys), 'trial')} {ending}")
+    if jobs := found["jobs"]:
+        print(f"cancelled {plural(len(jobs), 'cluster job')}: {', '.join(jobs)}")
+    if not any(found[state] for state in endings):
+        print("no trial matches")
 
 
-def _plan(
-    study: str,
-    profile: str,
-    only: list[str],
-    settings: list[str],
-    seeds: int | list[int] | None,
-    results: "Results",
-    assume: str | None = None,
-    keep: "Callable[[Trial], bool] | None" = None,
-) -> "Plan":
-    from ablate.run.command import parse_only, parse_settings
-    from ablate.run.plan import make_plan
-    from ablate.study.load import load_study
-    from ablate.study.scale import scale
+def mirror(
+    study: options.StudyName,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to", metavar="NAME", help="tensorboard, wandb, mlflow or trackio. Default: [log] in ablate.toml."
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on as trials record more, until Ctrl-C.")] = False,
+    profile: options.Profile = "embedded",
+    results: options.ResultsFolder = Path("results"),
+) -> None:
+    """Copy recorded rows to an experiment tracker: those that it does not have yet."""
+    from ablate.records.plain import plural
+    from ablate.workflow.mirror import mirror_study
 
-    loaded = load_study(study)
-    numbers = range(seeds) if isinstance(seeds, int) else seeds
-    profile = scale(loaded.study, profile)
-    return make_plan(loaded, profile, results, parse_settings(settings), numbers, parse_only(only), assume, keep)
-
-
-def _within(planned: "Plan", budget: str | None) -> "Plan":
-    """The plan, if it costs no more than the budget."""
-    if budget is not None:
-        from ablate.run.command import check_budget
-
-        check_budget(planned, budget)
-    return planned
+    sent = mirror_study(study, plan_options(profile, [], [], None), to or [], results_in(results), watch)
+    for name, count in sent.items():
+        print(f"{name} has the rows of {plural(count, 'trial')}")
 
 
-def _run(planned: "Plan", results: "Results", how: "How") -> "FinishedRun":
-    from ablate.run.command import INTERRUPTED, run_plan
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Look after each submission once, as from cron.")] = False,
+    results: options.ResultsFolder = Path("results"),
+    reports: options.ReportsFolder = None,
+) -> None:
+    """Look after the jobs of clusters whose nodes cannot submit (follow_up.by = "login"), until they have ended."""
+    from ablate.workflow.follow import watch_submissions
 
-    try:
-        return run_plan(planned, results, how)
-    except KeyboardInterrupt:
-        print("Interrupted. What is done stays done; the same command goes on from here.")
-        sys.exit(INTERRUPTED)
+    with ends_with_ctrl_c("Stopped. The jobs continue; run the same command to look after them again."):
+        watch_submissions(results_in(results), reports_in(reports, results), once)
 
 
-def _finish(finished: "FinishedRun", reports: Path) -> None:
-    from ablate.errors import TrialsFailed
-    from ablate.records.metric import finished_numbers, lacking
-    from ablate.report.page import write_report
-    from ablate.run.overview import suite_members
+def follow(
+    submission: Annotated[str, typer.Argument(metavar="ID", help="Its folder in results/slurm.")],
+    results: options.ResultsFolder = Path("results"),
+    reports: options.ReportsFolder = None,
+) -> None:
+    """Continue a submission whose jobs have ended: what a cluster's last job runs."""
+    from ablate.workflow.follow import follow_submission
 
-    plan, results = finished.plan, finished.results
-    if finished.detached:
-        print(
-            f"it goes on without this terminal: ablate status {plan.loaded.study.name}; the page will be in {reports}"
-        )
-        return
-    try:
-        page = write_report(results, plan.loaded.study.name, plan.profile, reports, suite_members())
-        print(f"page: {page}")
-    except Exception as error:  # what failed is told all the same
-        try:
-            finished.raise_failures()
-        except TrialsFailed as failed:
-            raise TrialsFailed(f"{failed}\nand the page could not be written:\n{error}") from error
-        raise
-    elsewhere = sum(outcome["state"] == "running" for outcome in finished.outcomes.values())
-    if elsewhere := elsewhere + plan.counts["running"]:
-        print(
-            f"the page lacks {elsewhere} of these trials, which another process is running: ablate report when they end"
-        )
-    if told := lacking(plan.loaded.study.metric, finished_numbers(results, plan.distinct)):
-        print(f"warning: {told}")
-    finished.raise_failures()
+    follow_submission(results_in(results), submission, reports_in(reports, results))

@@ -1,93 +1,81 @@
-"""What a study's claims are worth on the paper's own numbers, which are one run a cell."""
+"""The claims of a plan on the paper's own numbers, by arithmetic: one run per cell allows no test."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured, answer_of
-from ablate.judge.comparison import Asked, Comparison, Hold
-from ablate.judge.formula import binding, compared, effect, holds
-from ablate.judge.published import Published, as_published, published_cells
-from ablate.study.cells import at_paper_scale
-from ablate.study.load import LoadedStudy
-from ablate.study.schema import Study
+from ablate.judge.answer import NotMeasured, answer_of, pooled_leaf
+from ablate.judge.statistics.formula import binding, compared, effect, holds
+from ablate.study.claims import read_claims
+from ablate.study.claims.comparison import Comparison, Hold, Requirement
+
+if TYPE_CHECKING:
+    from ablate.judge.evidence import MeasuredCell
+    from ablate.records.plan_file import PlanFile
 
 
 @dataclass(frozen=True)
 class OnPaper:
-    """A claim on the paper's numbers, by the values alone: one run a cell bears no test."""
+    """A claim on the paper's numbers, by the values alone: one run per cell allows no test."""
 
     holds: bool
     effect: float
-    """Of the comparison that decides."""
+    """The effect of the deciding comparison."""
     bound: float
     compared: str
     sure: bool = True
-    """Whether it is so wherever within their error the numbers lie that were read off a figure."""
+    """Whether no reading error of a figure could reverse it."""
 
 
-def on_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
-    """Each claim of a study on the published numbers; without those whose numbers the paper does not print."""
-    plan, bare = paper_cells(loaded)
-    published = published_cells(plan, bare)
-    numbers = as_published(bare, published)
-    axes = {axis["name"]: axis["values"] for axis in plan["axes"]}
-    about: dict[str, Any] = {"axes": axes, "published": published, "at_paper_scale": True}
+def on_paper(plan: PlanFile, cells: Sequence[MeasuredCell]) -> dict[str, OnPaper]:
+    """The claims of a plan on the published numbers, without those for which the paper has none.
+
+    cells: those at the paper's scale, with the published numbers as if they were measured.
+    """
+    if plan.paper is None:
+        return {}
+    axes = {axis.name: axis.values for axis in plan.paper.axes}
     found = {}
-    for claim in loaded.study.claims:
-        answer = answer_of(claim, numbers, metric=loaded.study.metric, **about)
+    for claim in read_claims(plan.claims):
+        answered = partial(answer_of, claim, cells, metric=plan.metric, axes=axes, at_paper_scale=True)
+        answer = answered()
         if isinstance(answer, NotMeasured):
             continue
         formula, decides = answer.formula, binding(answer.formula)
-        told = holds(formula), decides.shown(effect(decides)), decides.bound, compared(formula, decides)
-        against = partial(_moved, published=published, sign=-1 if holds(formula) else 1)
-        worst = answer_of(claim, numbers, metric=loaded.study.metric, **about, doubting=against)
+        against = partial(_moved, cells=cells, sign=-1 if holds(formula) else 1)
+        worst = answered(doubting=against)
         assert not isinstance(worst, NotMeasured)
-        found[claim.id] = OnPaper(*told, sure=claim.with_paper or holds(worst.formula) == holds(formula))
+        sure = claim.with_paper or holds(worst.formula) == holds(formula)
+        shown = decides.shown(effect(decides))
+        found[claim.id] = OnPaper(holds(formula), shown, decides.bound, compared(formula, decides), sure)
     return found
 
 
-def _moved(asked: Asked, published: Mapping[int, Mapping[str, Published]], sign: int) -> Asked:
-    """What is asked, with each comparison as far up or down as the errors of its numbers let it be."""
+def as_measured(cells: Sequence[MeasuredCell]) -> list[MeasuredCell]:
+    """The cells with their published values as if measured with one seed."""
+    values = [{metric: each.value for metric, each in cell.published.items()} for cell in cells]
+    return [replace(cell, numbers={0: own} if own else {}) for cell, own in zip(cells, values, strict=True)]
+
+
+def _moved(asked: Requirement, cells: Sequence[MeasuredCell], sign: int) -> Requirement:
+    """The comparisons, each moved up or down as far as the reading errors of its numbers allow."""
     if isinstance(asked, Hold):
-        return replace(asked, parts=tuple(_moved(part, published, sign) for part in asked.parts))
-    errors = [published[number][metric].err or 0.0 for number, metric in asked.wanted]
+        return replace(asked, parts=tuple(_moved(part, cells, sign) for part in asked.parts))
+    errors = [cells[number].published[metric].err or 0.0 for number, metric in asked.wanted]
+    value = asked.value if isinstance(asked, Comparison) else lambda at: effect(pooled_leaf(asked, [at]))
 
     def moved(at: Sequence[float]) -> float:
-        return asked.value(at) + sign * sum(_moves(asked.value, at, place, err) for place, err in enumerate(errors))
+        return value(at) + sign * sum(_moves(value, at, place, err) for place, err in enumerate(errors))
 
     return Comparison(asked.label, asked.wanted, moved, asked.bound)
 
 
 def _moves(value: Callable[[Sequence[float]], float], at: Sequence[float], place: int, err: float) -> float:
-    """How far a value moves where one of its numbers does."""
+    """How far a value moves if one of its numbers moves by its reading error."""
     if not err:
         return 0.0
     ends = [value([*at[:place], at[place] + way * err, *at[place + 1 :]]) for way in (1, -1)]
     return abs(ends[0] - ends[1]) / 2
-
-
-def paper_cells(loaded: LoadedStudy) -> tuple[Mapping[str, Any], list[Measured]]:
-    """The study's cells at the paper's scale, with nothing measured, and the part of a plan that says what they are."""
-    study = loaded.study
-    axes, cells = at_paper_scale(study, loaded.source)
-    labels = {case.name: case.label for case in study.cases}
-    bare = [Measured(cell.axes, cell.case, _label(cell.axes, labels.get(cell.case or "")), 0, {}) for cell in cells]
-    return _plan(study, {name: axis.names for name, axis in axes.items()}), bare
-
-
-def _plan(study: Study, axes: Mapping[str, list[Any]]) -> dict[str, Any]:
-    return {
-        "study": study.name,
-        "profile": study.paper_profile,
-        "paper_profile": study.paper_profile,
-        "metric": study.metric,
-        "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in study.reference],
-        "axes": [{"name": name, "values": values} for name, values in axes.items()],
-    }
-
-
-def _label(axes: Mapping[str, Any], case: str | None) -> str:
-    return ", ".join([*([case] if case else []), *map(str, axes.values())])

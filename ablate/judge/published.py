@@ -1,148 +1,144 @@
-"""The paper's numbers of a study's cells."""
+"""Published: the paper's numbers for a study's cells, and the scale of a run relative to the paper's."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ablate.errors import UserError
-from ablate.judge.cells import Measured
-from ablate.paper.reader import Row, published
-from ablate.study.expression import condition, names_in
+from ablate.paper import Row, as_number, published
+from ablate.records.plan_file import PlanFile
+from ablate.records.plan_reference import PlanReference
+from ablate.study.cells.cell import Cell, axis_text
+from ablate.study.cells.condition import condition, names_in
+from ablate.trainer.find import DEFAULT_TRAINER, is_built_in
 
 _EVALUATION = "evaluation"
-"""The axis that [evaluate] makes: a table that has no such column is about the cell, however it is evaluated."""
+"""The axis of `[evaluate]`; a table without this column applies to every evaluation of a cell."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One number of the paper."""
+    """One published number."""
 
     value: float
     """In the units of the metric: percent for top-1."""
     status: str
-    """How sure it is: see ablate/paper/reader.py."""
+    """How certain it is: see ablate.paper.published."""
     err: float | None
-    """How far off it may be, for one that was read off a figure."""
+    """The reading error, if it was read off a figure."""
     label: str
-    """How pages cite it, as in `Fig. 5`."""
+    """The citation, for example `Fig. 5`."""
 
     @property
     def approximate(self) -> bool:
-        """Whether it is printed nowhere, but was measured off a figure."""
+        """Whether it was read off a figure rather than printed."""
         return self.status == "figure-read"
 
     def shown(self, decimals: int = 1) -> str:
-        """As pages write it: `61.2`, or `about 61.2`."""
+        """The number as text: `61.2`, or `about 61.2`."""
         return f"{'about ' if self.approximate else ''}{self.value:.{decimals}f}"
 
 
-def references(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The references of a plan file; an old one has one, or none, under `reference`."""
-    if "references" in plan:
-        return list(plan["references"])
-    return [plan["reference"]] if plan.get("reference") else []
+def published_numbers(plan: PlanFile, cells: Sequence[Cell], axes: Sequence[str]) -> dict[Cell, dict[str, Published]]:
+    """Cell -> metric -> published number, for the cells that have one.
 
-
-def published_cells(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[int, dict[str, Published]]:
-    """Number of a cell -> metric -> what the paper has of it, for the cells that it has something of.
-
-    Of several references that have a number of a cell the first one wins. Raises UserError where a table has no such
-    column, or itself has several numbers for one cell.
+    axes: the names of all axes. If several references have the number, the first one counts. Raises UserError if a
+    table lacks a column that a reference names, or has several numbers for one cell.
     """
-    found: dict[int, dict[str, Published]] = {}
-    axes = [axis["name"] for axis in plan["axes"]]
-    for reference in references(plan):
-        metric = reference.get("metric") or plan.get("metric") or "top1"
+    found: dict[Cell, dict[str, Published]] = {}
+    for reference in plan.references:
+        metric = reference.metric or plan.metric
         rows = _rows(reference, axes)
-        speaks, columns = _about(reference, axes), _columns(reference, axes)
-        for number, cell in enumerate(cells):
-            if not speaks(cell):
-                continue
+        covers, columns = _covers(reference, axes), _columns(reference, axes)
+        for cell in filter(covers, cells):
             lacks = any(axis not in cell.axes for axis in columns)
-            if one := _only(reference, _rows_of(cell, reference, rows), cell, lacks):
-                found.setdefault(number, {}).setdefault(metric, one)
+            if one := _only(reference, _rows_of(cell, reference, rows), plan.title_of(cell), lacks):
+                found.setdefault(cell, {}).setdefault(metric, one)
     return found
 
 
-def as_published(cells: Sequence[Measured], paper: Mapping[int, Mapping[str, Published]]) -> list[Measured]:
-    """The cells with the paper's numbers as if they were of one seed: to ask what holds on these."""
-    return [
-        Measured(
-            cell.axes,
-            cell.case,
-            cell.label,
-            0,
-            {0: {metric: each.value for metric, each in paper[number].items()}} if number in paper else {},
-        )
-        for number, cell in enumerate(cells)
-    ]
+def of_paper(plan: PlanFile) -> bool:
+    """Whether the trainer is the method of the paper that the study is about."""
+    return is_built_in(plan.trainer or DEFAULT_TRAINER)
 
 
-def _columns(reference: Mapping[str, Any], axes: Sequence[str]) -> dict[str, str]:
-    """Axis -> column, for the axes that the table says something of."""
-    given = {_EVALUATION: False, **reference.get("columns", {})}
+def at_paper_scale(plan: PlanFile) -> bool:
+    """Whether margins and values count as stated: at the paper's own scale, and always without a paper."""
+    return not of_paper(plan) or plan.profile == plan.paper_profile
+
+
+def scale_of(plan: PlanFile) -> str | None:
+    """The scale of a plan and what its verdicts can show; None for a trainer that is not the paper's."""
+    if not of_paper(plan):
+        return None
+    if at_paper_scale(plan):
+        return f"At the paper's own scale ({plan.profile})"
+    return (
+        f"At the profile {plan.profile}, which is not the paper's scale ({plan.paper_profile}): verdicts concern "
+        "order, sign and the position of the optimum; equivalence margins are in points at this scale; values are not "
+        "comparable with the paper's"
+    )
+
+
+def _columns(reference: PlanReference, axes: Iterable[str]) -> dict[str, str]:
+    """Axis -> column, for the axes that the table has."""
+    given: dict[str, str | Literal[False]] = {_EVALUATION: False, **reference.columns}
     columns = {axis: given.get(axis, axis) for axis in axes}
     return {axis: column for axis, column in columns.items() if column is not False}
 
 
-def _rows(reference: Mapping[str, Any], axes: Sequence[str]) -> list[Row]:
-    rows = published(reference["table"])
-    named = [*_columns(reference, axes).values(), reference.get("value", "top1"), *reference.get("where", {})]
-    named += [column for case in reference.get("cases", {}).values() for column in case]
+def _rows(reference: PlanReference, axes: Sequence[str]) -> list[Row]:
+    rows = published(reference.table)
+    named = [*_columns(reference, axes).values(), reference.value, *reference.where]
+    named += [column for case in reference.cases.values() for column in case]
     if missing := [name for name in dict.fromkeys(named) if name not in rows[0]]:
-        told = f"the paper's table '{reference['table']}' has no column {', '.join(missing)}"
-        raise UserError(told, help=f"its columns are: {', '.join(rows[0])}")
+        message = f"the paper's table '{reference.table}' has no column {', '.join(missing)}"
+        raise UserError(message, help=f"its columns are: {', '.join(rows[0])}")
     return rows
 
 
-def _about(reference: Mapping[str, Any], axes: Sequence[str]) -> Any:
-    """Which cells a reference is about: those of its condition, and of cases those that it names."""
-    text = reference.get("cells")
-    if text is None:
-        return lambda cell: cell.case is None or cell.case in reference.get("cases", {})
-    holds, names = condition(text, [*axes, "case"]), names_in(text)
+def _covers(reference: PlanReference, axes: Sequence[str]) -> Callable[[Cell], bool]:
+    """A function that says whether a reference covers a cell: by its condition, and for cases by their names."""
+    if reference.cells is None:
+        return lambda cell: cell.case is None or cell.case in reference.cases
+    holds, names = condition(reference.cells, [*axes, "case"]), names_in(reference.cells)
 
-    def about(cell: Measured) -> bool:
-        known = names <= {*cell.axes, "case"}  # of an axis that a case lacks, a condition says nothing
+    def covers(cell: Cell) -> bool:
+        known = names <= {*cell.axes, "case"}  # a condition on an axis that a case lacks is ignored
         if (cell.case is None or known) and not holds({**cell.axes, "case": cell.case}):
             return False
-        return cell.case is None or cell.case in reference.get("cases", {})
+        return cell.case is None or cell.case in reference.cases
 
-    return about
+    return covers
 
 
-def _rows_of(cell: Measured, reference: Mapping[str, Any], rows: Sequence[Row]) -> list[Row]:
-    """The rows that have the cell's values; an axis that it lacks is not looked at."""
-    wanted = dict(reference.get("where", {}))
-    if cell.case is not None:
-        wanted |= reference["cases"][cell.case]
-    for axis, column in _columns(reference, list(cell.axes)).items():
+def _rows_of(cell: Cell, reference: PlanReference, rows: Sequence[Row]) -> list[Row]:
+    """The rows that match the cell's values; axes that it lacks are ignored."""
+    wanted: dict[str, Any] = {**reference.where, **(reference.cases[cell.case] if cell.case is not None else {})}
+    for axis, column in _columns(reference, cell.axes).items():
         if cell.case is not None and column in wanted:
             continue
-        names = reference.get("values", {}).get(axis, {})
-        value = names.get(_text(cell.axes[axis]), cell.axes[axis])
+        value = reference.values.get(axis, {}).get(axis_text(cell.axes[axis]), cell.axes[axis])
         if column in wanted and not _among(value, wanted[column]):
             return []
         wanted[column] = value
     return [row for row in rows if all(_among(row[column], value) for column, value in wanted.items())]
 
 
-def _only(reference: Mapping[str, Any], rows: Sequence[Row], cell: Measured, lacks: bool) -> Published | None:
-    """The number of some rows. A cell that lacks an axis of the table may be like several, and then has none."""
-    column, scale = reference.get("value", "top1"), reference.get("scale", 1.0)
+def _only(reference: PlanReference, rows: Sequence[Row], title: str, lacks: bool) -> Published | None:
+    """The only number of some rows; None if a cell that lacks an axis of the table matches several."""
     numbers = {
-        value * scale: (row["status"], _number(row.get("err") or ""))
+        value * reference.scale: (row["status"], _number(row.get("err") or ""))
         for row in rows
-        if (value := _number(row[column])) is not None
+        if (value := _number(row[reference.value])) is not None
     }
     if len(numbers) > 1 and lacks:
         return None
     if len(numbers) > 1:
-        told = f"the paper's table '{reference['table']}' has {len(numbers)} numbers for the cell '{cell.label}'"
-        raise UserError(told, help="say which rows are meant: [reference] where = { COLUMN = VALUE }")
+        message = f"the paper's table '{reference.table}' has {len(numbers)} numbers for the cell '{title}'"
+        raise UserError(message, help="select the rows: [reference] where = { COLUMN = VALUE }")
     for value, (status, err) in numbers.items():
-        return Published(value, status, err * scale if err else None, reference["label"])
+        return Published(value, status, err * reference.scale if err else None, reference.label)
     return None
 
 
@@ -155,18 +151,9 @@ def _same(one: Any, two: Any) -> bool:
     numbers = _number(one), _number(two)
     if None not in numbers:
         return numbers[0] == numbers[1]
-    return _text(one) == _text(two)
+    return axis_text(one) == axis_text(two)
 
 
 def _number(value: Any) -> float | None:
     """A number, or text that is one; true and false are 1 and 0."""
-    if isinstance(value, str) and value in ("true", "false"):
-        return float(value == "true")
-    try:
-        return float(value)
-    except ValueError:
-        return None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return float(value == "true") if value in ("true", "false") else as_number(value)

@@ -1,52 +1,79 @@
-"""A study judged: its newest design at a profile, its claims, and the verdict on each."""
+"""Judging a study: its newest design at a profile, its claims, and the verdict on each."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from ablate.errors import UserError
-from ablate.judge.cells import Measured, place
-from ablate.judge.measure import measured_cells
-from ablate.judge.on_paper import OnPaper, on_paper
-from ablate.judge.scale import scale_of
+from ablate.judge.evidence import Evidence, MeasuredCell, published_cells, read_evidence
+from ablate.judge.on_paper import as_measured, on_paper
+from ablate.judge.published import scale_of
+from ablate.judge.statistics.sequential import MOST_SEEDS
 from ablate.judge.verdict import Verdict, judge
 from ablate.records.files import Results
+from ablate.records.plan_file import PlanFile, parse_declarations
 from ablate.records.plans import newest_plan
 from ablate.records.store import store_of
-from ablate.study.at_paper import drawn
-from ablate.study.cells import cells as cells_of_study
-from ablate.study.cells import design
-from ablate.study.claims import plain_claim
-from ablate.study.load import LoadedStudy, load_study
-from ablate.study.schema import EVALUATION, ProfileOverrides
+from ablate.study.declared import declared
+from ablate.study.expansion.design import cells as cells_of_study
+from ablate.study.expansion.design import design
+from ablate.study.load import load_study
+from ablate.study.schema.study import EVALUATION, LoadedStudy
 
 
 @dataclass(frozen=True)
 class Judged:
     """The verdicts on a study at one profile."""
 
-    plan: Mapping[str, Any]
-    """The newest plan file, with the claims that were judged and the chart that is drawn."""
-    cells: tuple[Measured, ...]
-    """What was measured."""
+    evidence: Evidence
+    """With the newest plan; its claims, references and chart are those of the study's file if nothing else changed."""
     verdicts: tuple[Verdict, ...]
-    scale: str | None
-    """At what scale of the paper's, and what can be said there; None for a trainer that is not of the paper."""
-    sequential: bool
-    """Whether seeds were added until claims were decided, which the verdicts take into account."""
+    most_seeds: int | None
+    """The number of seeds at the last look, if seeds were added until claims were decided or after verdicts had been
+    seen: the verdicts account for it. None: they are of a single look."""
     cautions: tuple[str, ...]
     text: str | None
-    """Of the study's file that was judged by; None where there was none that could be read."""
+    """The text of the study's file, or of the plan."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the verdicts account for repeated looks."""
+        return self.most_seeds is not None
+
+    @property
+    def plan(self) -> PlanFile:
+        """The plan of the evidence."""
+        return self.evidence.plan
+
+    @property
+    def cells(self) -> tuple[MeasuredCell, ...]:
+        """The cells of the evidence."""
+        return self.evidence.cells
+
+    @property
+    def scale(self) -> str | None:
+        """The scale of the verdicts, and what they can show; None for a study without a paper."""
+        return scale_of(self.plan)
 
     @property
     def summary(self) -> str:
-        """How many claims have which verdict: `3 supported, 1 pointing to refuted`."""
-        kinds = [verdict.kind.replace("points to", "pointing to") for verdict in self.verdicts]  # one or many of them
+        """The number of claims with each verdict: `3 supported, 1 pointing to refuted`."""
+        kinds = [verdict.kind.replace("points to", "pointing to") for verdict in self.verdicts]
         return ", ".join(f"{kinds.count(each)} {each}" for each in dict.fromkeys(kinds))
+
+    def __repr__(self) -> str:
+        lines = [f"<verdicts of {self.plan.study}: {self.summary or 'no claims'}>", *map(repr, self.verdicts)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        names = ("claim", "verdict", "effect", "p")
+        rows = [(f"{each.claim.id}: {each.claim.text}", each.label, *each.numbers) for each in self.verdicts]
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        head = "".join(f"<th>{name}</th>" for name in names)
+        return f"<p>{escape(repr(self).splitlines()[0][1:-1])}</p><table><tr>{head}</tr>{body}</table>"
 
 
 def judge_study(
@@ -56,58 +83,61 @@ def judge_study(
     sequential: bool = False,
     store: duckdb.DuckDBPyConnection | None = None,
 ) -> Judged:
-    """Judge a study, a file or the name of one, at a profile: by default `embedded`, or the one that was run last.
+    """Judge a study, by path or name, at a profile; by default `embedded` or the one that was run last.
 
-    The claims are those of its file where there is one, else those that its last run wrote down, with the file's text.
-    store: where it is open already.
+    The claims come from the study's file if it still varies the same, else from its last run. store: if open already.
     """
-    plan, cautions, paper = newest_plan(results, study, profile), [], {}
+    plan, cautions = newest_plan(results, study, profile), []
     if (loaded := _file(study, plan)) is not None:
-        now = _said(loaded)
-        if _varied(loaded) != {each["name"] for each in (*plan["axes"], *plan["cases"])}:
-            cautions.append(
-                "the study's file varies something else than its last run did, which is judged by the claims of then"
-            )
+        if _varied(loaded) != {*plan.axis_values, *plan.cases}:
+            changed = "the study file has changed its axes or cases since the last run"
+            cautions.append(f"{changed}; the claims of that run are judged")
         else:
-            if now["claims"] != plan.get("claims", []):
-                cautions.append("the claims are those of the study's file now; they were others when it was last run")
-            plan, paper = {**plan, **now}, _told_by_paper(loaded)
+            now = parse_declarations(declared(loaded))
+            if now["claims"] != plan.claims:
+                cautions.append("claims were edited after the last run; the edited claims are judged")
+            plan = replace(plan, **now)
     with store_of(results, store) as opened:
-        cells = measured_cells(opened, plan)
-    if loaded is not None and (told := _not_asked_for(loaded, plan["profile"], cells)):
-        cautions.append(told)
-    sequential = sequential or bool(plan.get("sequential"))
-    verdicts = judge(plan, cells, paper, sequential)
-    text = loaded.source.whole if loaded else None
-    return Judged(plan, cells, verdicts, scale_of(plan), sequential, tuple(cautions), text)
+        evidence = read_evidence(opened, plan)
+    cautions += _not_asked_for(loaded, plan, evidence.cells)
+    if plan.seen_at:
+        cautions.append(_grown(plan.seen_at))
+    if plan.lower_limits:
+        cautions.append(_raised(plan.lower_limits, plan.most_seeds))
+    repeated = sequential or plan.sequential or plan.seen_at
+    most = max(plan.most_seeds or MOST_SEEDS, *map(len, (cell.asked for cell in evidence.cells))) if repeated else None
+    verdicts = judge(evidence, on_paper(plan, as_measured(published_cells(plan))), most)
+    return Judged(evidence, verdicts, most, tuple(cautions), loaded.source.whole if loaded else plan.text or None)
 
 
-def _said(loaded: LoadedStudy) -> dict[str, Any]:
-    """What the judge and a page ask of a study's file, as a plan file holds it."""
-    return {
-        "claims": [plain_claim(claim) for claim in loaded.study.claims],
-        "references": [reference.model_dump(mode="json", exclude_unset=True) for reference in loaded.study.reference],
-        "paper_profile": loaded.study.paper_profile,
-        **drawn(loaded),
-    }
+def _raised(lower: Sequence[int], most: int) -> str:
+    limits = " and ".join(map(str, lower))
+    return (
+        f"the limit of seeds was raised from {limits} to {most} after verdicts had been shown: the looks of each limit "
+        "use 5 %, so the error rate over all of them is higher"
+    )
 
 
-def _told_by_paper(loaded: LoadedStudy) -> dict[str, OnPaper]:
-    """What the paper's numbers say of the claims, but for those that compare with the paper: it agrees with itself."""
-    with_paper = {claim.id for claim in loaded.study.claims if claim.with_paper}
-    return {name: told for name, told in on_paper(loaded).items() if name not in with_paper}
+def _grown(seen_at: Sequence[int]) -> str:
+    counts = " and ".join(map(str, seen_at))
+    return (
+        f"seeds were added after verdicts at {counts} seeds had been shown; these verdicts are of a test for repeated "
+        "looks, but its error rate does not hold for whoever would have stopped at an earlier verdict (start with "
+        "--until-decided)"
+    )
 
 
-def _not_asked_for(loaded: LoadedStudy, scale: str, cells: Sequence[Measured]) -> str | None:
-    """That a run left out cells of the study (`--only`), so that what is the best of all is the best of some."""
-    profile = scale.partition("+")[0]  # behind it stands what --set changed
-    varied = design(loaded.study, loaded.study.profile.get(profile, ProfileOverrides()), profile)
-    whole = {place(cell) for cell in cells_of_study(loaded.study, varied, loaded.source)}
-    if missing := len(whole - set(map(place, cells))):
-        return (
-            f"{missing} of the study's {len(whole)} cells were not asked for, and claims are judged on the others alone"
-        )
-    return None
+def _not_asked_for(loaded: LoadedStudy | None, plan: PlanFile, cells: Sequence[MeasuredCell]) -> list[str]:
+    """A caution if cells of the study were not run (`--only`): the best cell is then the best of some."""
+    if loaded is None:
+        whole, missing = plan.size, plan.size - len(cells)
+    else:
+        varied = design(loaded.study, plan.base_profile)
+        every = {each.cell for each in cells_of_study(loaded.study, varied, loaded.source)}
+        whole, missing = len(every), len(every - {each.cell for each in cells})
+    if missing <= 0:
+        return []
+    return [f"{missing} of the study's {whole} cells were not run; claims are judged on the others"]
 
 
 def _varied(loaded: LoadedStudy) -> set[str]:
@@ -115,21 +145,17 @@ def _varied(loaded: LoadedStudy) -> set[str]:
     return {*study.all_axes, *(case.name for case in study.cases), *([EVALUATION] if study.evaluate else [])}
 
 
-def _file(study: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
-    """The study's file: the one named, else the one that was run, else its text of then; None where none is read."""
-    file = plan.get("file", {})
-    for path in (study, file.get("path", "")):
+def _file(study: str, plan: PlanFile) -> LoadedStudy | None:
+    """The study's file: the given one, or the one that was run; None if neither can be read without problems."""
+    for path in (study, plan.path):
         if Path(path).is_file() and (loaded := _loaded(path, plan)):
             return loaded
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{plan['study']}.toml"
-        path.write_text(file.get("text", ""), encoding="utf-8", errors="replace")
-        return _loaded(str(path), plan)
+    return None
 
 
-def _loaded(path: str, plan: Mapping[str, Any]) -> LoadedStudy | None:
+def _loaded(path: str, plan: PlanFile) -> LoadedStudy | None:
     try:
         loaded = load_study(path)
     except UserError:
         return None
-    return None if loaded.problems or loaded.study.name != plan["study"] else loaded
+    return None if loaded.problems or loaded.study.name != plan.study else loaded

@@ -2,121 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablate.judge.answer import Answer
-from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured, answer_of, cells_of
-from ablate.judge.decide import Decision, decide, decide_sequentially
-from ablate.judge.published import published_cells
-from ablate.judge.scale import at_paper_scale, papers_profile
-from ablate.study.claims import AllOf, AnyOf, Best, Claim, ClosingGap, Greater, Monotone, Value, read_claims
+from ablate.judge.answer import Answer, NotMeasured, Run, answer_of, wanted_by
+from ablate.judge.on_paper import OnPaper
+from ablate.judge.outliers import Apart, failure_note, named_runs, outliers
+from ablate.judge.published import at_paper_scale
+from ablate.judge.statistics.decide import Decision, decide, decide_sequentially, judged_at_looks, judged_once
+from ablate.judge.statistics.formula import Formula, leaves
+from ablate.study.claims import Claim, read_claims
 
 if TYPE_CHECKING:
-    from ablate.judge.on_paper import OnPaper
+    from ablate.judge.evidence import Evidence
 
-State = Literal["supported", "refuted", "undecided", "not measured", "not judged here"]
+State = Literal["supported", "refuted", "undecided", "withheld", "not measured", "not judged here"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of one claim."""
+    """The verdict on one claim."""
 
     claim: Claim
     state: State
     decision: Decision | None
-    """The statistics; None where nothing was measured or judged."""
+    """The statistics; None if the claim was not measured or judged."""
     reason: str
-    """Why there are none."""
+    """Why there are no statistics."""
     cells: frozenset[int]
-    """Which of the cells, by number, it compares."""
+    """The numbers of the cells that it compares."""
     paper: OnPaper | None
-    """What the paper's own numbers say; None where it prints none."""
+    """The claim on the paper's numbers; None if there are none."""
     notes: tuple[str, ...] = ()
-    """What the verdict leaves out: of the claim's words, and of the measurements."""
+    """What the verdict leaves out of the claim and of the measurements."""
+
+    @property
+    def numbers(self) -> tuple[str, str]:
+        """The effect with its interval, and the p value, as text; empty if the claim was not measured."""
+        if (decision := self.decision) is None:
+            return "", ""
+        between = f" [{decision.interval[0]:.3g}, {decision.interval[1]:.3g}]" if decision.interval else ""
+        return f"{decision.effect:+.3g}{between}", "" if decision.p is None else f"{decision.p:.2g}"
+
+    def __repr__(self) -> str:
+        shown, p = self.numbers
+        return (
+            f"{self.claim.id} {self.label}{f': {shown}' if shown else ''}{f', p {p}' if p else ''} ({self.claim.text})"
+        )
+
+    @property
+    def open_cells(self) -> frozenset[int]:
+        """In a sequential test: the numbers of the cells that need more seeds for the claim to be decided."""
+        return self.decision.open_cells if self.decision is not None else frozenset()
 
     @property
     def kind(self) -> str:
-        """The state without where an undecided one leans; one or two seeds point to something, and are no verdict."""
+        """The state, or what one or two seeds point to, which is not a verdict."""
         if self.decision is None or self.state != "undecided" or self.decision.p is not None:
             return self.state
         return f"points to {_SIDES[self.decision.leaning]}"
 
     @property
-    def told(self) -> str:
-        """The state with where it leans, or that the seeds since it was decided lean the other way."""
+    def label(self) -> str:
+        """The state, with the side to which it leans, or to which later seeds lean."""
         if self.decision is None or (self.state == "undecided" and self.decision.p is None):
             return self.kind
         side = _SIDES[self.decision.leaning]
         if self.state == "undecided":
             return f"undecided, leans to {side}"
-        if side in ("neither", self.state):
+        if self.state == "withheld" or side in ("neither", self.state):
             return self.state
-        return f"{self.state} at {self.decision.look} seeds, though all {self.decision.seeds} lean to {side}"
+        return f"{self.state} at {self.decision.look} seeds, but all {self.decision.seeds} lean to {side}"
 
 
 _SIDES = {"supports": "supported", "refutes": "refuted", "neither": "neither"}
 
 
-def judge(
-    plan: Mapping[str, Any],
-    cells: Sequence[Measured],
-    paper: Mapping[str, OnPaper],
-    sequential: bool = False,
-) -> tuple[Verdict, ...]:
-    """A verdict for each claim of a plan, in its order.
+def judge(evidence: Evidence, paper: Mapping[str, OnPaper], most: int | None = None) -> tuple[Verdict, ...]:
+    """A verdict for each claim of the evidence's plan, in its order.
 
-    plan: of a plan file. cells: what was measured of it. paper: by claim. sequential: the verdicts stay valid although
-    seeds are added until a claim is decided (see `sequential`).
+    paper: by claim. most: in a sequential test, which stays valid although seeds are added until claims are decided,
+    the number of seeds at the last look.
     """
-    claims = read_claims(plan.get("claims", []))
-    around = _surroundings(plan, cells) if claims else {}
-    found = {claim.id: _answer(claim, plan, cells, around) for claim in claims}
-    decisions = _decisions(found, sequential)
+    plan, cells = evidence.plan, evidence.cells
+    claims = read_claims(plan.claims)
+    around: dict[str, Any] = {"metric": plan.metric, "axes": plan.axis_values, "at_paper_scale": at_paper_scale(plan)}
+    wanted = {claim.id: wanted_by(claim, cells, **around) for claim in claims}
+    apart = outliers(cells, frozenset[tuple[int, str]]().union(*wanted.values()))
+    found = {claim.id: _answer(claim, evidence, around) for claim in claims}
+    without = {claim.id: _answer(claim, evidence, around, frozenset(apart)) for claim in claims} if apart else found
+    decisions = _decisions(found, most)
+    robust = _states(without, most) if apart else {}
     verdicts = []
     for claim in claims:
-        compared, of_paper, answer = cells_of(claim, cells, **around), paper.get(claim.id), found[claim.id]
+        compared, answer = frozenset(number for number, _ in wanted[claim.id]), found[claim.id]
+        of_paper = None if claim.with_paper else paper.get(claim.id)  # the paper trivially agrees with itself
         if isinstance(answer, _Unjudged):
             verdicts.append(Verdict(claim, answer.state, None, answer.reason, compared, of_paper))
-        else:
-            decision = decisions[claim.id]
-            notes = _notes(claim, answer, sequential, at_paper_scale(plan))
-            verdicts.append(Verdict(claim, decision.state, decision, "", compared, of_paper, notes))
+            continue
+        decision, runs = decisions[claim.id], {run: each for run, each in apart.items() if run[0] in compared}
+        notes = [*_notes(claim, answer, most, at_paper_scale(plan)), *_of_runs(evidence, compared, runs)]
+        others = robust.get(claim.id)
+        state: State = decision.state
+        if apart and others != decision.state:
+            state = "withheld"
+            which = runs or apart  # those that another claim compares count too, because claims share the level
+            then, it = others or "nothing to compare", "it" if len(which) == 1 else "them"
+            named = named_runs(cells, which)
+            notes.insert(0, f"withheld because it depends on {named}: {decision.state} with, {then} without {it}")
+        verdicts.append(Verdict(claim, state, decision, "", compared, of_paper, tuple(notes)))
     return tuple(verdicts)
 
 
-def _decisions(found: Mapping[str, Answer | _Unjudged], sequential: bool) -> dict[str, Decision]:
-    answers = {name: each for name, each in found.items() if not isinstance(each, _Unjudged)}
-    formulas = {name: answer.formula for name, answer in answers.items()}
-    if not sequential:
-        return decide(formulas)
-    # Those that are not measured yet will be: an earlier look must not cost more then.
-    watched = sum(not (isinstance(each, _Unjudged) and each.state == "not judged here") for each in found.values())
-    return decide_sequentially(
-        formulas, claims=watched, in_order={name: each.in_order for name, each in answers.items()}
-    )
+def _of_runs(evidence: Evidence, compared: frozenset[int], runs: Mapping[Run, Apart]) -> list[str]:
+    """Notes on runs that failed or stand apart."""
+    failures = failure_note(evidence.cells, compared, runs)
+    return [f"verdicts are about runs that train: {failures}"] if failures else []
 
 
-def _notes(claim: Claim, answer: Answer, sequential: bool, margins_count: bool) -> tuple[str, ...]:
-    # Where seeds are added to undecided claims only, it is no news that others have fewer.
-    notes = [*answer.missing, *(() if sequential else answer.not_asked)]
-    if sequential and answer.gap is not None:
-        notes.append(f"looks are taken in the order of the seeds, and wait for seed {answer.gap}")
-    if not margins_count and (margins := _margins(claim)):
-        told = f"margin of {margins[0]} counts" if len(margins) == 1 else f"margins of {' and '.join(margins)} count"
-        notes.insert(0, f"order only: the {told} at the paper's scale")
+def _decisions(found: Mapping[str, Answer | _Unjudged], most: int | None) -> dict[str, Decision]:
+    formulas = _formulas(found)
+    return decide(formulas) if most is None else decide_sequentially(formulas, claims=_watched(found), most=most)
+
+
+def _states(found: Mapping[str, Answer | _Unjudged], most: int | None) -> dict[str, str]:
+    formulas = _formulas(found)
+    judged = judged_once(formulas) if most is None else judged_at_looks(formulas, _watched(found), most)
+    return {name: each.state for name, each in judged.items()}
+
+
+def _formulas(found: Mapping[str, Answer | _Unjudged]) -> dict[str, Formula]:
+    return {name: each.formula for name, each in found.items() if not isinstance(each, _Unjudged)}
+
+
+def _watched(found: Mapping[str, Answer | _Unjudged]) -> int:
+    """The number of claims that share the level.
+
+    Those that are not measured yet will be: earlier looks must not become more expensive then.
+    """
+    return sum(not (isinstance(each, _Unjudged) and each.state == "not judged here") for each in found.values())
+
+
+def _notes(claim: Claim, answer: Answer, most: int | None, margins_count: bool) -> tuple[str, ...]:
+    # If seeds are only added to undecided comparisons, the others have fewer by design.
+    notes = [*answer.missing, *(() if most is not None else answer.not_asked)]
+    if most is not None and (waiting := _waiting(answer)) is not None:
+        notes.append(f"looks use seeds in order and wait for seed {waiting}")
+    if not margins_count and (margins := claim.lead_margins()):
+        which = f"margin of {margins[0]} applies" if len(margins) == 1 else f"margins of {' and '.join(margins)} apply"
+        notes.insert(0, f"order only: the {which} at the paper's scale")
     return tuple(notes)
 
 
-def _margins(claim: Claim) -> list[str]:
-    """By how much a claim and its parts want cells to be ahead."""
-    if isinstance(claim, (AllOf, AnyOf)):
-        return list(dict.fromkeys(margin for part in claim.parts for margin in _margins(part)))
-    if isinstance(claim, (Best, Greater, Monotone, ClosingGap)) and claim.margin > 0:
-        return [f"{claim.margin:g}"]
-    return []
+def _waiting(answer: Answer) -> int | None:
+    """The first seed that looks wait for."""
+    return min((leaf.at.waiting for leaf in leaves(answer.formula) if leaf.at.waiting is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -126,21 +167,13 @@ class _Unjudged:
 
 
 def _answer(
-    claim: Claim, plan: Mapping[str, Any], cells: Sequence[Measured], around: Mapping[str, Any]
+    claim: Claim, evidence: Evidence, around: Mapping[str, Any], without: frozenset[Run] = frozenset()
 ) -> Answer | _Unjudged:
-    if claim.profiles is not None and plan["profile"] not in claim.profiles:
-        return _Unjudged("not judged here", f"it is about the scale of {' or '.join(claim.profiles)}")
-    if isinstance(claim, Value) and not at_paper_scale(plan):
-        told = f"a value of the paper can be met at the paper's scale ({papers_profile(plan)}) only"
-        return _Unjudged("not judged here", told)
-    answer = answer_of(claim, cells, **around)
+    plan = evidence.plan
+    if claim.profiles is not None and plan.profile not in claim.profiles:
+        return _Unjudged("not judged here", f"it applies to the profile {' or '.join(claim.profiles)} only")
+    if claim.at_paper_scale_only and not at_paper_scale(plan):
+        message = f"published values can only be reproduced at the paper's scale ({plan.paper_profile})"
+        return _Unjudged("not judged here", message)
+    answer = answer_of(claim, evidence.cells, **around, without=without)
     return _Unjudged("not measured", answer.reason) if isinstance(answer, NotMeasured) else answer
-
-
-def _surroundings(plan: Mapping[str, Any], cells: Sequence[Measured]) -> dict[str, Any]:
-    return {
-        "metric": str(plan.get("metric") or "top1"),
-        "axes": {axis["name"]: axis["values"] for axis in plan["axes"]},
-        "published": published_cells(plan, cells),
-        "at_paper_scale": at_paper_scale(plan),
-    }

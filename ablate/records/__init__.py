@@ -1,1 +1,1 @@
-"""What trials leave behind: files that are the truth, and the DuckDB store over them."""
+"""Records: the files that trials write, which are the source of truth, and the DuckDB store built from them."""

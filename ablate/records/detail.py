@@ -1,12 +1,13 @@
-"""All that the records say of one trial: its settings, its attempts, its numbers, its curve."""
+"""The complete record of one trial: settings, attempts, numbers, training curve."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from ablate.records.address import Address, Cell
+from ablate.records.address import Address, StudyCell
 
 
 @dataclass(frozen=True)
@@ -26,51 +27,59 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Curve:
-    """The training loss epoch by epoch."""
+    """The training loss."""
 
-    epochs: tuple[int, ...]
+    at: tuple[float, ...]
+    along: str
+    """What `at` counts: epoch, step, or row where neither was logged with every loss."""
     losses: tuple[float | None, ...]
-    """None where it was not a number."""
+    """None where the loss was NaN or infinite."""
     of: str
-    """The trial that trained: another one where a pretraining is shared."""
+    """Key of the trial that trained: a different one if the pretraining is shared."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """One trial."""
+    """Everything recorded of one trial."""
 
     key: str
-    cells: tuple[Cell, ...]
+    cells: tuple[StudyCell, ...]
     pretrain_key: str | None
     trainer: str | None
     recipe_version: int | None
     state: str
     cause: str | None
     message: str | None
+    seconds: float | None
+    """What the attempt that finished took."""
     numbers: dict[str, Any]
+    """What the trainer returned."""
+    warnings: tuple[str, ...]
+    """What could not be recorded of it."""
     config: dict[str, Any]
     attempts: tuple[Attempt, ...]
     """Oldest first."""
     finished_by: str | None
-    """The attempt that wrote the result, or the newest one."""
+    """Name of the attempt that wrote the result, or else of the latest attempt."""
     curve: Curve
 
     @property
     def environment(self) -> dict[str, Any]:
-        """The surroundings of the attempt that finished, or of the newest one."""
+        """The environment of the attempt that finished, or else of the latest attempt."""
         named = [attempt.environment for attempt in self.attempts if attempt.name == self.finished_by]
         return named[-1] if named else {}
 
 
 def read_detail(store: duckdb.DuckDBPyConnection, address: Address) -> Detail:
-    """Everything that the store has of a trial; one that was planned and never began is `new`."""
+    """Everything that the store knows of a trial; a planned trial that never started is `new`."""
     key = address.key
     row = store.execute(
-        """SELECT pretrain_key, trainer, recipe_version, state, cause, message, numbers, config, attempt
+        """SELECT pretrain_key, trainer, recipe_version, state, cause, message, seconds, numbers, warnings, config,
+            attempt
         FROM trials WHERE key = ?""",
         [key],
-    ).fetchone() or (None, None, None, "new", None, None, None, None, None)
-    pretrain_key, trainer, recipe_version, state, cause, message, numbers, config, finished_by = row
+    ).fetchone() or (None, None, None, "new", None, None, None, None, None, None, None)
+    pretrain_key, trainer, recipe_version, state, cause, message, seconds, numbers, warnings, config, finished_by = row
     rows: list[tuple[Any, ...]] = store.execute(
         """SELECT attempt, state, cause, message, started, ended, host, device, environment FROM attempts
         WHERE key = ? ORDER BY number""",
@@ -85,32 +94,37 @@ def read_detail(store: duckdb.DuckDBPyConnection, address: Address) -> Detail:
         state=state,
         cause=cause,
         message=message,
+        seconds=seconds,
         numbers=json.loads(numbers or "{}"),
+        warnings=tuple(json.loads(warnings or "[]")),
         config=json.loads(config or "{}"),
-        attempts=tuple(_attempt(row) for row in rows),
+        attempts=tuple(Attempt(*(*facts, json.loads(environment or "null") or {})) for *facts, environment in rows),
         finished_by=finished_by,
         curve=_curve(store, key, pretrain_key),
     )
 
 
-def _attempt(row: tuple[Any, ...]) -> Attempt:
-    name, state, cause, message, started, ended, host, device, environment = row
-    surroundings = json.loads(environment or "null") or {}
-    return Attempt(name, state, cause, message, started, ended, host, device, surroundings)
-
-
 def _curve(store: duckdb.DuckDBPyConnection, key: str, pretrain_key: str | None) -> Curve:
-    """The loss of each epoch as the newest attempt at it had it; from whoever trained, where that is shared."""
+    """The loss of each epoch, from its latest attempt; of the trial that trained, where a pretraining is shared."""
     rows = store.execute(
-        """SELECT metrics.key, epoch, value FROM metrics JOIN attempts USING (key, attempt)
-        WHERE name = 'loss' AND epoch IS NOT NULL AND coalesce(phase, 'pretrain') IN ('pretrain', 'train')
+        """SELECT metrics.key, attempt, epoch, step, row, value FROM metrics JOIN attempts USING (key, attempt)
+        WHERE name = 'loss' AND coalesce(phase, 'pretrain') IN ('pretrain', 'train')
             AND (metrics.key = $1 OR metrics.key IN (SELECT key FROM trials WHERE pretrain_key = $2))
-        ORDER BY number""",
+        ORDER BY number, row""",
         [key, pretrain_key],
     ).fetchall()
-    curves: dict[str, dict[int, float | None]] = {}
-    for trial, epoch, loss in rows:
-        curves.setdefault(trial, {})[epoch] = loss
-    trained = key if key in curves or not curves else max(curves, key=lambda other: (len(curves[other]), other))
-    epochs = sorted(curves.get(trained, {}))
-    return Curve(tuple(epochs), tuple(curves[trained][epoch] for epoch in epochs), trained)
+    counts = Counter(trial for trial, *_ in rows)
+    trained = key if key in counts or not counts else max(counts, key=lambda other: (counts[other], other))
+    logged = [(attempt, places, loss) for trial, attempt, *places, loss in rows if trial == trained]
+    column, along = next(
+        (column, name)
+        for column, name in enumerate(("epoch", "step", "row"))
+        if name == "row" or _places_all([(attempt, places[column]) for attempt, places, _ in logged])
+    )
+    curve = dict(sorted((places[column], number) for number, (_, places, _) in enumerate(logged)))
+    return Curve(tuple(curve), along, tuple(logged[number][2] for number in curve.values()), trained)
+
+
+def _places_all(places: list[tuple[str, float | None]]) -> bool:
+    """Whether every row has a place that no other row of its attempt has."""
+    return all(place is not None for _, place in places) and len(set(places)) == len(places)

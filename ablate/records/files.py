@@ -1,32 +1,47 @@
-"""Where everything lies below `results/`, and how a file is written so that it is whole or absent.
+"""Files of the results folder: their layout, and atomic writes that leave a file complete or absent.
 
 results/trials/<key>/trial.json                    the resolved config; written once
-results/trials/<key>/attempts/<n>-<where>/         what one attempt writes, and nobody else
-results/trials/<key>/result.json                   its presence means done
-results/trials/<key>/cancel                        someone asked that it end
-results/trials/<key>/.claim                        locked by the process that is at it
-results/code/<digest>/                             the code that workers ran
-results/pretrained/<pretrain key>/                 checkpoints, shared by trials that differ in their evaluation only
-results/studies/<study>/plan-<n>.json              which trials a run of a study asked for
-results/pictures/<digest>.json                     what pages show of images, drawn from the rest
+results/trials/<key>/attempts/<n>-<where>/         written only by that attempt
+results/trials/<key>/result.json                   present if the trial is done
+results/trials/<key>/cancel                        present if cancelling was requested
+results/trials/<key>/.claim                        locked by the process that runs the trial
+results/code/<digest>/                             snapshots of the code that workers ran
+results/pretrained/<pretrain key>/                 checkpoints, shared by trials that differ only in their evaluation
+results/studies/<study>/plan-<n>.json              the trials that a run of a study planned
+results/damaged/<key>-<n>/                         records of trials that could not be believed, set aside by a run
+results/pictures/<digest>.json                     pictures for pages, derived from the rest
 results/ablate.duckdb                              derived from the rest
 """
 
 import json
 import os
+import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from ablate.errors import UserError
+
+_FOLDERS = ("trials", "studies", "code", "pretrained", "pictures", "damaged", "slurm")
+_ATTEMPT = re.compile(r"(\d+)-.")
+"""The name of an attempt's folder."""
+_PLAN = re.compile(r"plan-(\d+)\.json$")
+_LARGEST_GAP = 1_000_000
+"""Between the number of an attempt or a plan and how many there are: a larger number was not given by ablate."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The folder that holds all records."""
+    """The folder of all records."""
 
     root: Path
     store: Path | None = None
-    """The DuckDB file, where it is not to be the one among the records."""
+    """The DuckDB file, if it is not in the results folder."""
+    published: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    """Study and profile -> the file of published records that these records were restored from."""
 
     @property
     def database(self) -> Path:
@@ -48,51 +63,64 @@ class Results:
 
     @property
     def code(self) -> Path:
-        """One folder per state of the code that workers ran, named by its digest."""
+        """One folder per code snapshot, named by its digest."""
         return self.root / "code"
 
     @property
     def pictures(self) -> Path:
-        """One file per picture of a page, named by the digest of what it was drawn from."""
+        """One file per picture, named by the digest of its inputs."""
         return self.root / "pictures"
+
+    @property
+    def submissions(self) -> Path:
+        """One folder per submission to a cluster."""
+        return self.root / "slurm"
 
     def plans(self, study: str) -> Path:
         """The folder of a study's plans."""
         return self.root / "studies" / study
 
 
+def check_folders(results: Results, study: str) -> None:
+    """Raise UserError if the place of a folder is taken by a file or by a link to nothing, as of an unmounted disk."""
+    for path in (results.root, *(results.root / name for name in _FOLDERS), results.plans(study)):
+        if os.path.lexists(path) and not path.is_dir():
+            help = "if it links to a disk that is not mounted, mount it; otherwise rename or remove it, and run again"
+            raise UserError(f"{path} is not a folder", help=help)
+
+
 @dataclass(frozen=True)
 class TrialFolder:
-    """What one trial leaves behind."""
+    """The folder of one trial."""
 
     path: Path
 
     @property
     def trial(self) -> Path:
-        """The resolved config with its identity."""
+        """The resolved config with its keys."""
         return self.path / "trial.json"
 
     @property
     def pretrain_key(self) -> str:
-        """What names its pretraining, from its record; its own key where that cannot be read."""
-        try:
-            return str(json.loads(self.trial.read_text(encoding="utf-8"))["pretrain_key"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return self.path.name
+        """The key of its pretraining, from trial.json; the trial's own key if that cannot be read."""
+        # Imported here because pydantic is slow to import, and most commands only need paths.
+        from ablate.records.reading import read_object
+
+        return str(read_object(self.trial).get("pretrain_key", self.path.name))
 
     @property
     def result(self) -> Path:
-        """The numbers; written last, by the attempt that finished."""
+        """The trial's numbers, written last by the attempt that finished."""
         return self.path / "result.json"
 
     @property
     def cancel(self) -> Path:
-        """Its presence asks that the trial end."""
+        """Present if cancelling the trial was requested."""
         return self.path / "cancel"
 
     @property
     def claim(self) -> Path:
-        """Locked by the process that is at the trial."""
+        """Locked by the process that runs the trial."""
         return self.path / ".claim"
 
     @property
@@ -100,63 +128,130 @@ class TrialFolder:
         """One folder per attempt."""
         return self.path / "attempts"
 
-    def new_attempt(self, place: str) -> Path:
-        """Make the folder of the next attempt, `<n>-<place>`; no two processes get the same number."""
+    def new_attempt(self, where: str) -> Path:
+        """Create the folder of the next attempt, `<n>-<where>`; no two processes get the same number.
+
+        A file reserves the number, since two names with one number could both be created; `free_numbers` removes it.
+        """
         self.attempts.mkdir(parents=True, exist_ok=True)
         number = 1 + max(map(attempt_number, self.attempt_folders()), default=0)
         while True:
             try:
-                (self.attempts / f".{number:03d}").touch(exist_ok=False)  # the claim, which is never taken back
+                (self.attempts / f".{number:03d}").touch(exist_ok=False)
             except FileExistsError:
                 number += 1
                 continue
-            attempt = self.attempts / f"{number:03d}-{place}"
+            if number in map(attempt_number, self.attempt_folders()):  # created and freed since the first listing
+                number += 1
+                continue
+            attempt = self.attempts / f"{number:03d}-{where}"
             attempt.mkdir()
             return attempt
 
+    def free_numbers(self) -> None:
+        """Remove the files that reserve numbers of attempts whose folders exist: these keep the numbers."""
+        for number in map(attempt_number, self.attempt_folders()):
+            with suppress(OSError):  # what remains only takes space
+                (self.attempts / f".{number:03d}").unlink(missing_ok=True)
+
     def attempt_folders(self) -> list[Path]:
-        """The folders of all attempts, oldest first."""
+        """The folders of all attempts, oldest first; anything else among them is skipped."""
         try:
-            paths = [path for path in self.attempts.iterdir() if not path.name.startswith(".")]
-        except FileNotFoundError:
+            return [self.attempts / name for name in attempt_names(str(self.attempts))]
+        except OSError:
             return []
-        return sorted(paths, key=attempt_number)
 
 
-def attempt_number(path: Path) -> int:
-    """3 of `003-local`."""
-    return int(path.name.partition("-")[0])
+def attempt_names(folder: str) -> list[str]:
+    """The names of the attempts in a folder, oldest first. Raises OSError if it exists but cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [name for each in entries if _ATTEMPT.match(name := each.name) and _is_folder(each)]
+    except OSError:
+        if os.path.lexists(folder):
+            raise
+        return []
+    return numbered(filter(is_text, names), _ATTEMPT)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is whole or absent, also when the machine loses power."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def numbered(names: Iterable[str], pattern: re.Pattern[str]) -> list[str]:
+    """Names sorted by the number in the pattern's first group, without those whose number is absurdly large.
+
+    The next number, one more than the last, is therefore never absurd itself.
+    """
+    found = sorted((int(match[1]), name) for name in names if (match := pattern.match(name)))
+    return [name for number, name in found if number <= len(found) + _LARGEST_GAP]
+
+
+def plan_paths(folder: Path) -> list[Path]:
+    """A study's plan files, oldest first; other files are skipped."""
+    return [folder / name for name in numbered((path.name for path in folder.glob("plan-*.json")), _PLAN)]
+
+
+def attempt_number(attempt: Path | str) -> int:
+    """3 of `003-local`; the folder of an attempt, or its name."""
+    return int((attempt if isinstance(attempt, str) else attempt.name).partition("-")[0])
+
+
+def folders(path: Path, follow: bool = True) -> list[Path]:
+    """The folders in a folder, sorted, except hidden ones that a writer or a removal left; none if it cannot be listed.
+
+    follow: links to folders count as such; otherwise every link is listed, and it is for the caller not to enter it.
+    """
+    try:
+        with os.scandir(path) as entries:
+            seen = [each for each in entries if not each.name.startswith(".") and is_text(each.name)]
+            return sorted(Path(each.path) for each in seen if _is_folder(each) or (each.is_symlink() and not follow))
+    except OSError:
+        return []
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be shown and stored: records of ablate have no other names."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    """Write a JSON file that is complete or absent, even after a power failure. indent: None for a single line."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or absent."""
+    """Write a text file that is complete or absent."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside the file, sync, and rename over it."""
+    """Write a temporary file that only its owner may change, whatever the umask, sync it, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say where it is
+        error.filename = error.filename or str(path)  # the error of a full disk names no file
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    with suppress(OSError):  # the file stands and is read: an error now must not say that it was not written
+        sync_folder(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder, or the content of a file, survive a power failure."""
     if os.name == "posix":
         descriptor = os.open(path, os.O_RDONLY)
         try:

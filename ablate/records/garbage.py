@@ -1,44 +1,46 @@
-"""What nothing needs any more below results/, and its removal.
+"""Garbage: files below results/ that are no longer needed, and their removal.
 
-trial         in no plan of any study, or in none of any study's newest design and not done; when asked for, also
-              what is done of older designs. None that runs, that is younger than a day, or whose pretraining a
-              trial that stays shares
-pretraining   checkpoints that no remaining trial uses
-checkpoints   only when asked for: of pretrainings whose trials are all done. A later evaluation trains again
-code          snapshots that no remaining attempt ran, no plan names and no job is to run, older than a day
-picture       drawn of the rest for a page, and used by none for a month; all of them when young ones go too
-jobs          what the jobs of a cluster left beside the records, a day after the last of them ended
-leftover      temporary files and folders older than a day: their writer died
+trial         in no plan, or unfinished and only in plans of earlier study versions (on request, finished ones too);
+              never one that runs, is damaged, imported or younger than a day, or shares the pretraining of a kept trial
+pretraining   checkpoints that no kept trial uses
+checkpoints   only on request: of pretrainings whose trials are all done; a later evaluation would train again
+code          snapshots that no kept attempt, plan or queued job uses, older than a day
+picture       cached pictures that no page has used for a month; all of them if recent files are included
+jobs          files of cluster jobs, a day after the last of them ended
+leftover      temporary files and folders older than a day, whose writer crashed
+
+No link is followed: one in place of a record is removed or kept by its name, and what it points to stays as it is.
 """
 
-import json
 import os
-import re
 import shutil
-import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ablate.errors import UserError
-from ablate.records.attempt import trial_status
-from ablate.records.claim import claim
-from ablate.records.files import Results, TrialFolder
-from ablate.records.plans import current_design, load_plans
+from ablate.records.attempt import attempt_status, environment_of, is_done, trial_status
+from ablate.records.coordination import claim
+from ablate.records.files import Results, TrialFolder, folders
+from ablate.records.import_trials import is_imported
+from ablate.records.plans import current_keys, read_plans
+from ablate.records.reading import Damaged, json_object, read_object, read_trial
+from ablate.records.space import size_of, statuses, temporaries
 
 DAY = 86_400.0
 _MONTH = 30 * DAY
-_TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8}|\.part)")
-"""The names that records.files.write_bytes and simclr.files.write_whole give."""
+_PARTS = ("trials", "pretrained", "code", "slurm", "pictures", "studies")
 Kind = Literal["trial", "pretraining", "checkpoints", "code", "jobs", "picture", "leftover"]
+_Found = tuple[Kind, Path, str]
+_Pretrainings = Mapping[TrialFolder, str | None]
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """One file or folder that may go."""
+    """One file or folder that may be removed."""
 
     kind: Kind
     path: Path
@@ -48,219 +50,211 @@ class Garbage:
 
 
 def find_garbage(
-    results: Results, now: float, checkpoints: bool = False, young: bool = False, abandoned: bool = False
+    results: Results, now: float, checkpoints: bool = False, recent: bool = False, abandoned: bool = False
 ) -> list[Garbage]:
-    """Everything that may go, in the order in which it should.
+    """Everything that may be removed, in the order of removal.
 
-    checkpoints: also those of ended pretrainings. young: also trials, pretrainings and pictures of the last day, but no
-    code: somebody's workers may be about to import it. abandoned: also results of older designs. Raises UserError where
-    plans cannot be read, since what they ask for is not garbage.
+    checkpoints: also checkpoints of finished pretrainings. recent: also trials, pretrainings and pictures of the last
+    day, but not code, which workers may be about to import. abandoned: also results of earlier study versions. Raises
+    UserError if a plan cannot be read, since its trials are still needed.
     """
-    age = 0.0 if young else DAY
-    asked = _asked_for(results)
-    trials = [TrialFolder(path) for path in _folders(results.trials)]
-    if trials and not asked.newest:
-        told = f"{results.root / 'studies'} holds no plan, so that every trial would go"
-        raise UserError(told, help="run a study first; or remove the folder of trials yourself, if that is meant")
-    wanted = _wanted(trials, asked, abandoned)
-    old = [folder for folder in trials if folder.path.name not in wanted and _may_go(folder, now, age)]
-    gone = {folder.path for folder in old}
-    remaining = [folder for folder in trials if folder.path not in gone]
-    found: list[_Found] = [("trial", folder.path, _why(folder, asked)) for folder in old]
+    age = 0.0 if recent else DAY
+    planned = _planned(results)
+    trials = [TrialFolder(path) for path in folders(results.trials, follow=False)]
+    if trials and not planned.current:
+        message = f"{results.root / 'studies'} contains no plan, so every trial would be removed"
+        raise UserError(message, help="run a study first, or delete the trials folder yourself if you mean that")
+    pretrainings = {folder: _pretraining_of(folder) for folder in trials}
+    wanted = _wanted(pretrainings, planned, abandoned)
+    trusted = () if results.trials.is_symlink() else trials
+    old = dict.fromkeys(each for each in trusted if each.path.name not in wanted and _may_go(each, now, age))
+    remaining = {folder: key for folder, key in pretrainings.items() if folder not in old}
+    found: list[_Found] = [("trial", folder.path, _reason(folder, planned)) for folder in old]
     found += _pretrainings(results, remaining, now, age, checkpoints)
-    used = asked.codes | {code for folder in remaining for code in _codes(folder)}
-    found += [
-        ("code", path, "no attempt ran it")
-        for path in _folders(results.code)
-        if path.name not in used and now - _changed(path) >= DAY
-    ]
-    found += [
-        ("jobs", path, "they have ended")
-        for path in _folders(results.root / "slurm")
-        if (path / "ended").exists() and now - _changed(path) >= DAY
-    ]
-    found += [
-        ("picture", path, "no page has used it for long")
-        for path in sorted(results.pictures.glob("*.json"))
-        if now - _changed(path) >= (0.0 if young else _MONTH)
-    ]
-    inside = {path for _, path, _ in found}
-    found += [("leftover", path, "its writer died") for path in _leftovers(results.root, inside, now)]
-    return [Garbage(kind, path, why, _size(path)) for kind, path, why in found]
+    code = _unused(_older(_own(results.code), now, DAY), planned, remaining)
+    found += [("code", path, "not used by any attempt") for path in code]
+    jobs = [path for path in _own(results.root / "slurm") if not path.is_symlink() and (path / "ended").exists()]
+    found += [("jobs", path, "jobs finished") for path in _older(jobs, now, DAY)]
+    pictures = [] if results.pictures.is_symlink() else sorted(results.pictures.glob("*.json"))
+    found += [("picture", path, "unused for a month") for path in _older(pictures, now, 0.0 if recent else _MONTH)]
+    found += [("leftover", path, "left by a crashed writer") for path in _leftovers(results.root, found, now)]
+    link = {True: "; a link, whose target stays", False: ""}
+    return [Garbage(kind, path, why + link[path.is_symlink()], size_of(path)) for kind, path, why in found]
+
+
+def left_alone(results: Results) -> list[Path]:
+    """The folders that are not searched, since links stand in their place."""
+    return [path for path in (results.root / name for name in _PARTS) if path.is_symlink()]
 
 
 def remove(garbage: Iterable[Garbage]) -> Iterator[Garbage]:
-    """Remove one after another, and give back what is gone.
+    """Remove the items one by one and yield each removed item.
 
-    A trial that has begun meanwhile stays, with its checkpoints. A folder is renamed first: no reader sees half a
-    trial, and what an interruption leaves goes the next time.
+    A trial that has started since then is kept, with its checkpoints. A folder is first renamed, so that no reader sees
+    half a trial and a later call removes what an interruption leaves. Raises UserError at the end if items remain.
     """
-    needed = set()
+    needed, refused = set[str | None](), list[str]()
     for item in garbage:
-        if item.path.name in needed or not item.path.exists():
+        if item.path.name in needed or not os.path.lexists(item.path):
             continue
-        if item.path.is_dir():
-            away = _trial_away(TrialFolder(item.path)) if item.kind == "trial" else _away(item.path)
-            if away is None:
-                needed.add(_read(TrialFolder(item.path).trial).get("pretrain_key"))
-                continue
-            with suppress(FileNotFoundError):  # what a late writer takes away itself; the rest goes the next time
-                shutil.rmtree(away)
-        else:
-            item.path.unlink(missing_ok=True)
+        try:
+            if item.path.is_symlink() or not item.path.is_dir():
+                item.path.unlink(missing_ok=True)
+            else:
+                away = _trial_away(TrialFolder(item.path)) if item.kind == "trial" else _away(item.path)
+                if away is None:
+                    needed.add(_pretraining_of(TrialFolder(item.path)))
+                    continue
+                with suppress(FileNotFoundError):  # a late writer removed a file itself; the next call removes the rest
+                    shutil.rmtree(away)
+        except OSError as error:
+            refused.append(f"{item.path}: {error.strerror or error}")
+            continue
         yield item
+    if refused:
+        raise UserError(f"could not be removed: {'; '.join(refused[:3])}", help="remove it as its owner")
 
 
 def _trial_away(folder: TrialFolder) -> Path | None:
-    """Rename a trial's folder while nobody else can begin it; None where somebody is at it."""
-    with claim(folder) as whose:
-        if whose == "theirs" or trial_status(folder, time.time()).state == "running":
+    """Rename a trial's folder while holding its claim; None if another process runs it."""
+    with claim(folder) as held:
+        if held == "theirs" or trial_status(folder, time.time()).state == "running":
             return None
         return _away(folder.path)
 
 
 def _away(path: Path) -> Path | None:
-    """Rename a folder to what a later removal takes for a leftover; None where it is gone."""
+    """Rename a folder so that a later removal treats it as a leftover; None if it no longer exists."""
     away = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         path.rename(away)
     except FileNotFoundError:
         return None
-    os.utime(away)  # nobody else takes it for a leftover before a day is over
+    os.utime(away, follow_symlinks=False)  # for a day, no other process treats it as a leftover
     return away
 
 
-_Found = tuple[Kind, Path, str]
-
-
 @dataclass(frozen=True)
-class _Asked:
-    """What the plans of all studies name."""
+class _Planned:
+    """Trials and code that plans and cluster jobs name."""
 
-    newest: set[str]
-    """Keys of trials of the newest design of any study at any profile."""
+    current: set[str]
+    """Keys of trials of the current version of any study at any profile."""
     ever: set[str]
-    """Keys of trials of any plan."""
+    """Keys of trials of any plan, past or present."""
     codes: set[str]
-    """Digests of code."""
+    """Digests of code snapshots."""
     queued: set[str]
-    """Keys of trials that jobs of a cluster may have to train."""
+    """Keys of trials that cluster jobs may still train."""
 
 
-def _asked_for(results: Results) -> _Asked:
-    newest: set[str] = set()
-    ever: set[str] = set()
-    codes: set[str] = set()
-    for folder in _folders(results.root / "studies"):
-        try:
-            plans = load_plans(results, folder.name)
-            for profile in {plan["profile"] for plan in plans}:
-                newest |= {trial["key"] for plan in current_design(plans, profile) for trial in plan["trials"]}
-            ever |= {trial["key"] for plan in plans for trial in plan["trials"]}
-            codes |= {str(plan["code"]) for plan in plans if plan.get("code")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            told = f"a plan in {folder} cannot be read ({error}); what it asks for would look like garbage"
-            raise UserError(told, help="mend or remove that plan-N.json first; nothing was removed") from error
-    queued: set[str] = set()
-    for folder in _folders(results.root / "slurm"):
-        if not (folder / "ended").exists():
-            submission = _read(folder / "submission.json")
-            codes.add(Path(str(submission.get("code"))).name)
-            shares = [share for array in submission.get("arrays", ()) for share in array["shares"]]
-            queued |= {key for share in shares for key in share["keys"]}
-    return _Asked(newest, ever, codes, queued)
+def _planned(results: Results) -> _Planned:
+    planned = _Planned(set(), set(), set(), set())
+    for folder in folders(results.root / "studies"):
+        plans, damage = read_plans(results, folder.name)
+        if damage:
+            raise _unread(f"a plan in {folder}", damage[0])
+        planned.current.update(current_keys(plans))
+        planned.ever.update(trial.key for plan in plans for trial in plan.trials)
+    for folder in folders(results.root / "slurm"):
+        if (folder / "submission.json").exists() and not (folder / "ended").exists():
+            try:
+                submission = json_object(folder / "submission.json")
+                planned.codes.add(Path(submission["code"]).name)
+                shares = [share for array in submission["arrays"] for share in array["shares"]]
+                planned.queued.update(key for share in shares for key in share["keys"])
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise _unread(folder / "submission.json", error) from error
+    return planned
 
 
-def _wanted(trials: list[TrialFolder], asked: _Asked, abandoned: bool) -> set[str]:
-    """The keys of trials that stay: a run of a part, or with --set, abandons no result of the runs before it.
+def _unread(what: str | Path, error: object) -> UserError:
+    message = f"{what} cannot be read ({error}), so its trials would look unneeded"
+    return UserError(message, help="repair or remove it first; nothing was removed")
 
-    Also those that share the pretraining of one that stays: the one that trained it has its curve and its cost.
+
+def _wanted(pretrainings: _Pretrainings, planned: _Planned, abandoned: bool) -> set[str]:
+    """The keys of trials to keep. A run of a part of a study, or with --set, abandons no earlier result.
+
+    Imported ones are always kept, as are trials that share the pretraining of a kept trial: one of them trained it.
     """
-    results = set() if abandoned else {trial.path.name for trial in trials if trial.result.exists()}
-    wanted = asked.newest | asked.queued | (asked.ever & results)
-    pretrainings = {trial.path.name: _read(trial.trial).get("pretrain_key") for trial in trials}
-    shared = {pretraining for key, pretraining in pretrainings.items() if key in wanted} - {None}
-    return wanted | {key for key, pretraining in pretrainings.items() if pretraining in shared}
+    done = (trial for trial in pretrainings if trial.path.is_symlink() or trial.result.exists())
+    results = {trial.path.name for trial in done if not abandoned or is_imported(trial)}
+    wanted = planned.current | planned.queued | (planned.ever & results)
+    shared = {pretraining for trial, pretraining in pretrainings.items() if trial.path.name in wanted} - {None}
+    return wanted | {trial.path.name for trial, pretraining in pretrainings.items() if pretraining in shared}
 
 
-def _why(trial: TrialFolder, asked: _Asked) -> str:
-    if trial.path.name not in asked.ever:
-        return "in no plan of any study"
-    return "in no study's newest design" + ("" if trial.result.exists() else ", and not done")
+def _pretraining_of(folder: TrialFolder) -> str | None:
+    with suppress(OSError, Damaged):
+        return read_trial(folder.trial).pretrain_key
+    return None
+
+
+def _reason(trial: TrialFolder, planned: _Planned) -> str:
+    if trial.path.name not in planned.ever:
+        return "in no study's plan"
+    return "only in earlier study versions" + ("" if is_done(trial) else ", and not done")
 
 
 def _may_go(folder: TrialFolder, now: float, age: float) -> bool:
-    try:
-        running = trial_status(folder, now).state == "running"
-    except (OSError, ValueError, KeyError):
-        return False  # whoever reads it should look at it first
-    return not running and now - _changed(folder.path) >= age
+    with suppress(OSError):
+        kept = not folder.path.is_symlink() and trial_status(folder, now).state in ("running", "damaged")
+        return not kept and now - _changed(folder.path) >= age
+    return False
 
 
-def _changed(path: Path) -> float:
-    """When anything in a folder was written last; just now, where the folder is gone."""
-    return max((entry.st_mtime for entry in _entries(path)), default=time.time())
+def _older(paths: Iterable[Path], now: float, age: float) -> list[Path]:
+    return [path for path in paths if now - _changed(path) >= age]
 
 
-def _pretrainings(results: Results, trials: list[TrialFolder], now: float, age: float, ended: bool) -> list[_Found]:
+def _changed(path: Path) -> float:  # the time of the last write in a folder; now if the folder no longer exists
+    return max((entry.st_mtime for entry in statuses(path)), default=time.time())
+
+
+def _pretrainings(results: Results, trials: _Pretrainings, now: float, age: float, ended: bool) -> list[_Found]:
     users: dict[str, list[TrialFolder]] = {}
-    for folder in trials:
-        spec = _read(folder.trial)
-        if "pretrain_key" not in spec:
-            return []  # a damaged trial does not say which one it needs
-        users.setdefault(spec["pretrain_key"], []).append(folder)
+    for folder, key in trials.items():
+        if key is None:
+            return []  # a damaged trial does not name the pretraining that it needs
+        users.setdefault(key, []).append(folder)
     found: list[_Found] = []
-    for path in _folders(results.root / "pretrained"):
+    for path in _own(results.root / "pretrained"):
         if path.name not in users:
             if now - _changed(path) >= age:
-                found.append(("pretraining", path, "no trial uses it"))
-        elif ended and all(folder.result.exists() for folder in users[path.name]):
+                found.append(("pretraining", path, "not used by any trial"))
+        elif ended and not path.is_symlink() and all(map(is_done, users[path.name])):
             found.append(("checkpoints", path, "all its trials are done"))
     return found
 
 
-def _codes(folder: TrialFolder) -> set[str]:
-    """The digests of code that a trial's attempts ran, and that it is to run."""
-    said = [_read(folder.trial), *(_read(attempt / "env.json") for attempt in folder.attempt_folders())]
-    return {str(each["code"]) for each in said if each.get("code")}
+def _unused(code: list[Path], planned: _Planned, trials: Iterable[TrialFolder]) -> list[Path]:
+    """The snapshots that neither plans and jobs nor trials name; reads no more trials than it takes to find them."""
+    unused = {path.name for path in code} - planned.codes
+    for folder in trials:
+        if not unused:
+            break
+        records = [read_object(folder.trial), *map(environment_of, folder.attempt_folders())]
+        unused -= {str(digest) for record in records if (digest := record.get("code"))}
+    return [path for path in code if path.name in unused]
 
 
-def _leftovers(root: Path, inside: set[Path], now: float) -> Iterator[Path]:
-    """Old temporary files and folders, but none in a folder that goes as a whole."""
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        temporary = [name for name in (*folders, *files) if _TEMPORARY.fullmatch(name)]
-        for name in temporary:
-            with suppress(FileNotFoundError):  # its writer lives, and gave it its name
-                if now - (here / name).lstat().st_mtime >= DAY:
-                    yield here / name
-        folders[:] = [name for name in folders if name not in temporary and here / name not in inside]
+def _leftovers(root: Path, found: list[_Found], now: float) -> Iterator[Path]:
+    """Old temporary files and folders, except inside folders that are removed as a whole."""
+    for path, process in temporaries(root, {path for _, path, _ in found}):
+        with suppress(FileNotFoundError):  # its writer just renamed it
+            age = now - path.lstat().st_mtime
+            if age >= DAY and not _may_be_written(path, process, age, now):
+                yield path
 
 
-def _folders(path: Path) -> list[Path]:
-    try:
-        return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
-    except FileNotFoundError:
-        return []
+def _may_be_written(path: Path, process: int | None, age: float, now: float) -> bool:
+    """Whether the writer may live: its attempt runs, or a process of this machine has its id; not after a month."""
+    if path.name == ".reserve":
+        return attempt_status(path.parent, now).state == "running"
+    return process is not None and age < _MONTH and Path("/proc", str(process)).exists()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; links count as themselves."""
-    return sum(entry.st_size for entry in _entries(path) if not stat.S_ISDIR(entry.st_mode))
-
-
-def _entries(path: Path) -> Iterator[os.stat_result]:
-    """A file; or a folder and all in it, less links to folders, and what others take away meanwhile."""
-    folders = os.walk(path) if not path.is_symlink() else ()
-    names = (Path(folder) / name for folder, _, files in folders for name in ("", *files))
-    for name in (path, *names):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            yield name.lstat()
+def _own(path: Path) -> list[Path]:
+    """What a folder of `_PARTS` contains; nothing if it is a link, or a file."""
+    return [] if path.is_symlink() or not path.is_dir() else folders(path, follow=False)

@@ -1,24 +1,34 @@
-"""Plan files: which trials a run of a study asked for, and what they were asked for."""
+"""The plan files of a study: writing the next one, and reading those that share a table."""
 
 import json
 import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import UserError, nearest
-from ablate.records.files import Results, write_text
+from ablate.errors import Problem, UserError, nearest
+from ablate.records.files import Results, folders, plan_paths, write_text
+from ablate.records.plan_file import PlanFile, PlannedTrial, parse_plan
+from ablate.records.reading import MOST_BYTES_OF_LINES, Damaged, content, parse, read_object
+from ablate.study.cells.cell import Cell, axis_text
 
+_RACY = 2 * 10**9
+"""Nanoseconds in which a file may change twice with the same time: file systems keep times that coarsely."""
 DEFAULT_PROFILE = "embedded"
-"""The scale that is looked at where none is named."""
+"""The profile that commands use by default."""
 
 
-def save_plan(results: Results, study: str, plan: dict[str, Any]) -> Path:
-    """Write the next plan of a study, unless its newest says the same; returns the file."""
-    folder = results.plans(study)
+def save_plan(results: Results, plan: PlanFile) -> Path:
+    """Write the next plan of a study, unless the newest one is the same; returns the file."""
+    folder = results.plans(plan.study)
     folder.mkdir(parents=True, exist_ok=True)
     paths = plan_paths(folder)
-    newest = paths[-1].read_text(encoding="utf-8") if paths else ""
-    if newest and _content(json.loads(newest)) == _content(plan):  # a crash may have left it empty
+    text = json.dumps(as_record(plan), indent=1)
+    # empty where a crash left nothing, or where the file is damaged
+    if paths and _asks_for(read_object(paths[-1], MOST_BYTES_OF_LINES)) == _asks_for(json.loads(text)):
         return paths[-1]
     number = 1 + (_number(paths[-1]) if paths else 0)
     while True:
@@ -28,79 +38,221 @@ def save_plan(results: Results, study: str, plan: dict[str, Any]) -> Path:
         except FileExistsError:
             number += 1
             continue
-        write_text(path, json.dumps(plan, indent=1) + "\n")
+        write_text(path, f"{text}\n")
         return path
 
 
-def plan_paths(folder: Path) -> list[Path]:
-    """A study's plan files, oldest first."""
-    return sorted(folder.glob("plan-*.json"), key=_number)
+def load_plans(results: Results, study: str) -> list[PlanFile]:
+    """The plans of a study, oldest first, without damaged files, which `read_plans` names."""
+    return read_plans(results, study)[0]
 
 
-def load_plans(results: Results, study: str) -> list[dict[str, Any]]:
-    """A study's plans, oldest first, each with its `number`; one that a crash left empty is passed over."""
-    texts = {_number(path): path.read_text(encoding="utf-8") for path in plan_paths(results.plans(study))}
-    return [{**json.loads(text), "number": number} for number, text in texts.items() if text]
+def read_plans(results: Results, study: str) -> tuple[list[PlanFile], list[str]]:
+    """The plans of a study, oldest first, and what is wrong with the other files; an empty one is left by a crash."""
+    plans: list[PlanFile] = []
+    damage: list[str] = []
+    for path in plan_paths(results.plans(study)):
+        try:
+            plans += [plan] if (plan := _read(path)) else []
+        except FileNotFoundError:
+            continue
+        except Damaged as error:
+            damage.append(f"{path} is damaged: {error}")
+    return plans, damage
+
+
+def read_plan(path: Path) -> PlanFile:
+    """A plan from its file. Raises UserError if this version cannot read it."""
+    try:
+        plan = _read(path)
+    except (OSError, Damaged) as error:
+        raise UserError(f"{path} is damaged: {error}", help="move it away, and run the study again") from error
+    if plan is None:
+        raise UserError(f"{path} is empty", help="run the study again")
+    return plan
+
+
+def _read(path: Path) -> PlanFile | None:
+    """A plan that belongs to its study's folder; None for an empty file. Raises FileNotFoundError and Damaged.
+
+    A command asks for a plan several times, and it may list 100,000 trials: an unchanged plan is read only once.
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        return _read_now(path)  # says what is wrong
+    if time.time_ns() - about.st_mtime_ns < _RACY:
+        return _read_now(path)
+    return _read_once(path, (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _read_once(path: Path, stamp: tuple[int, ...]) -> PlanFile | None:
+    return _read_now(path)
+
+
+def _read_now(path: Path) -> PlanFile | None:
+    from ablate.study.claims import read_claims
+    from ablate.study.schema.chart import Chart
+
+    text = content(path, MOST_BYTES_OF_LINES)
+    if not text:
+        return None
+    try:
+        plan = parse_plan(parse(text), _number(path))
+        read_claims(plan.claims)
+        Chart.model_validate(plan.chart)
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, Damaged):
+            raise
+        raise Damaged(f"it is not a plan that this version reads: {str(error).splitlines()[0]}") from error
+    if plan.study != path.parent.name:
+        raise Damaged(f"it is a plan of another study, {plan.study}")
+    return plan
+
+
+def name_in_commands(study: str, plans: Sequence[PlanFile]) -> str:
+    """The name by which commands take a study with these plans: that of its file, also of a stage of `[tune]`."""
+    return Path(plans[-1].path).stem if plans and plans[-1].path else study
 
 
 def recorded_studies(results: Results) -> list[str]:
     """The names of the studies that were run."""
-    folder = results.root / "studies"
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [path.name for path in folders(results.root / "studies")]
 
 
-def newest_plan(results: Results, study: str, profile: str | None = None) -> dict[str, Any]:
+def newest_plan(results: Results, study: str, profile: str | None = None) -> PlanFile:
     """The newest plan of a study, a name or a file, at a profile: by default `embedded`, or the one that was run last.
 
-    Its `sequential` says whether a plan of its design added seeds until claims were decided. Raises UserError where
-    there is no plan.
+    It is `sequential` if any plan of its design is. Its limit of seeds is the largest of these plans, and `seen_at` and
+    `lower_limits` list the looks of the others. Raises UserError if the study has no plan.
     """
     name = Path(study).stem
-    plans = load_plans(results, name)
+    plans, damage = read_plans(results, name)
+    if damage and not plans:
+        raise UserError(*map(Problem, damage))
     if not plans:
-        known = recorded_studies(results)
-        help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {study}"
-        raise UserError(f"no record of a study '{name}' in {results.root}{nearest(name, known)}", help=help)
-    profiles = list(dict.fromkeys(plan["profile"] for plan in plans))
+        raise unknown_study(results, name, recorded_studies(results))
+    profiles = planned_profiles(plans)
     if profile is None:
-        profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1]["profile"]
+        profile = DEFAULT_PROFILE if DEFAULT_PROFILE in profiles else plans[-1].profile
     if profile not in profiles:
-        raise UserError(f"'{name}' was not run at the profile '{profile}'", help=f"it was at: {', '.join(profiles)}")
+        help = f"it was run at: {', '.join(profiles)}"
+        raise UserError(f"'{name}' was not run at the profile '{profile}'", help=help)
     alike = current_design(plans, profile)
-    return {**alike[-1], "sequential": any(plan.get("sequential") for plan in alike)}
+    most = max(plan.most_seeds for plan in alike)
+    lower = tuple(sorted({plan.most_seeds for plan in alike if plan.sequential and 0 < plan.most_seeds < most}))
+    sequential = any(plan.sequential for plan in alike)
+    return replace(alike[-1], sequential=sequential, most_seeds=most, seen_at=_seen_at(alike), lower_limits=lower)
 
 
-def current_design(plans: list[dict[str, Any]], profile: str) -> list[dict[str, Any]]:
+def _seen_at(plans: Sequence[PlanFile]) -> tuple[int, ...]:
+    """The numbers of seeds after which plans showed verdicts before a later plan added seeds to them.
+
+    Every run ends with a page. Fewer than three seeds give no verdict, and a sequential run judges as it looks.
+    """
+    counts = [plan.seeds_per_cell for plan in plans]
+    later = [max(counts[number + 1 :], default=0) for number in range(len(plans))]
+    seen = {
+        own for plan, own, most in zip(plans, counts, later, strict=True) if 3 <= own < most and not plan.sequential
+    }
+    return tuple(sorted(seen))
+
+
+def unknown_study(results: Results, name: str, known: Sequence[str]) -> UserError:
+    """The error for a study without records; known: the studies that have some."""
+    help = f"studies with records are: {', '.join(known)}" if known else f"run it first: ablate run {name}"
+    return UserError(f"{results.root} has no records of a study '{name}'{nearest(name, known)}", help=help)
+
+
+def planned_profiles(plans: Sequence[PlanFile]) -> list[str]:
+    """The profiles of plans, in the order of their first plan."""
+    return list(dict.fromkeys(plan.profile for plan in plans))
+
+
+def current_design(plans: Sequence[PlanFile], profile: str) -> list[PlanFile]:
     """The plans of a profile that share the newest one's design, oldest first.
 
-    Only these belong in one table: they differ in which cells and seeds they ask for, and in nothing else.
+    They share a table of results, since they differ only in the cells and seeds that they plan.
     """
-    of_profile = [plan for plan in plans if plan["profile"] == profile]
-    return [plan for plan in of_profile if plan["design"] == of_profile[-1]["design"]]
+    of_profile = [plan for plan in plans if plan.profile == profile]
+    alike = [plan for plan in of_profile if plan.design == of_profile[-1].design]
+    return _as_chosen(alike) if alike and alike[-1].tuned else alike
 
 
-def planned_trials(plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials of several plans of one design, cell by cell in the order of the study's axes.
+def _as_chosen(plans: Sequence[PlanFile]) -> list[PlanFile]:
+    """Plans of one design with `[tune]`: the last one has what every cell chose, the others no outdated choices.
 
-    Each cell and seed comes once; two cells that are one trial both come.
+    A cell whose newest choice differs from an earlier one, since trials were trained anew, has lost its earlier trials.
     """
-    trials = {(trial["case"], str(trial["axes"]), trial["seed"]): trial for plan in plans for trial in plan["trials"]}
-    values = {
-        axis["name"]: {str(value): place for place, value in enumerate(axis["values"])} for axis in plans[-1]["axes"]
-    }
-    cases = {case["name"]: place for place, case in enumerate(plans[-1]["cases"])}
+    own = [{Cell(each["axes"], each["case"]): each for each in plan.tuned.get("cells", ())} for plan in plans]
+    newest = {cell: each for choices in own for cell, each in choices.items()}
 
-    def order(trial: dict[str, Any]) -> tuple[Any, ...]:
-        axes = trial["axes"]
-        place = [places[str(axes[name])] if name in axes else -1 for name, places in values.items()]
-        return (trial["case"] is not None, cases.get(trial["case"], 0), place, trial["seed"])
+    def is_current(cell: Cell, choices: Mapping[Cell, Mapping[str, Any]]) -> bool:
+        return cell not in choices or choices[cell]["values"] == newest[cell]["values"]
 
-    return sorted(trials.values(), key=order)
+    current = [
+        replace(plan, trials=tuple(trial for trial in plan.trials if is_current(trial.cell, choices)))
+        for plan, choices in zip(plans, own, strict=True)
+    ]
+    order = dict.fromkeys(trial.cell for trial in planned_trials(current))
+    cells = [newest[cell] for cell in order if cell in newest]
+    return [*current[:-1], replace(current[-1], tuned={**current[-1].tuned, "cells": cells})]
+
+
+def current_keys(plans: Sequence[PlanFile], profile: str | None = None) -> set[str]:
+    """The keys of all trials of the current design at one profile, or at all."""
+    profiles = planned_profiles(plans) if profile is None else [profile]
+    return {trial.key for each in profiles for plan in current_design(plans, each) for trial in plan.trials}
+
+
+def planned_trials(plans: Sequence[PlanFile]) -> list[PlannedTrial]:
+    """The trials of plans of one design: seeds within cells, cells in the order of the study's axes.
+
+    Each cell and seed appears once; cells that share a trial all appear.
+    """
+    trials = {(trial.cell.key, trial.seed): trial for plan in plans for trial in plan.trials}
+    ranks = {axis.name: {axis_text(value): rank for rank, value in enumerate(axis.values)} for axis in plans[-1].axes}
+    cases = {name: rank for rank, name in enumerate(plans[-1].cases)}
+
+    def rank(cell: Cell) -> tuple[Any, ...]:
+        on_axes = [of.get(axis_text(cell.axes[name]), -1) if name in cell.axes else -1 for name, of in ranks.items()]
+        return (cell.case is not None, cases.get(cell.case or "", 0), on_axes)
+
+    cells = {trial.cell.key: rank(trial.cell) for trial in {key: trial for (key, _), trial in trials.items()}.values()}
+    return sorted(trials.values(), key=lambda trial: (cells[trial.cell.key], trial.seed))
 
 
 def _number(path: Path) -> int:
     return int(path.stem.removeprefix("plan-"))
 
 
-def _content(plan: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in plan.items() if key not in ("created", "command")}
+def _asks_for(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without the fields that differ between plans of the same trials."""
+    return {key: value for key, value in record.items() if key not in ("created", "command")}
+
+
+def as_record(plan: PlanFile) -> dict[str, Any]:
+    """The JSON of a plan's file."""
+    record = {
+        each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in ("path", "text", "number")
+    }
+    paper = plan.paper and {
+        "axes": list(map(vars, plan.paper.axes)),
+        "cells": [
+            {"axes": cell.axes, "case": cell.case, "parameters": plan.paper.parameters.get(cell.key)}
+            for cell in plan.paper.cells
+        ],
+    }
+    return record | {
+        "axes": list(map(vars, plan.axes)),
+        "cases": [{"name": name, "label": label} for name, label in plan.cases.items()],
+        "paper": paper,
+        "naming": plan.naming and plan.naming.plain(),
+        "baseline": plan.baseline and plan.baseline.plain(),
+        "references": list(map(vars, plan.references)),
+        "trials": [
+            {"key": each.key, "seed": each.seed, "axes": each.cell.axes, "case": each.cell.case} for each in plan.trials
+        ],
+        "file": {"path": plan.path, "text": plan.text},
+    }

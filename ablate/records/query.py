@@ -1,89 +1,118 @@
-"""`ablate query`: SQL over the store, as a table for people, as text or JSON for programs."""
+"""`ablate query` and `ablate export`: SQL over the store, and a study's trials as CSV, JSON or Parquet."""
 
 import json
 import math
+import re
 import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ablate.errors import UserError
+from ablate.errors import UserError, nearest
 from ablate.records.files import Results
-from ablate.records.plain import line, rounded
+from ablate.records.plans import unknown_study
+from ablate.records.sql import check_reads, csv_columns, plain_place, sql_name
 from ablate.records.store import open_store
-from ablate.records.table import Column, fits, make_table
 
-_LEAST = 12
-"""Characters of a text that a narrow terminal shows: enough of a key to name a trial."""
+_COPY = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet"}
 
 
-def print_query(results: Results, sql: str, as_json: bool = False) -> None:
-    """Print the rows of a query: a table on a terminal, tab-separated lines elsewhere, or a JSON list of objects."""
+@dataclass(frozen=True)
+class Rows:
+    """The result of a query."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    """DuckDB's types of the columns."""
+    rows: list[tuple[Any, ...]]
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The rows as JSON objects: JSON columns are parsed, NaN and infinity become null."""
+        return [
+            {name: _json_value(kind, value) for name, kind, value in zip(self.names, self.types, row, strict=True)}
+            for row in self.rows
+        ]
+
+
+def run_query(results: Results, sql: str) -> Rows:
+    """Run a query over the store. Raises UserError where it fails, and for anything but one statement that reads."""
     with open_store(results) as store:
         try:
+            check_reads(sql)
             cursor = store.execute(sql)
             columns = cursor.description or []
             rows = cursor.fetchall()
-        except duckdb.Error as error:
-            views = [name for (name,) in store.execute("SELECT table_name FROM information_schema.tables").fetchall()]
-            shown = ", ".join(name for name in sorted(views) if name not in ("seen", "store"))
-            raise UserError(f"the query failed: {error}", help=f"tables and views are: {shown}") from error
-    names = [str(column[0]) for column in columns]
-    if as_json:
-        kinds = [str(column[1]) for column in columns]
-        print(json.dumps([_object(names, kinds, row) for row in rows], indent=2, default=str))
-    elif sys.stdout.isatty():
-        _print_table(names, rows)
-    else:
-        print(line(names))
-        for row in rows:
-            print(line(row))
+        except (duckdb.Error, UnicodeError, RuntimeError) as error:  # RuntimeError: a value that Python cannot hold
+            raise UserError(f"the query failed: {error}", help=_columns_or_tables(store, sql)) from error
+    return Rows(tuple(str(column[0]) for column in columns), tuple(str(column[1]) for column in columns), rows)
 
 
-def _object(names: list[str], kinds: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
-    """A row with its JSON columns as what they hold; a number that JSON has no way to write is null."""
-    values = (
-        json.loads(value) if kind == "JSON" and isinstance(value, str) else value
-        for kind, value in zip(kinds, row, strict=True)
-    )
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in zip(names, values, strict=True)
-    }
+def _columns_or_tables(store: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The columns of the tables that a query names; all tables if it names none."""
+    rows = store.execute(
+        """SELECT table_name, string_agg(column_name, ', ' ORDER BY ordinal_position) FROM information_schema.columns
+        WHERE table_schema = 'main' AND table_name NOT IN ('seen', 'store') GROUP BY table_name ORDER BY table_name"""
+    ).fetchall()
+    named = set(re.split(r"[^\w-]+", sql.lower()))
+    if found := [f"columns of {name} are: {columns}" for name, columns in rows if name.lower() in named]:
+        return "\n".join(found)
+    return f"tables and views are: {', '.join(name for name, _ in rows)}"
 
 
-def _print_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    """One line a row.
+def _json_value(kind: str, value: Any) -> Any:
+    if kind == "JSON" and isinstance(value, str):
+        return json.loads(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    Where the terminal is too narrow, what all rows share is said once; where it still is, each value has its line.
+
+def export_study(results: Results, study: str, format: str, profile: str | None, output: Path | None) -> None:
+    """Write the study's view in the store, one row per trial.
+
+    Columns: study, profile, case, each axis, seed, key, state, value (the study's metric), each value that trials
+    returned, seconds.
     """
-    from rich.console import Console
-    from rich.text import Text
+    name = Path(study).stem
+    check_format(name, format, output)
+    with open_store(results, locked=False) as store, tempfile.TemporaryDirectory(dir=plain_place()) as folder:
+        known = [view for (view,) in store.execute("SELECT DISTINCT study FROM cells ORDER BY study").fetchall()]
+        if name not in known:
+            raise unknown_study(results, name, known)
+        profiles = store.execute(
+            "SELECT DISTINCT profile FROM cells WHERE study = ? ORDER BY profile", [name]
+        ).fetchall()
+        if profile is not None and (profile,) not in profiles:
+            help = f"it was run at: {', '.join(each for (each,) in profiles)}"
+            raise UserError(f"'{name}' was not run at the profile '{profile}'", help=help)
+        where = "WHERE profile = $profile" if profile else ""
+        columns = csv_columns(store, name) if format == "csv" else "*"
+        temporary = Path(folder) / f"export.{format}"
+        store.execute(
+            f"""COPY (SELECT {columns} FROM {sql_name(name)} {where}) TO '{temporary}' ({_COPY[format]})""",
+            {"profile": profile} if profile else None,
+        )
+        write_export(temporary.read_bytes(), output)
 
-    terminal = Console(highlight=False, markup=False, emoji=False)
-    indices = list(range(len(names)))
-    if not fits(_columns(names, rows, indices), rows, terminal.width):
-        shared = [index for index in indices if len(rows) > 1 and all(row[index] == rows[0][index] for row in rows)]
-        indices = [index for index in indices if index not in shared]
-        said = ", ".join(f"{names[index]} {rounded(rows[0][index]) or 'nothing'}" for index in shared)
-        if shared:
-            terminal.print(Text(f"in every row: {said}"), soft_wrap=True)
-    chosen = [tuple(row[index] for index in indices) for row in rows]
-    columns = _columns(names, rows, indices)
-    if fits(columns, chosen, terminal.width):
-        terminal.print(make_table(columns, chosen, terminal.width))
+
+def check_format(study: str, format: str, output: Path | None) -> None:
+    """Raise UserError for an unknown format, and for binary data on a terminal."""
+    if format not in _COPY:
+        raise UserError(f"unknown format '{format}'{nearest(format, _COPY)}", help=f"formats are: {', '.join(_COPY)}")
+    if format == "parquet" and output is None and sys.stdout.isatty():
+        raise UserError("refusing to write binary Parquet to a terminal", help=f"add --output {study}.parquet")
+
+
+def write_export(data: bytes, output: Path | None) -> None:
+    """Write an export to a file, or to standard output: a terminal shows characters that would control it."""
+    if output is None and sys.stdout.isatty():
+        sys.stdout.write(data.decode())
         return
-    widest = max(len(column.name) for column in columns)
-    for row in chosen:
-        terminal.print()
-        for column, value in zip(columns, row, strict=True):
-            terminal.print(Text(f"{column.name:<{widest}}  {rounded(value)}"), soft_wrap=True)
-
-
-def _columns(names: list[str], rows: list[tuple[Any, ...]], indices: list[int]) -> list[Column]:
-    """Of the results at these places; numbers stand right and are never cut."""
-    columns = []
-    for index in indices:
-        numbers = all(row[index] is None or isinstance(row[index], (int, float)) for row in rows)
-        columns.append(Column(names[index], right=numbers, least=None if numbers else _LEAST))
-    return columns
+    if output is None:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        output.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}") from error

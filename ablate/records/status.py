@@ -1,51 +1,59 @@
-"""How far each study is: states, what runs, what failed and why."""
+"""Status of each study: trials by state, running trials with their progress, failures by cause."""
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
 from ablate.errors import UserError, nearest
-from ablate.records.address import Cell
+from ablate.records.address import StudyCell
+from ablate.records.curves import live_curves
 from ablate.records.files import Results
+from ablate.study.cells.cell import Cell
 
+StudyProfile = tuple[str, str]
+"""Study and profile."""
+_CURVE_POINTS = 12
+"""Of the curve of a running trial."""
 STATES = ("done", "running", "queued", "failed", "interrupted", "damaged", "new")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A trial under way."""
+    """A running trial."""
 
     key: str
     label: str
     attempt: str
     host: str | None
     device: str | None
-    epoch: int | None
-    """The last that ended; None before the first did."""
+    epoch: float | None
+    """The last completed epoch; None before the first."""
     epochs: int | None
     loss: float | None
     beat: float | None
-    """Seconds since it last said that it lives."""
+    """Seconds since its last heartbeat."""
     since: float | None
     """Seconds since the attempt began."""
+    curve: tuple[float | None, ...] = ()
+    """The loss at a few points, or the first other number if no loss is logged; None where it was not finite."""
 
 
 @dataclass(frozen=True)
 class Failures:
-    """The trials that one cause ended."""
+    """Trials that failed for the same cause."""
 
     state: str
     cause: str
     count: int
     key: str
-    """One of them."""
+    """Key of one of the trials."""
     label: str
     message: str
-    """That one's."""
+    """The message of that trial."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +63,27 @@ class Standing:
     study: str
     profile: str
     counts: dict[str, int]
-    """By state; trials, not cells: two cells may be one trial."""
+    """State -> number of trials. Two cells that share a trial count once."""
     running: tuple[Running, ...] = ()
     failures: tuple[Failures, ...] = ()
 
     @property
     def trials(self) -> int:
-        """How many there are."""
+        """The number of trials."""
         return sum(self.counts.values())
 
 
 @dataclass(frozen=True)
 class Status:
-    """All studies, and the trials that belong to none."""
+    """All studies, and the trials that belong to none of them."""
 
     standings: tuple[Standing, ...]
     elsewhere: dict[str, int] = field(default_factory=dict)
-    """By state, trials that no study's newest design asks for."""
+    """State -> number of trials that no current study version contains."""
+    damage: tuple[str, ...] = ()
+    """What is wrong with plan files that cannot be read; their studies are shown without them."""
+    clusters: tuple[Any, ...] = ()
+    """How each submission to a cluster stands that has not ended; see `ablate.run.slurm.standing.OnCluster`."""
 
 
 def read_status(
@@ -81,25 +93,29 @@ def read_status(
     profile: str | None = None,
     queued: Collection[str] = (),
 ) -> Status:
-    """How each study is at each profile, or only those named; queued: trials that jobs of a cluster have to train.
+    """The status of each study at each profile, or only of the given ones.
 
-    Raises UserError for unknown names.
+    queued: keys of trials that cluster jobs will train. Raises UserError for unknown names.
     """
     counts = _counts(store, queued)
     if study is not None or profile is not None:
         counts = _chosen(counts, study, profile)
     running, failures = _running(store, results, time.time()), _failures(store, queued)
-    standings = tuple(
-        Standing(*place, states, tuple(running.get(place, ())), tuple(failures.get(place, ())))
-        for place, states in counts.items()
+    standings = (
+        Standing(*pair, states, tuple(running.get(pair, ())), tuple(failures.get(pair, ())))
+        for pair, states in counts.items()
     )
-    return Status(standings, _elsewhere(store) if study is None and profile is None else {})
+    elsewhere = _elsewhere(store) if study is None and profile is None else {}
+    return Status(tuple(standings), elsewhere, damage(store, study))
 
 
-_Place = tuple[str, str]
+def damage(store: duckdb.DuckDBPyConnection, study: str | None = None) -> tuple[str, ...]:
+    """What is wrong with plan files that cannot be read, of all studies or of one."""
+    rows = store.execute("SELECT message FROM internal.damage WHERE study = coalesce(?, study) ORDER BY ALL", [study])
+    return tuple(message for (message,) in rows.fetchall())
 
 
-def _counts(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[_Place, dict[str, int]]:
+def _counts(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[StudyProfile, dict[str, int]]:
     rows = store.execute(
         """SELECT study, profile,
             CASE WHEN list_contains(?::VARCHAR[], key) AND coalesce(state, 'new') NOT IN ('done', 'running')
@@ -107,34 +123,33 @@ def _counts(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[_
             count(DISTINCT key) FROM cells LEFT JOIN trials USING (key) GROUP BY ALL ORDER BY study, profile""",
         [list(queued)],
     ).fetchall()
-    found: dict[_Place, dict[str, int]] = {}
+    found: dict[StudyProfile, dict[str, int]] = {}
     for study, profile, state, count in rows:
         found.setdefault((study, profile), dict.fromkeys(STATES, 0))[state] = count
     return found
 
 
 def _chosen(
-    counts: dict[_Place, dict[str, int]], study: str | None, profile: str | None
-) -> dict[_Place, dict[str, int]]:
-    for kind, index, name in (("study", 0, study), ("profile", 1, profile)):
-        known = list(dict.fromkeys(place[index] for place in counts))
+    counts: dict[StudyProfile, dict[str, int]], study: str | None, profile: str | None
+) -> dict[StudyProfile, dict[str, int]]:
+    for index, kind, kinds, name in ((0, "study", "studies", study), (1, "profile", "profiles", profile)):
+        known = list(dict.fromkeys(pair[index] for pair in counts))
         if name is not None and name not in known:
-            help = f"{_PLURALS[kind]} with records are: {', '.join(known)}" if known else "run one: ablate run STUDY"
-            raise UserError(f"no record of a {kind} '{name}'{nearest(name, known)}", help=help)
-        counts = {place: states for place, states in counts.items() if name is None or place[index] == name}
+            help = f"{kinds} with records are: {', '.join(known)}" if known else "run one: ablate run STUDY"
+            raise UserError(f"no records of a {kind} '{name}'{nearest(name, known)}", help=help)
+        counts = {pair: states for pair, states in counts.items() if name is None or pair[index] == name}
     return counts
 
 
-_PLURALS = {"study": "studies", "profile": "profiles"}
-
-
-def _running(store: duckdb.DuckDBPyConnection, results: Results, now: float) -> dict[_Place, list[Running]]:
+def _running(store: duckdb.DuckDBPyConnection, results: Results, now: float) -> dict[StudyProfile, list[Running]]:
+    if not store.execute("SELECT 1 FROM trials WHERE state = 'running' LIMIT 1").fetchall():
+        return {}  # without this, DuckDB unpacks every logged number of all trials
     rows = store.execute(
         """WITH losses AS (
-            SELECT key, arg_max(epoch, (attempts.number, epoch)) AS epoch,
-                arg_max(value, (attempts.number, epoch)) AS loss
+            SELECT key, arg_max(epoch, (attempts.number, row)) AS epoch,
+                arg_max(value, (attempts.number, row)) AS loss
             FROM metrics JOIN attempts USING (key, attempt) JOIN trials USING (key)
-            WHERE trials.state = 'running' AND name = 'loss' AND epoch IS NOT NULL
+            WHERE trials.state = 'running' AND name = 'loss'
                 AND coalesce(phase, 'pretrain') IN ('pretrain', 'train') GROUP BY key
         )
         SELECT study, profile, axes, "case", cells.seed, key, trials.attempt, host, device, epoch,
@@ -143,20 +158,17 @@ def _running(store: duckdb.DuckDBPyConnection, results: Results, now: float) -> 
             AND attempts.attempt = trials.attempt LEFT JOIN losses ON losses.key = trials.key
         WHERE trials.state = 'running' ORDER BY study, profile, position"""
     ).fetchall()
-    found: dict[_Place, list[Running]] = {}
+    curves = live_curves(store, [row[5] for row in rows], _CURVE_POINTS) if rows else {}
+    found: dict[StudyProfile, dict[str, Running]] = {}
     for study, profile, axes, case, seed, key, attempt, host, device, epoch, epochs, loss, started in rows:
-        label = Cell(study, profile, json.loads(axes), case, seed).label
+        label = StudyCell(study, profile, Cell(json.loads(axes), case), seed).label
         beat = _beat(results, key, attempt)
         since = now - started if started else None
-        found.setdefault((study, profile), []).append(
-            Running(key, label, attempt, host, device, epoch, epochs, loss, beat and max(0.0, now - beat), since)
-        )
-    return {place: _each_once(trials) for place, trials in found.items()}
-
-
-def _each_once(trials: Iterable[Running]) -> list[Running]:
-    """Without the further cells of a trial."""
-    return list({trial.key: trial for trial in reversed(list(trials))}.values())[::-1]
+        silent = beat and max(0.0, now - beat)
+        curve = curves[key][0].values if key in curves else ()
+        running = Running(key, label, attempt, host, device, epoch, epochs, loss, silent, since, curve)
+        found.setdefault((study, profile), {}).setdefault(key, running)  # a trial of several cells is listed once
+    return {pair: list(trials.values()) for pair, trials in found.items()}
 
 
 def _beat(results: Results, key: str, attempt: str) -> float | None:
@@ -166,7 +178,7 @@ def _beat(results: Results, key: str, attempt: str) -> float | None:
         return None
 
 
-def _failures(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[_Place, list[Failures]]:
+def _failures(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[StudyProfile, list[Failures]]:
     rows = store.execute(
         """SELECT study, profile, state, coalesce(cause, state), count(DISTINCT key), arg_min(key, position),
             arg_min({'axes': axes, 'case': "case", 'seed': cells.seed}, position),
@@ -176,9 +188,9 @@ def _failures(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict
         GROUP BY ALL ORDER BY state, count(DISTINCT key) DESC""",
         [list(queued)],
     ).fetchall()
-    found: dict[_Place, list[Failures]] = {}
+    found: dict[StudyProfile, list[Failures]] = {}
     for study, profile, state, cause, count, key, cell, message in rows:
-        label = Cell(study, profile, json.loads(cell["axes"]), cell["case"], cell["seed"]).label
+        label = StudyCell(study, profile, Cell(json.loads(cell["axes"]), cell["case"]), cell["seed"]).label
         found.setdefault((study, profile), []).append(Failures(state, cause, count, key, label, message))
     return found
 

@@ -1,32 +1,34 @@
-"""Index: all studies on one page, with how far each is, its verdicts, and every claim across profiles."""
+"""The index page: all studies with their progress and verdicts, and every claim across profiles."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from ablate.errors import UserError
-from ablate.judge import told
+from ablate.judge import wording
+from ablate.judge.statistics.combine import holm
+from ablate.judge.statistics.comparisons import LEVEL
 from ablate.records.files import Results, write_text
 from ablate.records.plans import DEFAULT_PROFILE
-from ablate.records.status import Standing, read_status
+from ablate.records.status import Standing, StudyProfile, read_status
 from ablate.records.store import store_of
-from ablate.report.findings import answer
-from ablate.report.html import INDEX, html, page_name
+from ablate.report.headline import Headline, headline
 from ablate.report.reading import Reading, read_study
+from ablate.report.render.html import INDEX, html, page_name
+from ablate.report.render.names import Names
+from ablate.report.thumbnail import Tile, thumbnail
 
 if TYPE_CHECKING:
     from ablate.judge.verdict import Verdict
 
 Suite = tuple[str, str, tuple[str, ...]]
 """Name, title, and the names of its studies in the order in which they run."""
-Place = tuple[str, str]
-"""Study and profile."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,24 @@ class Entry:
     reading: Reading
     standing: Standing
     hours: float
-    """Of all its attempts, whatever became of them; what several studies share counts in each."""
+    """Hours of all its attempts, failed ones included; trials that several studies share count in each."""
     page: str | None
-    """As seen from the index; None where it was not written."""
+    """Link relative to the index; None if the page was not written."""
 
     @property
     def counts(self) -> dict[str, int]:
         """Verdict -> how many claims have it."""
         return _counted(self.reading.judged.verdicts)
 
+    @cached_property
+    def headline(self) -> Headline:
+        """The answer to the study's question, in one sentence, and the kind of verdict that gives it."""
+        return headline(self.reading.measured, self.reading.judged)
+
     @property
-    def answer(self) -> str:
-        """Of the answer to its question, the first sentence."""
-        return re.split(r"(?<=[.!?]) ", answer(self.reading.measured, self.reading.judged))[0]
+    def tiles(self) -> tuple[Tile, ...]:
+        """A small picture of its results."""
+        return thumbnail(self.reading.measured)
 
 
 @dataclass(frozen=True)
@@ -58,32 +65,35 @@ class ClaimRow:
     study: str
     page: str | None
     verdicts: dict[str, Verdict]
-    """By profile."""
+    """Profile -> verdict."""
+
+    compared: dict[str, str]
+    """Profile -> what was compared, in the names of pages."""
 
     @property
     def any(self) -> Verdict:
-        """The first of them: what is claimed, and what the paper's numbers say, is the same in all."""
+        """Any one verdict: the claim and its result on the paper's numbers are the same at every profile."""
         return next(iter(self.verdicts.values()))
 
     @property
     def kinds(self) -> str:
-        """The verdicts, for the filter: `supported not-measured`."""
+        """The kinds of verdicts for the filter: `supported not-measured`."""
         return " ".join(dict.fromkeys(verdict.kind.replace(" ", "-") for verdict in self.verdicts.values()))
 
 
 @dataclass(frozen=True)
-class Progress:
-    """A suite at a profile."""
+class SuiteProgress:
+    """The progress of a suite at a profile."""
 
     title: str
     profile: str
     complete: int
-    """Studies of which every trial that was asked for is done."""
+    """Number of studies with every planned trial done."""
     done: int
     trials: int
     counts: dict[str, int]
     absent: tuple[str, ...]
-    """Its studies that were not run there."""
+    """Its studies that were not run at this profile."""
     studies: int
 
 
@@ -91,13 +101,13 @@ def write_index(
     results: Results,
     reports: Path,
     suites: Sequence[Suite] = (),
-    read: Mapping[Place, Reading] | None = None,
+    read: Mapping[StudyProfile, Reading] | None = None,
     refresh: int | None = None,
     store: duckdb.DuckDBPyConnection | None = None,
 ) -> Path:
     """Write `index.html` over all studies that have records; returns its path.
 
-    read: studies that were read just now, which are not judged again. refresh: see `html`. store: where it is open.
+    read: studies that were just read and are not judged again. refresh: see `html`. store: an open store, if any.
     """
     with store_of(results, store) as opened:
         entries, broken = read_entries(results, reports, opened, _ordered(suites), read or {})
@@ -111,8 +121,10 @@ def write_index(
         claims=claims,
         profiles=_profiles(entries),
         suites=progress(entries, suites),
-        kinds={kind: sum(kind.replace(" ", "-") in row.kinds.split() for row in claims) for kind in told.MARKS},
-        told=told,
+        errors=error_over_all([entry.reading.judged.verdicts for entry in entries]),
+        kinds={kind: sum(kind.replace(" ", "-") in row.kinds.split() for row in claims) for kind in wording.MARKS},
+        published=any(row.any.paper is not None or row.any.claim.with_paper for row in claims),
+        wording=wording,
     )
     path = reports / f"{INDEX}.html"
     write_text(path, text)
@@ -123,46 +135,69 @@ def read_entries(
     results: Results,
     reports: Path,
     store: duckdb.DuckDBPyConnection,
-    order: Callable[[Place], object],
-    read: Mapping[Place, Reading],
-) -> tuple[list[Entry], dict[Place, str]]:
-    """All studies with records, and those that cannot be shown with the reason."""
+    order: Callable[[StudyProfile], object],
+    read: Mapping[StudyProfile, Reading],
+) -> tuple[list[Entry], dict[StudyProfile, str]]:
+    """All studies with records; and the studies that cannot be shown, with the reason."""
     entries, broken = [], {}
     hours = _hours(store)
     standings = {(each.study, each.profile): each for each in read_status(store, results).standings}
-    for place in sorted(standings, key=order):  # type: ignore[arg-type]
-        page = f"{page_name(*place)}.html"
+    for pair in sorted(standings, key=order):  # type: ignore[arg-type]
+        page = f"{page_name(*pair)}.html"
         try:
-            reading = read.get(place) or read_study(results, *place, store)
+            reading = read.get(pair) or read_study(results, *pair, store)
         except UserError as error:
-            broken[place] = str(error)
+            broken[pair] = str(error)
             continue
         written = page if (reports / page).is_file() else None
-        entries.append(Entry(reading, standings[place], hours.get(place, 0.0), written))
+        entries.append(Entry(reading, standings[pair], hours.get(pair, 0.0), written))
     return entries, broken
 
 
 def claim_rows(entries: Iterable[Entry]) -> list[ClaimRow]:
-    """A row a claim, in the order of the studies and of the claims in each."""
+    """One row per claim, in the order of the studies and of their claims."""
     rows: dict[tuple[str, str], ClaimRow] = {}
     for entry in entries:
-        study, profile = entry.reading.place
+        study, profile = entry.reading.study_profile
+        names = Names(entry.reading.measured)
         for verdict in entry.reading.judged.verdicts:
-            row = rows.setdefault((study, verdict.claim.id), ClaimRow(study, entry.page, {}))
+            row = rows.setdefault((study, verdict.claim.id), ClaimRow(study, entry.page, {}, {}))
             row.verdicts[profile] = verdict
+            row.compared[profile] = names.comparison(verdict.decision.compared) if verdict.decision else ""
     return list(rows.values())
 
 
-def progress(entries: Sequence[Entry], suites: Sequence[Suite]) -> list[Progress]:
-    """Each suite at each profile at which one of its studies was run."""
+def error_over_all(tables: Iterable[Sequence[Verdict]]) -> str | None:
+    """A sentence on the error rate over the verdicts of all studies together; None if fewer than two have a test."""
+    tested = [
+        [(each.state, each.decision.p) for each in table if each.decision is not None and each.decision.p is not None]
+        for table in tables
+    ]
+    count = sum(bool(each) for each in tested)
+    if count < 2:
+        return None
+    decided = [state in ("supported", "refuted") for table in tested for state, _ in table]
+    adjusted = holm([p for table in tested for _, p in table])
+    verdicts = sum(decided)
+    stand = sum(bool(p <= LEVEL) for p, own in zip(adjusted, decided, strict=True) if own)
+    return (
+        f"The error rate of 5 % is each study's. Over these {count} tables, the probability of any false verdict "
+        f"may be up to {100 * min(1.0, 1 - 0.95**count):.0f} %; if all claims share 5 % (Holm), {stand} of the "
+        f"{verdicts} verdicts stand."
+    )
+
+
+def progress(entries: Sequence[Entry], suites: Sequence[Suite]) -> list[SuiteProgress]:
+    """Each suite at each profile at which at least one of its studies was run."""
     found = []
     for _, title, names in suites:
-        of_suite = [entry for entry in entries if entry.reading.place[0] in names]
+        of_suite = [entry for entry in entries if entry.reading.study_profile[0] in names]
         for profile in _profiles(of_suite):
-            at = {entry.reading.place[0]: entry for entry in of_suite if entry.reading.place[1] == profile}
+            pairs = ((*entry.reading.study_profile, entry) for entry in of_suite)
+            at = {study: entry for study, at_profile, entry in pairs if at_profile == profile}
             standings = [entry.standing for entry in at.values()]
             found.append(
-                Progress(
+                SuiteProgress(
                     title=title,
                     profile=profile,
                     complete=sum(each.counts["done"] == each.trials for each in standings),
@@ -178,27 +213,27 @@ def progress(entries: Sequence[Entry], suites: Sequence[Suite]) -> list[Progress
 
 def _counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
     kinds = [verdict.kind for verdict in verdicts]
-    return {kind: kinds.count(kind) for kind in told.MARKS if kind in kinds}
+    return {kind: kinds.count(kind) for kind in wording.MARKS if kind in kinds}
 
 
-def _ordered(suites: Sequence[Suite]) -> Callable[[Place], object]:
-    """Studies as the suites have them, the others after them by name; the default profile first."""
-    places = {name: number for number, name in enumerate(name for _, _, names in suites for name in names)}
+def _ordered(suites: Sequence[Suite]) -> Callable[[StudyProfile], object]:
+    """The order of studies: by suite, then by name; the default profile first."""
+    positions = {name: number for number, name in enumerate(name for _, _, names in suites for name in names)}
 
-    def order(place: Place) -> object:
-        study, profile = place
-        return (places.get(study, len(places)), study, profile != DEFAULT_PROFILE, profile)
+    def order(pair: StudyProfile) -> object:
+        study, profile = pair
+        return (positions.get(study, len(positions)), study, profile != DEFAULT_PROFILE, profile)
 
     return order
 
 
 def _profiles(entries: Iterable[Entry]) -> list[str]:
-    profiles = {entry.reading.place[1] for entry in entries}
+    profiles = {entry.reading.study_profile[1] for entry in entries}
     return sorted(profiles, key=lambda profile: (profile != DEFAULT_PROFILE, profile))
 
 
-def _hours(store: duckdb.DuckDBPyConnection) -> dict[Place, float]:
-    """Of the attempts of each study; those that are under way, or were killed, do not say how long they took."""
+def _hours(store: duckdb.DuckDBPyConnection) -> dict[StudyProfile, float]:
+    """Hours of the attempts of each study, except running and killed ones, which record no end."""
     rows = store.execute(
         """SELECT study, profile, coalesce(sum(ended - started), 0) / 3600
         FROM (SELECT DISTINCT study, profile, key FROM cells) JOIN attempts USING (key) GROUP BY ALL"""

@@ -1,58 +1,53 @@
-"""`ablate report`: one HTML file that needs nothing else, and each chart as SVG and PNG."""
+"""`ablate report`: one self-contained HTML file, and each chart as SVG and PNG."""
 
+from __future__ import annotations
+
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ablate.judge import told
+from pydantic_core import to_json
+
+from ablate.judge import wording
+from ablate.judge.baseline import baseline_title
 from ablate.records.files import Results, write_bytes, write_text
-from ablate.records.plans import newest_plan
-from ablate.records.store import open_store
-from ablate.report.bundle import bundle
-from ablate.report.charts.figures import figures_of
-from ablate.report.charts.sides import labels_of
-from ablate.report.figure import Figure, script_safe
-from ablate.report.findings import answer, findings, lead, told_count
-from ablate.report.html import html, page_name
-from ablate.report.index import Suite, write_index
-from ablate.report.left_out import left_out
-from ablate.report.manifest import manifest
-from ablate.report.measured import Measured
-from ablate.report.origin import facts, ran, repeats, settings
-from ablate.report.pictures.show import Pictures, draw_pictures
-from ablate.report.reading import Reading, read_study
-from ablate.report.spent import spent
+from ablate.records.plain import plural
+from ablate.report.claim_cards import claim_cards
+from ablate.report.findings import findings
+from ablate.report.headline import headline
+from ablate.report.omissions import omissions
+from ablate.report.pictures import Pictures, draw_pictures
+from ablate.report.provenance import cost, facts, ran, repeats, settings
+from ablate.report.render.figure import Figure, bundle, script_safe
+from ablate.report.render.html import html, page_name
+from ablate.report.render.kept import KeptFigure, kept_charts
+from ablate.report.render.names import Names
+from ablate.report.tuning import tuning_of
+
+if TYPE_CHECKING:
+    from ablate.judge.evidence import Evidence
+    from ablate.report.reading import Reading
 
 
-def write_report(
-    results: Results, study: str, profile: str | None, reports: Path, suites: Sequence[Suite] = ()
-) -> Path:
-    """Write the page of a study and its charts, and the index of all pages; returns the page's path.
-
-    `<study>.html`, or `<study>-<profile>.html` at another profile than the default, with the charts in a
-    folder of the same name.
-    """
-    profile = newest_plan(results, study, profile)["profile"]
-    with open_store(results) as store:
-        reading = read_study(results, study, profile, store)
-        page = write_page(results, reading, reports)
-        write_index(results, reports, suites, {reading.place: reading}, store=store)
-    return page
+_OF_ONE_RUN = {"trials", "seen_at", "lower_limits", "path", "text", "created", "command", "number"}
+"""The fields of a plan on which no chart depends."""
+FOLDED = 20
+"""Tables with more rows are folded."""
 
 
 def write_page(
     results: Results, reading: Reading, reports: Path, refresh: int | None = None, with_pictures: bool = True
 ) -> Path:
-    """Write the page and the charts of a study that was read.
-
-    refresh: see `html`.
-    """
-    page = reports / f"{page_name(*reading.place)}.html"
-    records = Path(os.path.relpath(results.trials, reports)).as_posix()
-    pictures = draw_pictures(results, reading.measured) if with_pictures else None
-    text, figures = compose(reading, pictures, page.stem, records, refresh)
+    """Write the page and the charts of a study. refresh: see `html`."""
+    page = reports / f"{page_name(*reading.study_profile)}.html"
+    records = Path(os.path.relpath(results.published.get(reading.study_profile, results.trials), reports)).as_posix()
+    pictures = draw_pictures(results, reading.shown.judged.evidence, keep_charts=True) if with_pictures else None
+    text, figures = compose(reading, kept_figures(results, reading), pictures, page.stem, records, refresh)
     for figure in figures:
         write_text(reports / page.stem / f"{figure.name}.svg", figure.svg)
         write_bytes(reports / page.stem / f"{figure.name}.png", figure.png)
@@ -60,57 +55,147 @@ def write_page(
     return page
 
 
-def compose(
-    reading: Reading, pictures: Pictures | None, files: str, records: str, refresh: int | None = None
-) -> tuple[str, Sequence[Figure]]:
-    """The page's HTML, which is the same for the same records, and its figures.
+def kept_figures(results: Results, reading: Reading) -> list[KeptFigure]:
+    """The charts of a study's values."""
+    return kept_charts(results, {"charts": _inputs(reading)}, lambda: draw_figures(reading))
 
-    pictures: None for a page without. files: the folder of the charts, and records: that of the trials, both as seen
-    from the page. refresh: see `html`.
+
+def draw_figures(reading: Reading) -> list[Figure]:
+    """The charts of a study's values, drawn now."""
+    from ablate.judge.attribution import attribute
+    from ablate.report.charts.attribution import attribution_figures
+    from ablate.report.charts.difference import difference_figure
+    from ablate.report.charts.figures import figures_of  # imports altair, which is slow
+
+    evidence = reading.shown.judged.evidence
+    figures = figures_of(evidence, reading.curves, reading.parameters)
+    compared = difference_figure(evidence, reading.shown_differences)
+    figures[1:1] = [compared] if compared else []
+    if evidence.plan.rule and reading.shown.places is None and (found := attribute(evidence)):
+        figures += attribution_figures(evidence, found)
+    return figures
+
+
+def _inputs(reading: Reading) -> str:
+    """SHA-256 of all that the charts show."""
+    evidence = reading.shown.judged.evidence
+    plan = {name: value for name, value in vars(evidence.plan).items() if name not in _OF_ONE_RUN}
+    cells: Sequence[Any] = [
+        [each.cell.axes, each.case, each.title, each.label, each.metric, each.asked, each.numbers, each.published]
+        for each in evidence.cells
+    ]
+    parts = [plan, cells, evidence.config, reading.curves, reading.parameters]
+    parts += [each.plain() for each in reading.shown_differences if each]
+    return hashlib.sha256(to_json(parts, inf_nan_mode="constants")).hexdigest()
+
+
+def compose(
+    reading: Reading,
+    figures: Sequence[Figure | KeptFigure],
+    pictures: Pictures | None,
+    files: str,
+    records: str,
+    refresh: int | None = None,
+) -> tuple[str, Sequence[Figure | KeptFigure]]:
+    """The page's HTML, identical for identical records, and its figures.
+
+    figures: the charts of the study's values. pictures: None for a page without pictures. files, records: the folders
+    of the charts and of the trials, relative to the page; records may be a file of published records. refresh: see
+    `html`.
     """
-    measured, judged = reading.measured, reading.judged
-    figures = figures_of(reading)
+    shown = reading.shown.judged.evidence
+    forests = _forests(reading)
+    lone = shown.cells[0] if len(shown.cells) == 1 and shown.cells[0].measured else None
+    drawn = [figure for figure in figures if lone is None or figure.name != "measured"]
     text = html(
         "page.html.j2",
         refresh=refresh,
-        told=told,
-        figures=figures,
+        wording=wording,
+        figures=drawn,
+        lone=lone,
+        forests=forests,
         pictures=pictures or Pictures(),
-        cell_labels=labels_of(measured),
+        hero=2 if [each.name for each in drawn[:2]] == ["measured", "published"] else int(lone is None),
+        names=Names(shown).cells,
         files=files,
         records=records,
+        published=records.endswith(".parquet"),
         bundle=bundle(),
-        manifest=script_safe(manifest(measured, judged, records, refresh, pictures is not None)),
-        **_said(reading),
+        manifest=script_safe(manifest(reading, records, refresh, pictures is not None)),
+        **_sections(reading),
     )
-    return text, [*figures, *(pictures.figures if pictures else ())]
+    return text, [*figures, *forests, *(pictures.figures if pictures else ())]
 
 
-def _said(reading: Reading) -> dict[str, Any]:
-    """What the sections of a page are about."""
-    measured, judged = reading.measured, reading.judged
+def _forests(reading: Reading) -> list[Figure]:
+    """The charts of the claims. Without claims, altair is not imported, which is slow."""
+    if not reading.judged.verdicts:
+        return []
+    from ablate.report.charts.forest import forests_of
+
+    return forests_of(reading.judged, reading.describer)
+
+
+def _sections(reading: Reading) -> dict[str, Any]:
+    """The values that the sections of a page show."""
+    measured, judged, shown = reading.measured, reading.judged, reading.shown
     return {
-        "measured": measured,
-        "judged": judged,
+        "reading": reading,
+        "measured": shown.judged.evidence,
+        "judged": shown.judged,
+        "claims": claim_cards(shown.judged),
+        "thinned": shown,
         "plan": measured.plan,
-        "answer": answer(measured, judged),
-        "lead": lead(judged),
-        "findings": findings(measured),
+        "baseline": baseline_title(measured.plan),
+        "differences": reading.shown_differences,
+        "headline": headline(measured, judged),
+        "findings": list(findings(measured)),
+        "folded": FOLDED,
+        "tuning": tuning_of(measured),
         "progress": _progress(measured),
-        "spent": spent(measured),
-        "left_out": left_out(measured),
-        "origin": facts(measured),
+        "cost": cost(reading),
+        "omissions": shown.of(omissions(measured)),
+        "origin": facts(reading),
         "repeats": repeats(measured),
         "ran": ran(measured.plan),
         "settings": settings(measured),
-        "labels": {case["name"]: case["label"] for case in measured.plan["cases"]},
-        "first_trials": {trial.cell: number for number, trial in reversed(list(enumerate(measured.trials)))},
+        "labels": measured.plan.cases,
+        "first_trials": {
+            trial.cell: number for number, trial in reversed(list(enumerate(shown.judged.evidence.trials)))
+        },
     }
 
 
-def _progress(measured: Measured) -> str:
-    """How far the study is: `12 of 50 trials are done; 2 running, 36 not begun`."""
+def _progress(measured: Evidence) -> str:
+    """The progress of the study: `12 of 50 trials done; 2 running, 36 not started`."""
     states = Counter({trial.key: trial.state for trial in measured.trials}.values())
-    rest = [f"{count} {'not begun' if state == 'new' else state}" for state, count in states.items() if state != "done"]
-    trials = f"{measured.done} of {told_count(measured.asked, 'trial')} {'is' if measured.asked == 1 else 'are'} done"
+    rest = [
+        f"{count} {'not started' if state == 'new' else state}" for state, count in states.items() if state != "done"
+    ]
+    trials = f"{measured.done} of {plural(measured.asked, 'trial')} done"
     return f"{trials}{'; ' if rest else ''}{', '.join(rest)}."
+
+
+def manifest(reading: Reading, records: str, refresh: int | None, pictures: bool) -> dict[str, Any]:
+    """What a page was made from: study, plan number, versions of the drawing code, digest of each trial's result.json.
+
+    Of a thinned page it names the shown trials, and has one digest over those of all trials.
+    records: the folder of the trials, relative to the page. refresh: see `html`. pictures: whether the page has them.
+    """
+    text, plan = reading.judged.text, reading.judged.plan
+    whole, shown = reading.shown.places is None, reading.shown.judged.evidence.trials
+    every = json.dumps(sorted(reading.digests.items()))
+    return {
+        "study": plan.study,
+        "profile": plan.profile,
+        "plan": plan.number,
+        "study_file": hashlib.sha256(text.encode()).hexdigest() if text is not None else None,
+        "made_by": {name: version(name) for name in ("ablate-study", "altair", "vl-convert-python")},
+        "records": records,
+        "refresh": refresh,
+        "pictures": pictures,
+        "trials": {
+            trial.key: [trial.attempt, reading.digests[trial.key]] for trial in shown if trial.key in reading.digests
+        },
+        **({} if whole else {"all_results": hashlib.sha256(every.encode()).hexdigest()}),
+    }

@@ -1,8 +1,9 @@
-"""`ablate verify`: a page beside the one that its records make now, and what differs."""
+"""`ablate verify`: comparing a page with the page that its records give now."""
 
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -11,78 +12,97 @@ from typing import Any
 from ablate.errors import UserError
 from ablate.records.address import SHORT
 from ablate.records.files import Results
-from ablate.report.html import page_name
-from ablate.report.pieces import MANIFEST, Pieces, data, pieces
+from ablate.report.page_parts import MANIFEST, PageParts, json_values, parse_page
+from ablate.report.render.html import page_name
 
 _LONGEST = 100
-"""Characters of a text that is told whole."""
-_HELP = "pages are what `ablate report STUDY` writes; write the study's page again"
+"""Longer texts are shortened to the part that differs."""
+_HELP = "write the page again with `ablate report STUDY`"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing on which page and records disagree."""
+    """One value in which page and records differ."""
 
     where: str
     page: str
-    """What the page says; empty where it has nothing."""
+    """The value on the page; empty if it has none."""
     records: str
-    """What the records give."""
+    """The value from the records."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A page beside its records."""
+    """The outcome of comparing a page with its records."""
 
     study: str
     profile: str
     results: int
-    """Of how many trials a result stands on the page."""
+    """Number of trials with a result."""
     news: tuple[str, ...]
-    """What changed since the page was written: records, the study's file, the code that draws."""
+    """What changed since the page was written: records, the study file, the drawing code, sources of imported runs."""
     differences: tuple[Difference, ...]
 
     @property
     def same(self) -> bool:
-        """Whether the page says what the records give."""
+        """Whether the page agrees with its records."""
         return not (self.news or self.differences)
 
 
 def verify(page: Path, folder: Path | None) -> Verified:
-    """Make the page again from the records, every record read anew, and compare all that stands on it.
+    """Build the page again from freshly read records, and compare all its content; imported results with their source.
 
-    folder: of all records; by default the one that the page's links lead to. Raises UserError for a file that is no
-    page of a study, and where there are no records.
+    folder: the results folder, or a file of published records; by default what the page links to. Raises UserError for
+    a file that is not a page of a study, and for missing records.
     """
-    from ablate.report.page import compose
-    from ablate.report.pictures.show import draw_pictures
+    from ablate.records.import_trace import untraced
+    from ablate.report.page import compose, draw_figures
+    from ablate.report.pictures import draw_pictures
     from ablate.report.reading import read_study
 
     text = _read(page)
-    said = pieces(text).manifest
+    said = parse_page(text).manifest
     if said is None or not {"study", "profile", "records", "trials"} <= said.keys():
-        raise UserError(f"{page} is not a page of ablate that says what it was made of", help=_HELP)
-    root = folder or (page.parent / str(said["records"])).parent
-    if not root.is_dir():
-        raise UserError(f"there is no results folder {root}", help="say where the records are: --results DIR")
-    with tempfile.TemporaryDirectory() as fresh:  # a store that is behind the records would not be noticed
-        results = Results(root, Path(fresh) / "ablate.duckdb")
+        raise UserError(f"{page} is not an ablate page with a manifest", help=_HELP)
+    linked = page.parent / str(said["records"])  # the trials of a results folder, or published records
+    with records_at(folder or (linked if linked.suffix == ".parquet" else linked.parent)) as results:
         reading = read_study(results, str(said["study"]), str(said["profile"]))
-        files, refresh = page_name(*reading.place), said.get("refresh")
-        pictures = draw_pictures(results, reading.measured) if said.get("pictures") else None
-        made, _ = compose(reading, pictures, files, str(said["records"]), refresh if isinstance(refresh, int) else None)
+        files, refresh = page_name(*reading.study_profile), said.get("refresh")
+        pictures = draw_pictures(results, reading.shown.judged.evidence) if said.get("pictures") else None
+        again = refresh if isinstance(refresh, int) else None
+        made, _ = compose(reading, draw_figures(reading), pictures, files, str(said["records"]), again)
     news, differences = compared(text, made)
+    if not results.published:  # the sources of imported runs are not published
+        news += tuple(untraced(results, reading.digests))
     return Verified(
-        *reading.place, sum(trial.record is not None for trial in reading.measured.trials), news, differences
+        *reading.study_profile,
+        sum(trial.key in reading.digests for trial in reading.measured.trials),
+        news,
+        differences,
     )
 
 
+@contextmanager
+def records_at(root: Path) -> Iterator[Results]:
+    """The records of a results folder, or those of a file of published ones. Raises UserError if there are none."""
+    from ablate.records.published import restored
+
+    if root.suffix == ".parquet" and not root.is_dir():
+        with restored([root]) as results:
+            yield results
+        return
+    if not root.is_dir():
+        raise UserError(f"there is no results folder {root}", help="give the results folder with --results DIR")
+    with tempfile.TemporaryDirectory() as fresh:  # an outdated store would go unnoticed
+        yield Results(root, Path(fresh) / "ablate.duckdb")
+
+
 def compared(page: str, made: str) -> tuple[tuple[str, ...], tuple[Difference, ...]]:
-    """What changed since a page was written, and on what it differs from the one that is made now."""
-    found, again = pieces(page), pieces(made)
+    """What changed since a page was written, and its differences from the page that is built now."""
+    found, again = parse_page(page), parse_page(made)
     news = tuple(_news(found.manifest or {}, again.manifest or {}))
     differences = tuple(_differences(found, again))
-    if not (news or differences) and page != made:  # where nothing stands that one could name
+    if not (news or differences) and page != made:  # in text that belongs to no named location
         differences = (_first(page, made),)
     return news, differences
 
@@ -91,37 +111,42 @@ def _read(page: Path) -> str:
     try:
         return page.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{page} is not a page of ablate: it is not UTF-8", help=_HELP) from error
+        raise UserError(f"{page} is not an ablate page: it is not UTF-8", help=_HELP) from error
     except OSError as error:
         raise UserError(f"{page} cannot be read: {error.strerror or error}", help=_HELP) from error
 
 
 def _news(said: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What the manifests do not share, in sentences."""
+    """The differences between two manifests, in sentences."""
     before, after = said.get("trials", {}), now.get("trials", {})
     for key in dict.fromkeys((*before, *after)):
         name, one, two = f"trial {key[:SHORT]}", before.get(key), after.get(key)
         if two is None:
-            yield f"{name} stands on the page, and has no result now"
+            yield f"{name} is on the page but no longer has a result"
         elif one is None:
-            yield f"{name} was done since"
+            yield f"{name} has finished since"
         elif one != two:
-            yield f"the result of {name} is another: the page has attempt and SHA-256 {_told(one)}, now {_told(two)}"
-    names = {"plan": "the plan's number", "study_file": "the study's file (SHA-256)", "made_by": "what drew the page"}
+            yield f"the result of {name} changed: page {_text(one)}, records {_text(two)} (attempt and SHA-256)"
+    names = {
+        "plan": "plan number",
+        "all_results": "results of all trials (SHA-256)",
+        "study_file": "study file (SHA-256)",
+        "made_by": "drawing code",
+    }
     for name in dict.fromkeys((*said, *now)):
         if name != "trials" and said.get(name) != now.get(name):
-            yield f"{names.get(name, name)}: the page has {_told(said.get(name))}, now it is {_told(now.get(name))}"
+            yield f"{names.get(name, name)} changed: page {_text(said.get(name))}, now {_text(now.get(name))}"
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _differences(page: Pieces, made: Pieces) -> Iterator[Difference]:
-    """Place by place; where one has more to say, all that it says there."""
-    for place in dict.fromkeys((*made.parts, *page.parts)):
-        one, two = page.parts.get(place, []), made.parts.get(place, [])
-        where = made.words.get(place) or page.words[place]
+def _differences(page: PageParts, made: PageParts) -> Iterator[Difference]:
+    """Location by location; if the number of texts differs, the whole content of the location."""
+    for location in dict.fromkeys((*made.parts, *page.parts)):
+        one, two = page.parts.get(location, []), made.parts.get(location, [])
+        where = made.names.get(location) or page.names[location]
         if len(one) == len(two):
             yield from (_narrow(where, *both) for both in zip(one, two, strict=True) if both[0] != both[1])
         else:
@@ -133,7 +158,7 @@ def _differences(page: Pieces, made: Pieces) -> Iterator[Difference]:
 
 
 def _narrow(where: str, page: str, made: str) -> Difference:
-    """A difference; of long texts the part in which they differ."""
+    """A difference; of long texts only the part in which they differ."""
     if max(len(page), len(made)) <= _LONGEST:
         return Difference(where, page, made)
     first = _first(page, made)
@@ -141,22 +166,22 @@ def _narrow(where: str, page: str, made: str) -> Difference:
 
 
 def _in_script(name: str, page: str, made: str) -> Iterator[Difference]:
-    """What differs in a chart's data or its specification; in other scripts, and the style, where it begins to."""
+    """The differing values of a chart's specification; for other scripts and styles, the first difference."""
     if not name.startswith("spec-"):
         yield Difference(f"{name}, {(first := _first(page, made)).where}", first.page, first.records)
         return
-    one, two = dict(data(page)), dict(data(made))
+    one, two = dict(json_values(page)), dict(json_values(made))
     chart = name.removeprefix("spec-")
     for at in dict.fromkeys((*two, *one)):
         if one.get(at) != two.get(at):
             where = f"chart '{chart}', {' > '.join(at)}" if at else f"chart '{chart}'"
             yield Difference(where, one.get(at, ""), two.get(at, ""))
-    if one == two:  # written otherwise, with the same value
+    if one == two:  # equal values, written differently
         yield Difference(f"chart '{chart}', {(first := _first(page, made)).where}", first.page, first.records)
 
 
 def _first(page: str, made: str) -> Difference:
-    """Where two texts begin to differ, and some of what stands there."""
+    """The position of the first difference between two texts, with an excerpt."""
     at = next((n for n, (a, b) in enumerate(zip_longest(page, made)) if a != b), 0)
     line = page.count("\n", 0, at) + 1
     begin = max(0, at - 20)

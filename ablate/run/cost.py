@@ -1,4 +1,4 @@
-"""What a plan would cost: from what trials like its own have taken, or from an assumption; and disk."""
+"""The cost of a plan: hours, from similar finished trials or an assumed speed, and disk space."""
 
 import contextlib
 import os
@@ -7,54 +7,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+from ablate.records.attempt import is_done
 from ablate.records.files import Results
-from ablate.run.assume import Assumption
-from ablate.run.samples import HookMistake, Sample, measured, weighed
-from ablate.study.trainer import SIMCLR, Trainer
-from ablate.study.trial import Expansion, Trial
+from ablate.run.speeds import Assumption, HookError, Sample, measured_speeds, weighed
+from ablate.study.expansion.trial import Expansion, Trial
+from ablate.trainer.hooks import Trainer
 
 _MOST_WEIGHED = 20
 Spread = tuple[float, float, float]
-"""At the tenth percentile of the measured speeds, their median, their ninetieth percentile."""
+"""Hours at the tenth percentile of the measured speeds, at their median, and at their ninetieth percentile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Hours that one trial takes: of a worker where it is measured, of a GPU where it is assumed."""
+    """The hours of one trial: worker-hours if its speed is measured, GPU-hours if it is assumed."""
 
     trial: Trial
     pretraining: Spread
-    """Nothing where it is done already; trials with one pretraining pay for it once."""
+    """Zero if the pretraining is done. Trials that share a pretraining pay for it once."""
     evaluation: float
     assumed: bool = False
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Hours of one worker: a process on a CPU, or the GPUs of a trial; None where nothing like it was measured."""
+    """Hours of one worker (a process on a CPU, or the GPUs of a trial); None without similar finished trials."""
 
     hours: float | None
     low: float | None
-    """Tenth percentile of the measured speeds."""
+    """Hours at the tenth percentile of the measured speeds."""
     high: float | None
     samples: int
-    """Done trials that this is drawn from."""
+    """The number of finished trials that the estimate is based on."""
     devices: tuple[str, ...]
-    """What they ran on."""
+    """The processors and GPUs that these trials ran on."""
     unknown: int
-    """Trials to run that no done one is like; not in `hours`."""
+    """The number of trials to run without a similar finished trial; they are not part of `hours`."""
     largest: Trial | None
     largest_hours: float | None
     disk_bytes: int | None
-    hook_mistakes: tuple[str, ...] = ()
-    """Why trials are unknown whose trainer could not say how much work they are; the first of each hook."""
+    hook_errors: tuple[str, ...] = ()
+    """The first error of each hook of the trainer that failed, which leaves trials unknown."""
     assumed: int = 0
-    """How many of the unknown ones are in `assumed_hours`."""
+    """The number of unknown trials that `assumed_hours` includes."""
     assumed_hours: float = 0.0
-    """GPU-hours, all GPUs of a trial together, as assumed: see run/assume.py."""
+    """GPU-hours at the assumed speed, over all GPUs of a trial."""
     assumed_largest: tuple[Trial, float] | None = None
     prices: tuple[Price, ...] = ()
-    """Of each trial whose cost is known."""
+    """One for each trial with a known or assumed cost."""
 
 
 def cost_of(
@@ -65,29 +65,26 @@ def cost_of(
     results: Results,
     assumption: Assumption | None,
 ) -> Cost:
-    """The cost of the trials of a plan that are to run. done, others: keys of trials that may tell what it takes."""
+    """The cost of the trials to run. done, others: keys of trials from which it may be estimated."""
     trainer = expansion.trainer
     candidates = list(dict.fromkeys([*done, *others]))
-    finished = set(done)
-    maybe = {trial.pretrain_key for trial in expansion.trials if trial.key in finished}
-    if trainer.name == SIMCLR:
-        maybe |= {trial.pretrain_key for trial in to_run}
+    maybe = {trial.pretrain_key for trial in to_run}
+    if not trainer.pretraining_ended:  # a folder alone says nothing: only that of a trial that is done counts
+        finished = set(done)
+        maybe &= {trial.pretrain_key for trial in expansion.trials if trial.key in finished}
     pretrained = {key for key in maybe if _ended(trainer, results.pretrained(key))}
     new = len({trial.pretrain_key for trial in to_run} - pretrained)
-    kept = done or [key for key in candidates if results.trial(key).result.exists()]
+    kept = done or [key for key in candidates if is_done(results.trial(key))]
     disk = disk_bytes(results, kept, _entries(results.root / "pretrained"), len(to_run), new)
-    return estimate(to_run, trainer, measured(trainer, results, candidates), pretrained, disk, assumption)
+    speeds = measured_speeds(trainer, results, candidates) if to_run else []
+    return estimate(to_run, trainer, speeds, pretrained, disk, assumption)
 
 
 def _ended(trainer: Trainer, pretraining: Path) -> bool:
-    """Whether the end of a pretraining still lies in its folder: gc may have removed it since its trial was done.
-
-    simclr/checkpoint.py leaves `final-*.pt` there; what another trainer leaves nobody knows, so any file will do.
-    """
-    names = _entries(pretraining)
-    if trainer.name == SIMCLR:
-        return any(name.startswith("final-") and name.endswith(".pt") for name in names)
-    return any(not name.startswith(".") for name in names)
+    """Whether the end of a pretraining is still in its folder: `ablate gc` may have removed it."""
+    if trainer.pretraining_ended:
+        return trainer.pretraining_ended(pretraining)
+    return any(not name.startswith(".") for name in _entries(pretraining))
 
 
 def _entries(folder: Path) -> list[str]:
@@ -105,22 +102,22 @@ def estimate(
     disk: int | None,
     assumption: Assumption | None = None,
 ) -> Cost:
-    """The cost of trials that are to run. pretrained: keys of pretrainings that are done already."""
+    """The cost of the trials to run. pretrained: keys of pretrainings that are done."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.likeness, []).append(sample)
-    groups = {likeness: _telling(group) for likeness, group in groups.items()}
+    groups = {likeness: _long_enough(group) for likeness, group in groups.items()}
     speeds = {likeness: _spread([sample.pretraining for sample in group]) for likeness, group in groups.items()}
     evaluations = {likeness: median(sample.evaluation for sample in group) for likeness, group in groups.items()}
     prices: list[Price] = []
     used: set[str] = set()
-    mistakes: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for trial in trials:
         likeness, work = "", None
         try:
             likeness, work = weighed(trainer, trial.config)
-        except HookMistake as mistake:
-            mistakes.setdefault(mistake.hook, str(mistake))
+        except HookError as error:
+            errors.setdefault(error.hook, str(error))
         once = 0.0 if trial.pretrain_key in pretrained else 1.0
         if likeness in groups and work is not None:
             used.add(likeness)
@@ -129,11 +126,11 @@ def estimate(
         elif assumption and (hours := assumption.gpu_hours(trainer, trial.config)):
             prices.append(Price(trial, (hours[0] * once,) * 3, hours[1], assumed=True))
     counted = [sample for likeness in used for sample in groups[likeness]]
-    return _summed(len(trials), prices, counted, disk, tuple(mistakes.values()))
+    return _summed(len(trials), prices, counted, disk, tuple(errors.values()))
 
 
 def _summed(
-    trials: int, prices: Sequence[Price], counted: Sequence[Sample], disk: int | None, mistakes: tuple[str, ...]
+    trials: int, prices: Sequence[Price], counted: Sequence[Sample], disk: int | None, errors: tuple[str, ...]
 ) -> Cost:
     measured = [price for price in prices if not price.assumed]
     assumed = [price for price in prices if price.assumed]
@@ -150,7 +147,7 @@ def _summed(
         largest[0] if largest else None,
         largest[1] if largest else None,
         disk,
-        mistakes,
+        errors,
         len(assumed),
         total(assumed, paid)[1],
         assumed_largest,
@@ -161,7 +158,7 @@ def _summed(
 def total(prices: Iterable[Price], paid: set[str] | None = None) -> Spread:
     """Hours of trials together: each trial once, and each pretraining once.
 
-    paid: keys of trials and pretrainings that are counted elsewhere already; those of these are added.
+    paid: keys of trials and pretrainings that are already counted; the keys of these trials are added to it.
     """
     paid = set() if paid is None else paid
     low = middle = high = 0.0
@@ -177,25 +174,24 @@ def total(prices: Iterable[Price], paid: set[str] | None = None) -> Spread:
 
 
 def _largest(prices: Sequence[Price]) -> tuple[Trial, float] | None:
-    """The trial that takes longest, with its hours; of those with one pretraining, the first pays for it."""
+    """The trial that takes longest, with its hours. The first of those with the same pretraining pays for it."""
     paid: set[str] = set()
-    largest: tuple[Trial, float] | None = None
+    hours: list[tuple[Trial, float]] = []
     for price in prices:
-        hours = price.evaluation + (price.pretraining[1] if price.trial.pretrain_key not in paid else 0.0)
+        once = price.pretraining[1] if price.trial.pretrain_key not in paid else 0.0
         paid.add(price.trial.pretrain_key)
-        if largest is None or hours > largest[1]:
-            largest = (price.trial, hours)
-    return largest
+        hours.append((price.trial, price.evaluation + once))
+    return max(hours, key=lambda each: each[1], default=None)
 
 
-def _telling(samples: list[Sample]) -> list[Sample]:
-    """Without the trials that were so short that starting took most of their time, where there are longer ones."""
+def _long_enough(samples: list[Sample]) -> list[Sample]:
+    """The samples without those much shorter than the longest: starting took most of their time."""
     most = max(sample.work for sample in samples)
     return [sample for sample in samples if sample.work >= most / 10]
 
 
 def _spread(values: list[float]) -> tuple[float, float, float]:
-    """Tenth percentile, median, ninetieth percentile; of fewer than three values the least and the greatest."""
+    """Tenth percentile, median and ninetieth percentile; below three values, minimum, median and maximum."""
     if len(values) < 3:
         return min(values), median(values), max(values)
     tenths = quantiles(values, n=10, method="inclusive")
@@ -203,7 +199,7 @@ def _spread(values: list[float]) -> tuple[float, float, float]:
 
 
 def disk_bytes(results: Results, done: Sequence[str], pretrained: Iterable[str], trials: int, new: int) -> int | None:
-    """Bytes that trials and new pretrainings will take, from those of done ones; None where there is none."""
+    """Bytes that trials and new pretrainings will take, estimated from finished ones; None if there are none."""
     records = [_size(results.trial(key).path) for key in done[:_MOST_WEIGHED]]
     if not records:
         return None
@@ -213,7 +209,7 @@ def disk_bytes(results: Results, done: Sequence[str], pretrained: Iterable[str],
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files in a folder; those that vanish meanwhile are passed over: others may be at work in it."""
+    """Bytes of all files in a folder. Files may vanish while this runs: other processes use the folder."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:

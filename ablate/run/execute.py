@@ -1,8 +1,5 @@
-"""Running a plan on this machine: in a pool of processes, or in this one."""
+"""Running trials on this machine: in a pool of processes, or one after another in this process."""
 
-import json
-import os
-import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,100 +9,88 @@ from typing import Any
 
 from rich.console import Console
 
-from ablate.errors import UserError, nearest
 from ablate.records.code import snapshot
 from ablate.records.files import Results
-from ablate.run.pool import Outcome, Pool
+from ablate.records.plain import unguarded_streams
+from ablate.records.reading import result_if_any
+from ablate.run import gpu
+from ablate.run.causes import GPU_ERROR, Outcome
+from ablate.run.machine import default_workers, pick_device, torch_threads
+from ablate.run.options import RunOptions
+from ablate.run.pool import Pool
 from ablate.run.progress import Progress
-from ablate.run.serve import pick_device
-from ablate.study.trial import Trial
-
-DEVICES = ("auto", "cpu", "cuda", "cuda:0")
+from ablate.study.expansion.trial import Trial
 
 
-def execute(
+def train_in_pool(
     trials: Sequence[Trial],
     results: Results,
     console: Console,
-    workers: int | None,
-    device: str,
-    inline: bool,
-    extra_code: Sequence[Path] = (),
-    stop_at_first_failure: bool = False,
+    options: RunOptions,
     threads: int = 1,
+    extra_code: Sequence[Path] = (),
+    files: Sequence[str] = (),
+    fresh: bool = True,
 ) -> dict[str, Outcome]:
-    """Run trials; returns how each ended, by key.
+    """Run trials in worker processes; returns how each ended, by key.
 
-    threads: that a trial computes with, whatever runs beside it: sums of another number of threads round otherwise,
-    and a training carries that on. extra_code: packages and modules beside ablate that a worker is to run as they are
-    now. stop_at_first_failure: when a trial fails, those under way stop at their next step, and the rest is not
-    started.
+    threads: those of a trial. Always the same number, since another one rounds sums differently. extra_code: packages
+    and modules besides ablate of which workers run a snapshot. files: files of the working folder, in the snapshot too.
+    fresh: whether each trial runs in its own process.
 
-    On Ctrl-C running trials stop at their next step, finished ones stay, and KeyboardInterrupt goes on.
+    On Ctrl-C running trials stop at their next step, and KeyboardInterrupt is raised again.
     """
     labels = {trial.key: trial.label for trial in trials}
-    if inline:
-        return _inline(labels, results, console, device, stop_at_first_failure, threads)
     pretrainings = {trial.key: trial.pretrain_key for trial in trials}
-    size = min(workers or default_workers(device, threads), len(set(pretrainings.values())))
-    code = snapshot(results, extra_code).folder
+    size = min(options.workers or default_workers(options.device, threads), len(set(pretrainings.values())))
+    code = snapshot(results, extra_code, files)
+    for sentence in code.notes:
+        console.print(sentence, soft_wrap=True)
     outcomes: dict[str, Outcome] = {}
-    with Pool(results, size, threads, device, code) as pool, Progress(console, labels, size) as progress:
+    pool = Pool(results, size, threads, options.device, code.folder, fresh=fresh)
+    with pool, Progress(console, labels, size) as progress:
 
         def note(key: str, outcome: Outcome) -> None:
             outcomes[key] = outcome
-            progress.ended(key, outcome, read_result(results, key))
+            progress.ended(key, outcome, result_if_any(results.trial(key).result))
 
         try:
             for key, outcome in pool.run(pretrainings, tick=lambda: progress.tick(pool.workers)):
                 note(key, outcome)
-                if stop_at_first_failure and outcome["state"] == "failed":
+                if _is_last(outcome, len(outcomes) == 1, options, console):
                     for stopped, how in pool.stop():
                         note(stopped, how)
                     break
         except KeyboardInterrupt:
-            console.print("Stopping: trials under way save their state.", soft_wrap=True)
+            console.print("Stopping: running trials save their state.", soft_wrap=True)
             raise
     return outcomes
 
 
-def _inline(
-    labels: Mapping[str, str],
-    results: Results,
-    console: Console,
-    device: str,
-    stop_at_first_failure: bool,
-    threads: int,
-) -> dict[str, Outcome]:
-    """One trial after another in this process, so that a debugger can step in: the code of the folder.
+def _is_last(outcome: Outcome, first: bool, options: RunOptions, console: Console) -> bool:
+    """Whether the run stops after a trial; says why if the user did not ask for it."""
+    if first and (why := same_for_all(outcome)):
+        console.print(f"Stopping after the first trial: {why}", soft_wrap=True, markup=False)
+        return True
+    return options.stop_at_first_failure and bool(outcome["state"] == "failed")
 
-    Ctrl-C lets the trial save its state; a second one does not wait.
+
+def same_for_all(outcome: Outcome) -> str | None:
+    """Why every other trial would probably fail as the first one did; None if nothing says so.
+
+    The study's metric is missing in what the trainer returned, or a command cannot be started. At a second attempt the
+    user knows, and the other trials shall run.
     """
-    from ablate.run.worker import run_trial
-
-    outcomes = {}
-    shown = _Shown(None)
-    with Progress(console, labels, 1) as progress, _ctrl_c_noted() as asked, _threads(threads):
-
-        def report(share: float, metrics: Mapping[str, Any]) -> None:
-            shown.share, shown.metrics = share, metrics
-            progress.tick([shown])
-
-        for key in labels:
-            shown.key, shown.share, shown.metrics = key, 0.0, {}
-            outcomes[key] = run_trial(
-                results, key, "inline", pick_device(device), lambda: bool(asked), report, capture_output=False
-            )
-            progress.ended(key, outcomes[key], read_result(results, key))
-            if asked:
-                raise KeyboardInterrupt
-            if stop_at_first_failure and outcomes[key]["state"] == "failed":
-                break
-    return outcomes
+    if outcome["state"] != "failed" or not str(outcome.get("attempt")).startswith("001-"):
+        return None
+    missing = outcome.get("cause") == "metric" and "did not return" in str(outcome.get("message"))
+    if missing or outcome.get("cause") in ("not_started", "metrics_missing"):
+        return f"{outcome['message']}. The others would fail alike; the same command trains them anyway."
+    return None
 
 
 @dataclass
-class _Shown:
+class InlineWorker:
     """What the display shows of the trial in this process."""
 
     key: str | None
@@ -113,69 +98,64 @@ class _Shown:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+def train_inline(
+    trials: Sequence[Trial], results: Results, console: Console, options: RunOptions, threads: int = 1
+) -> dict[str, Outcome]:
+    """Run trials one after another in this process, with the code of the folder, so that a debugger can step in.
+
+    Ctrl-C lets the trial save its state; a second one does not wait for that.
+    """
+    from ablate.run.attempt import run_trial
+
+    labels = {trial.key: trial.label for trial in trials}
+    device, outcomes = pick_device(options.device), {}
+    if device.startswith("cuda"):
+        gpu.use(device)
+    shown = InlineWorker(None)
+    with (
+        unguarded_streams(),
+        Progress(console, labels, 1) as progress,
+        stops_noted() as asked,
+        torch_threads(threads),
+    ):
+
+        def report(share: float, metrics: Mapping[str, Any]) -> None:
+            shown.share, shown.metrics = share, metrics
+            progress.tick([shown])
+
+        for key in labels:
+            shown.key, shown.share, shown.metrics = key, 0.0, {}
+            outcomes[key] = run_trial(results, key, "inline", device, lambda: bool(asked), report, capture_output=False)
+            progress.ended(key, outcomes[key], result_if_any(results.trial(key).result))
+            if asked or (options.stop_at_first_failure and outcomes[key]["state"] == "failed"):
+                break
+            if outcomes[key].get("cause") == GPU_ERROR:
+                console.print("CUDA no longer works in this process: the same command runs the other trials.")
+                break
+    if asked:
+        signal.raise_signal(asked[0])  # now that the trial has saved its state
+    return outcomes
+
+
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """So many threads for torch meanwhile: a notebook gets its own back."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _ctrl_c_noted() -> Iterator[list[int]]:
-    """A list that Ctrl-C adds to; the second time it interrupts as ever."""
+def stops_noted() -> Iterator[list[int]]:
+    """A list that gets the number of Ctrl-C, SIGTERM or SIGHUP; a second one has the effect that it had before."""
     asked: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
         asked.append(number)
+        if len(asked) > 1:
+            if callable(handler := before[number]):
+                handler(number, frame)
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before: dict[int, Any] = {}
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def read_result(results: Results, key: str) -> Mapping[str, Any] | None:
-    """A trial's result, or None while it has none."""
-    path: Path = results.trial(key).result
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def available_cores() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def check_device(device: str) -> None:
-    """Raise UserError for a device that torch does not know or does not see."""
-    if device in ("auto", "cpu"):
-        return
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        raise UserError(
-            f"unknown device '{device}'{nearest(device, DEVICES)}", help=f"devices are: {', '.join(DEVICES)}"
-        )
-    import torch
-
-    number = int(device.partition(":")[2] or 0)
-    if number >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here", help="use --device cpu")
-
-
-def default_workers(device: str, threads: int = 1) -> int:
-    """One worker a GPU where the machine has some, or for the one that is named; one a core elsewhere."""
-    if device.startswith("cuda:"):
-        return 1
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*"))) if device in ("auto", "cuda") else 0
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        gpus = min(gpus, len([number for number in visible.split(",") if number.strip()]))
-    return gpus or max(1, available_cores() // threads)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,63 +1,65 @@
-"""What earlier plans tell about a new one: which results are out of date and why, what other studies share."""
+"""A new plan compared with earlier ones: stale results and why, trials that other studies share, cautions."""
 
 import json
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ablate.errors import UserError
-from ablate.records.attempt import trial_status
-from ablate.records.consistency import differences, unpaired
+from ablate.records.attempt import environment_of, is_done, trial_status
+from ablate.records.compare import differences, flat, unpaired
 from ablate.records.files import Results
-from ablate.records.flatten import flat
-from ablate.records.plans import current_design, load_plans, recorded_studies
-from ablate.study.identity import identity
-from ablate.study.load import load_study
-from ablate.study.scale import OF_THE_PAPER, scale
-from ablate.study.trial import Expansion, Trial, cell_label
+from ablate.records.plain import plural
+from ablate.records.plan_file import PlanFile
+from ablate.records.plans import (
+    current_design,
+    current_keys,
+    load_plans,
+    name_in_commands,
+    planned_profiles,
+    recorded_studies,
+)
+from ablate.records.reading import read_object, result_if_any
+from ablate.study.cells.cell import Cell
+from ablate.study.expansion.trial import Expansion, Trial, identity
+from ablate.study.schema.study import PAPER
 
 _MOST_REASONS = 4
 _MOST_READ = 300
-_Point = tuple[Any, ...]
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A cell that has a result, of other settings than it has now."""
+    """A cell whose result was made with other settings than it has now."""
 
     old_key: str
     why: str
-    """What changed, as in `epochs: 2 -> 3`."""
+    """The changes, for example `epochs: 2 -> 3`."""
 
 
 def stale(
-    expansion: Expansion, missing: Iterable[Trial], plans: list[dict[str, Any]], results: Results
+    expansion: Expansion, missing: Iterable[Trial], plans: Sequence[PlanFile], results: Results
 ) -> dict[str, Stale]:
-    """By key, those of the missing trials whose cell was done under other settings in an earlier plan."""
-    earlier: dict[_Point, str] = {}
-    for plan in plans:
-        for trial in plan["trials"]:
-            if results.trial(trial["key"]).result.exists():
-                earlier[_point(trial["axes"], trial["case"], trial["seed"])] = trial["key"]
+    """The missing trials, by key, whose cell was done with other settings in an earlier plan."""
+    lacking = {(trial.cell, trial.seed): trial for trial in missing}
+    earlier: dict[tuple[Cell, int], str] = {}
+    for plan in plans if lacking else ():
+        for planned in plan.trials:
+            if (planned.cell, planned.seed) in lacking and is_done(results.trial(planned.key)):
+                earlier[planned.cell, planned.seed] = planned.key
     found = {}
-    for trial in missing:
-        old = earlier.get(_point(trial.axes, trial.case, trial.seed))
+    for trial in lacking.values():
+        old = earlier.get((trial.cell, trial.seed))
         if old is not None and old != trial.key:
             found[trial.key] = Stale(old, _why(results, old, trial, expansion))
     return found
 
 
-def _point(axes: Mapping[str, Any], case: str | None, seed: int) -> _Point:
-    return (case, seed, tuple(sorted((name, str(value)) for name, value in axes.items())))
-
-
 def _why(results: Results, old_key: str, trial: Trial, expansion: Expansion) -> str:
-    try:
-        old = json.loads(results.trial(old_key).trial.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not (old := read_object(results.trial(old_key).trial)):
         return "its old record cannot be read"
     reasons = []
     for name, now in (("trainer", expansion.trainer.name), ("recipe_version", expansion.trainer.recipe_version)):
@@ -71,7 +73,7 @@ def _why(results: Results, old_key: str, trial: Trial, expansion: Expansion) -> 
         reasons.append(f"{added[0]} is new" if len(added) == 1 else f"{len(added)} settings are new")
     shown = ", ".join(reasons[:_MOST_REASONS])
     more = f", and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
-    return shown + more or "its identity is computed in another way"
+    return shown + more or "its key is computed in another way"
 
 
 def _shown(value: Any) -> str:
@@ -80,74 +82,81 @@ def _shown(value: Any) -> str:
 
 
 def keys_of_other_studies(study: str, results: Results) -> dict[str, list[str]]:
-    """The trials that each other study asks for in its newest plans."""
-    found = {}
-    for name in recorded_studies(results):
-        if name == study or not (plans := load_plans(results, name)):
-            continue
-        current = [plan for profile in {plan["profile"] for plan in plans} for plan in current_design(plans, profile)]
-        found[name] = list(dict.fromkeys(trial["key"] for plan in current for trial in plan["trials"]))
-    return found
+    """The keys of the trials in the newest plans of each other study."""
+    others = {name: load_plans(results, name) for name in recorded_studies(results) if name != study}
+    return {name: list(current_keys(plans)) for name, plans in others.items() if plans}
 
 
-def scale_run(results: Results, study: str, profile: str) -> str:
-    """The profile that is meant of a study, by its file or name, or by its last plan where it has no file any more."""
+def profile_run(results: Results, study: str, profile: str) -> str:
+    """The profile that a name stands for, from the study's file, or from its last plan if the file is gone."""
+    from ablate.study.load import load_study
+
     try:
-        return scale(load_study(study).study, profile)
+        return load_study(study).study.profile_named(profile)
     except UserError:
         plans = load_plans(results, Path(study).stem)
-        return str(plans[-1]["paper_profile"]) if plans and profile == OF_THE_PAPER else profile
+        return plans[-1].paper_profile if plans and profile == PAPER else profile
 
 
 def seeds_run(results: Results, study: str, profile: str) -> list[int]:
-    """The seeds that runs of a study's newest design at a profile have asked for; none where it was not run."""
+    """The seeds planned for a study's newest design at a profile; none if it has not run there."""
     plans = load_plans(results, study)
-    if profile not in {plan["profile"] for plan in plans}:
+    if profile not in planned_profiles(plans):
         return []
-    return sorted({trial["seed"] for plan in current_design(plans, profile) for trial in plan["trials"]})
+    return sorted({trial.seed for plan in current_design(plans, profile) for trial in plan.trials})
 
 
 def to_retry_elsewhere(results: Results, study: str, profile: str) -> list[str]:
-    """A line for each other scale of a study at which trials failed or were interrupted."""
+    """A line for each other profile of a study at which trials failed or were interrupted."""
     plans = load_plans(results, study)
-    now = time.time()
+    now, called = time.time(), name_in_commands(study, plans)
     lines = []
-    for other in dict.fromkeys(plan["profile"] for plan in plans if plan["profile"] != profile):
-        keys = {trial["key"] for plan in current_design(plans, other) for trial in plan["trials"]}
-        count = sum(trial_status(results.trial(key), now).state in ("failed", "interrupted") for key in keys)
-        name, *settings = re.split(r"\+(?=[a-z_])", other)
-        options = "".join([f" --profile {name}", *(f" --set {setting}" for setting in settings)])
-        lines += [f"{count} did at {other}: ablate retry {study}{options}"] if count else []
+    for other in [each for each in planned_profiles(plans) if each != profile]:
+        plan, keys = current_design(plans, other)[-1], current_keys(plans, other)
+        count = sum(trial_status(results.trial(key), now).state in ("failed", "interrupted", "damaged") for key in keys)
+        settings = (f" --set {name}={value}" for name, value in plan.overrides.items())
+        options = "".join([f" --profile {plan.base_profile}", *settings])
+        lines += [f"{count} at {other}: ablate retry {called}{options}"] if count else []
     return lines
 
 
-def cautions(
-    expansion: Expansion, states: Mapping[str, str], plans: list[dict[str, Any]], results: Results, paired: bool = True
-) -> list[str]:
-    """What makes the results of a study hard to compare once a plan has run: hardware, versions, code, seeds.
+def named(damage: Mapping[str, str], trials: Mapping[str, Trial]) -> list[str]:
+    """A sentence for each of the first damaged trials, and one for the rest."""
+    found = [
+        f"the record of {trials[key].label} ({key[:12]}) is damaged: {message}; a run trains it again"
+        for key, message in damage.items()
+    ]
+    more = len(found) - _MOST_NAMED
+    return found[:_MOST_NAMED] + ([f"the records of {plural(more, 'other trial')} are damaged too"] if more > 0 else [])
 
-    plans: the study's earlier ones at the same scale; results of the same design count too. paired: cells are meant to
-    have the same seeds.
+
+def cautions(
+    expansion: Expansion, states: Mapping[str, str], plans: Sequence[PlanFile], results: Results, paired: bool = True
+) -> list[str]:
+    """Differences that make the results of a study hard to compare: hardware, versions, code, seeds.
+
+    plans: earlier plans of the study at the same profile; their results of the same design count, too. paired: whether
+    all cells should have the same seeds.
     """
     environments: list[dict[str, Any]] = []
     seeds: dict[str, set[int]] = {}
     for trial in expansion.trials:
-        seeds.setdefault(trial.cell_label, set()).add(trial.seed)
+        seeds.setdefault(trial.cell.label, set()).add(trial.seed)
         if states[trial.key] == "done" and len(environments) < _MOST_READ:
             environments += [found] if (found := environment(results, trial.key)) is not None else []
     for plan in plans:
-        for trial in plan["trials"] if plan["design"] == expansion.design else []:
-            if results.trial(trial["key"]).result.exists():
-                seeds.setdefault(cell_label(trial["axes"], trial["case"]), set()).add(trial["seed"])
+        for planned in plan.trials if plan.design == expansion.design else ():
+            known = states.get(planned.key)
+            if known == "done" or (known is None and is_done(results.trial(planned.key))):
+                seeds.setdefault(planned.cell.label, set()).add(planned.seed)
     return [*differences(environments), *(unpaired(seeds) if paired else ())]
 
 
 def environment(results: Results, key: str) -> dict[str, Any] | None:
-    """What a done trial ran on, with the number format that it computed in; None where it cannot be read."""
+    """The environment and number format of a finished trial; None if they cannot be read."""
     folder = results.trial(key)
-    try:
-        result = json.loads(folder.result.read_text(encoding="utf-8"))
-        found = json.loads((folder.attempts / result["attempt"] / "env.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
+    if not (result := result_if_any(folder.result)):
         return None
-    return {**found, "precision": result.get("precision")}
+    found, precision = environment_of(folder.attempts / str(result.attempt)), result.metrics.get("precision")
+    # A number of this name is a metric of the trainer.
+    return {**found, "precision": precision if isinstance(precision, str) else None} if found else None

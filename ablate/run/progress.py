@@ -1,7 +1,7 @@
-"""What a person sees while a study runs: a live display on a terminal, plain lines elsewhere."""
+"""The display of a run: live on a terminal, one line per finished trial elsewhere."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -11,6 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ablate.errors import visible
+from ablate.records.reading import ResultRecord
+from ablate.study.cells.cell import is_number
+
 _BAR = 8
 _NARROWEST_LABEL, _REST_OF_LINE = 20, 46
 _LONGEST_MESSAGE = 300
@@ -19,7 +23,7 @@ _TIMES = {"seconds", "evaluate_seconds"}
 
 
 class Worker(Protocol):
-    """What is shown of a worker: the key of its trial, the share of it that is done, its last row of metrics."""
+    """A worker as the display sees it: its trial's key, the share that is done, the last row of metrics."""
 
     key: str | None
     share: float
@@ -27,7 +31,10 @@ class Worker(Protocol):
 
 
 class Progress:
-    """Shows each worker's trial with its last numbers, and how long the whole will take."""
+    """Shows the trial of each worker with its latest numbers, and the time left."""
+
+    # Not rich.progress: all of its rows have the same columns, its rates count the trials of one run as equal steps
+    # from 0, and its lines for finished trials would still be ours.
 
     def __init__(self, console: Console, labels: Mapping[str, str], workers: int) -> None:
         self._console = console
@@ -35,7 +42,7 @@ class Progress:
         self._workers = workers
         self._began = time.monotonic()
         self._done = 0
-        self._under_way = 0.0  # trials' worth of work in what is running
+        self._under_way = 0.0  # work done in running trials, in trials
         widest = max(map(len, labels.values()), default=0)
         self._width = min(widest, max(_NARROWEST_LABEL, console.width - _REST_OF_LINE))
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -50,12 +57,12 @@ class Progress:
             self._live.stop()
 
     def tick(self, workers: Sequence[Worker]) -> None:
-        """Take note of how far the running trials are, and redraw."""
+        """Update the display with the progress of the running trials."""
         self._under_way = sum(worker.share for worker in workers if worker.key is not None)
         if self._live:
             self._live.update(self._render(workers))
 
-    def ended(self, key: str, outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> None:
+    def ended(self, key: str, outcome: Mapping[str, Any], result: ResultRecord | None) -> None:
         """Print one line for a trial that ended."""
         self._done += 1
         self._under_way = max(0.0, self._under_way - 1)
@@ -63,11 +70,12 @@ class Progress:
         label = f"{self._labels[key]:<{self._width}}"
         left = self._remaining()
         eta = f"  {_duration(left)} left" if left is not None and self._done < len(self._labels) else ""
-        told = _told(outcome, result)
-        self._console.print(Text(f"{count}  {label}  {told}{'' if self._live else eta}"), soft_wrap=True)
+        text = _outcome_text(outcome, result)
+        line = visible(f"{count}  {label}  {text}{'' if self._live else eta}")
+        self._console.print(Text(line), soft_wrap=True)
 
     def _remaining(self) -> float | None:
-        """Seconds until the end at the pace so far; None before there is one."""
+        """Seconds until the end at the current pace; None while the pace is unknown."""
         finished = self._done + self._under_way
         if finished < 0.5:
             return None
@@ -81,8 +89,8 @@ class Progress:
         busy = [worker for worker in workers if worker.key is not None]
         for worker in busy:
             bar = ProgressBar(total=1.0, completed=worker.share, width=_BAR)
-            told = _last_numbers(worker.metrics) or "starting"
-            table.add_row(Text(self._labels[str(worker.key)]), bar, Text(told, style="dim"))
+            numbers = _last_numbers(worker.metrics) or "starting"
+            table.add_row(Text(self._labels[str(worker.key)]), bar, Text(visible(numbers), style="dim"))
         left = self._remaining()
         total = Table.grid(padding=(0, 2))
         width = min(30, max(10, self._console.width - 40))
@@ -92,39 +100,33 @@ class Progress:
         return Group(table, total)
 
 
-def _told(outcome: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
-    """How a trial ended: its numbers, or the first line of why there are none."""
+def _outcome_text(outcome: Mapping[str, Any], result: ResultRecord | None) -> str:
+    """How a trial ended: its numbers, or the first line of its message."""
     if outcome["state"] == "done" and result is not None:
-        top1 = f"top-1 {result['top1']:5.1f} %" if _is_number(result.get("top1")) else _numbers(result)
-        elsewhere = f"  {outcome['message']}" if outcome.get("message") else ""
-        return f"{top1 or 'done'}  {result['seconds']:4.0f} s{elsewhere}"
+        metrics = result.metrics
+        top1 = f"top-1 {metrics['top1']:5.1f} %" if is_number(metrics.get("top1")) else _numbers(metrics, hidden=())
+        message = f"  {outcome['message']}" if outcome.get("message") else ""
+        return f"{top1 or 'done'}  {result.seconds or 0.0:4.0f} s{message}"
     message = str(outcome.get("message") or outcome.get("cause") or "").partition("\n")[0]
-    told = message if outcome["state"] == "running" else f"{outcome['state']}: {message}"
-    return told if len(told) <= _LONGEST_MESSAGE else f"{told[:_LONGEST_MESSAGE]}..."
+    text = message if outcome["state"] == "running" else f"{outcome['state']}: {message}"
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
 
 
 def _last_numbers(metrics: Mapping[str, Any]) -> str:
-    """The last row of metrics on part of a line: SimCLR's in its own words, another trainer's as they are."""
-    if metrics.get("phase") == "pretrain" and _is_number(metrics.get("loss")) and "epoch" in metrics:
-        told = f"epoch {metrics['epoch']}  loss {metrics['loss']:.2f}"
-        return (
-            f"{told}  {metrics['pairs_per_second']:,.0f} pairs/s"
-            if _is_number(metrics.get("pairs_per_second"))
-            else told
-        )
+    """The last row of metrics, short: epoch, loss and speed of a pretraining; the first numbers of other rows."""
+    if metrics.get("phase") == "pretrain" and is_number(metrics.get("loss")) and "epoch" in metrics:
+        speed = metrics.get("pairs_per_second")
+        pairs = f"  {speed:,.0f} pairs/s" if is_number(speed) else ""
+        return f"epoch {metrics['epoch']}  loss {metrics['loss']:.2f}{pairs}"
     phase = metrics.get("phase")
     return "  ".join(part for part in (str(phase).replace("_", " ") if phase else "", _numbers(metrics)) if part)
 
 
-def _numbers(row: Mapping[str, Any]) -> str:
+def _numbers(row: Mapping[str, Any], hidden: Collection[str] = _TIMES) -> str:
     """The first few numbers of a row."""
-    numbers = {name: value for name, value in row.items() if _is_number(value) and name not in _TIMES}
+    numbers = {name: value for name, value in row.items() if is_number(value) and name not in hidden}
     shown = islice(numbers.items(), _MOST_NUMBERS)
     return "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _duration(seconds: float) -> str:

@@ -1,108 +1,163 @@
-"""A worker process's life: take a trial, run it, tell how it ended; until told to stop, or its parent is gone."""
+"""What a worker process does: it imports torch once, trains trial after trial, and reports to the pool."""
 
 import contextlib
 import faulthandler
+import gc
+import importlib
+import mmap
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from ablate.errors import UserError
 from ablate.records.files import Results
-from ablate.run.stops import CAUSES
+from ablate.records.plans import read_plan
+from ablate.records.provenance import provenance
+from ablate.records.reading import read_trial
+from ablate.run import gpu
+from ablate.run.causes import CAUSES, GPU_ERROR, Outcome
+from ablate.run.fresh import CAN_FORK, Forked, Send, adopt_orphans, leave, sender, train_in_fork
+from ablate.run.machine import pick_device, take_cores
+from ablate.run.worker import Task
+
+_WATCH_SECONDS = 0.5
 
 
 class _Stop:
-    """Whether this process was told to stop, and why; it ends at once while it has no trial."""
+    """Whether and why this process must stop; without a trial it exits at once."""
 
     def __init__(self) -> None:
-        self.asked: str | None = None
+        self._asked: str | None = None
+        self._told = mmap.mmap(-1, 1)  # the signal's number, for a trial's process whose trainer has replaced handlers
         self.busy = False
+        self._trial: Forked | None = None
+        self._number: int | None = None
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup a closed terminal is no reason to stop
+            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, a closed terminal must not stop it
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self.asked = CAUSES.get(signal.Signals(number), "stopped")
-        if not self.busy:
-            raise SystemExit(0)
+        self._asked, self._number = CAUSES.get(signal.Signals(number), "stopped"), number
+        if self._trial:
+            self.pass_on_to(self._trial)
+        elif not self.busy:
+            os._exit(0)
+
+    @property
+    def asked(self) -> str | None:
+        """The cause for which this process, or the worker that forked it, was asked to stop."""
+        told = self._told[0]
+        return self._asked or (CAUSES.get(signal.Signals(told), "stopped") if told else None)
+
+    def pass_on_to(self, trial: Forked) -> None:
+        """Pass signals on to the process of a trial, also one that came before."""
+        self._trial = trial
+        if self._number is not None:
+            self._told[0] = self._number
+            trial.signal(self._number)
+
+    @contextmanager
+    def with_trial(self) -> Iterator[None]:
+        """Within, a signal lets the trial save its state."""
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy, self._trial = False, None
 
 
-def serve(connection: Connection) -> None:
-    """Serve the pool at the other end.
+def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> None:
+    """The process's side: train what the pool sends, until it is told to stop or the pool is gone.
 
-    It first sends results folder, index, threads, device, place, and how many workers have one job between them.
-
-    Says ("ready",), and of each key that it is sent ("begun", attempt), ("report", share, metrics) now and then,
-    and ("outcome", outcome).
+    pool: its process. imported: called when everything is imported, so that the watching thread can stop.
+    Receives a `Task`, then keys of trials. Sends ("ready",), and for each key ("begun", attempt, process),
+    ("report", share, metrics) now and then, and ("outcome", outcome), or ("died", how) if only the trial's process did.
     """
     stop = _Stop()
-    parent = os.getppid()
     faulthandler.enable()
-    root, index, threads, device, place, beside = connection.recv()
+    task: Task = connection.recv()
+    _warm_up()
+    adopt_orphans()
+    imported()
+    send = sender(connection)
+    send("ready")
+    while (key := _next_key(connection, pool)) and not stop.asked:
+        with stop.with_trial():
+            if task.fresh and CAN_FORK:
+                _read_ahead(Results(task.results), key)
+                attempts = Results(task.results).trial(key).attempts
+                train = partial(_train_alone, task, key, stop, os.getpid(), attempts)
+                train_in_fork(train, send, stop.pass_on_to, lambda: os.getppid() != pool, attempts)
+                continue
+            outcome = _train(task, key, stop, pool, send)
+        if task.fresh or outcome.get("cause") == GPU_ERROR:  # the pool starts another one in its place
+            break
+    leave()
+
+
+def _warm_up() -> None:
+    """Import what every trial needs, and find out what every record says of this machine; use no GPU and no thread.
+
+    Python's collector leaves all of that alone from now on. In the process of a trial, it would otherwise write to the
+    pages of every object, and so copy them: more than a tenth of a second per trial.
+    """
+    for module in ("torch", "numpy.random", "ablate.run.attempt", "ablate.trainer.world"):
+        importlib.import_module(module)
+    provenance()
+    gc.collect()
+    gc.freeze()
+
+
+def _read_ahead(results: Results, key: str) -> None:
+    """Read the plan of a trial, which stays in memory for the processes of all its trials: each would read it again."""
+    with contextlib.suppress(OSError, ValueError, UserError):  # the trial's own process says what is wrong
+        if plan := read_trial(results.trial(key).trial).plan:
+            read_plan(results.root / plan)
+
+
+def _next_key(connection: Connection, pool: int) -> str | None:
+    """The next trial's key; None if the pool is gone."""
+    with contextlib.suppress(OSError, EOFError):
+        while os.getppid() == pool:
+            if connection.poll(_WATCH_SECONDS):
+                key: str = connection.recv()
+                return key
+    return None
+
+
+def _train_alone(task: Task, key: str, stop: _Stop, parent: int, attempts: Path, send: Send) -> Path | None:
+    """Train the only trial of this process; returns the folder of its attempt."""
+    outcome = _train(task, key, stop, parent, send)
+    return attempts / outcome["attempt"] if "attempt" in outcome else None
+
+
+def _train(task: Task, key: str, stop: _Stop, parent: int, send: Send) -> Outcome:
+    """Train one trial in this process; returns how it ended. parent: stop if that is gone."""
     import torch
 
-    from ablate.run.worker import run_trial
+    from ablate.run.attempt import run_trial
 
-    torch.set_num_threads(threads)
-    device = pick_device(device, index)
-    if beside > 1:
-        _keep_to_own_part(index, beside, threads, device)
-    tell = _teller(connection)
+    torch.set_num_threads(task.threads)
+    device = pick_device(task.device, task.index)
+    if task.shared and task.workers > 1:
+        take_cores(task.index, task.workers, task.threads)
+    if device.startswith("cuda"):
+        gpu.use(device, gpu.workers_on(task.device, task.index, task.workers))
 
     def stopping() -> str | None:
         return stop.asked or ("stopped" if os.getppid() != parent else None)
 
     def report(share: float, metrics: Mapping[str, Any]) -> None:
-        tell("report", share, dict(metrics))
+        send("report", share, dict(metrics))
 
-    tell("ready")
-    while not stopping():
-        try:
-            key = connection.recv()
-        except (EOFError, OSError):
-            return
-        with _busy(stop):
-            outcome = run_trial(
-                Results(root), key, place, device, stopping, report, begun=lambda attempt: tell("begun", attempt)
-            )
-            tell("outcome", outcome)
+    def begun(attempt: str) -> None:
+        send("begun", attempt, os.getpid())
 
-
-def _teller(connection: Connection) -> Callable[..., None]:
-    def tell(*message: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent may be gone
-            connection.send(message)
-
-    return tell
-
-
-@contextmanager
-def _busy(stop: _Stop) -> Iterator[None]:
-    stop.busy = True
-    try:
-        yield
-    finally:
-        stop.busy = False
-
-
-def _keep_to_own_part(index: int, beside: int, threads: int, device: str) -> None:
-    """Take cores of one's own, where the job was given just as many as its workers need, and a part of the GPU."""
-    import torch
-
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(cores) == beside * threads < (os.cpu_count() or 1):
-        os.sched_setaffinity(0, cores[index * threads : (index + 1) * threads])
-    if device.startswith("cuda"):
-        on_one = -(-beside // torch.cuda.device_count())
-        torch.cuda.set_per_process_memory_fraction(1 / on_one, device)
-
-
-def pick_device(device: str, index: int = 0) -> str:
-    """The device of the worker of this index: `auto` is a GPU of its own where there is one."""
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return f"cuda:{index % torch.cuda.device_count()}" if device == "cuda" else device
+    outcome = run_trial(Results(task.results), key, task.place, device, stopping, report, begun=begun)
+    send("outcome", outcome)
+    return outcome

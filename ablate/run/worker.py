@@ -1,221 +1,188 @@
-"""Running one trial and leaving its record: the same function in this process, in a pool, on a cluster."""
+"""A worker process as the pool that started it sees it; `ablate.run.serve` is what the process does."""
 
 import contextlib
-import importlib
 import json
+import multiprocessing
 import os
-import platform
+import signal
+import subprocess
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any
 
-from ablate.errors import UserError
-from ablate.records.attempt import AttemptWriter, plain
-from ablate.records.cancel import cancel_requested, watch_for_cancel
-from ablate.records.claim import claim, running_elsewhere
-from ablate.records.files import Results, write_json
-from ablate.records.metric import not_returned
-from ablate.records.provenance import provenance
-from ablate.run.context import RecordingContext, Report
-from ablate.run.failures import Failure, SettingsRefused, classify, failure_of_another_rank
-from ablate.run.memory import peak_memory, reset_peak_memory
-from ablate.run.stops import interruption
-from ablate.study.trainers import find_trainer
+from ablate.run.causes import GPU_ERROR, Outcome
+from ablate.run.fresh import death
 
-if TYPE_CHECKING:
-    from ablate.simclr.distributed import World
+SILENT_SECONDS = 5.0
+"""How long a worker without a trial, or one that has closed its connection, may take to exit."""
+_LAST_BYTES, _LAST_LINES = 4000, 8
+_BOOTSTRAP = """
+import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+pool, descriptor, ended = int(sys.argv[1]), int(sys.argv[2]), threading.Event()
+def watch():
+    while os.getppid() == pool:
+        if ended.wait(0.5):
+            return
+    os._exit(1)
+watching = threading.Thread(target=watch, daemon=True)
+watching.start()
+def imported():
+    ended.set()
+    watching.join()
+from multiprocessing.connection import Connection
+connection = Connection(descriptor)
+sys.path[:], sys.argv[:] = connection.recv()
+from ablate.run.serve import serve
+serve(connection, pool, imported)
+"""
+"""Not multiprocessing's spawn: that would rerun the main module of the caller, and import ablate from there.
 
-Outcome = dict[str, Any]
-"""{"state": "done" | "failed" | "interrupted" | "running", "cause", "message", "attempt"}; an attempt where there is
-one: not where another process is at the trial or has done it, nor where the trial cannot be read."""
+It ends with its pool from the first line on. Not by PR_SET_PDEATHSIG, which a thread's end sends, too: a notebook may
+start its pool from any thread."""
+
+
+@dataclass
+class Worker:
+    """The pool's side: one process, and its current trial."""
+
+    task: "Task"
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    output: IO[bytes]
+    """What the process prints while it has no trial."""
+    ready: bool = False
+    leaving: bool = False
+    """Whether it ends after a trial that met an error of the GPU; the trials that remain go to another worker."""
+    """Whether it has imported torch and takes trials."""
+    key: str | None = None
+    attempt: str | None = None
+    """The attempt's name, once the attempt has started."""
+    pid: int | None = None
+    """The process of the attempt: this one, or one of its own."""
+    died: str | None = None
+    """How the process of its trial ended, if that died and this one lives on."""
+    share: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    failed_starts: int = 0
+    """How many workers in a row died in its place while they started."""
+    over_memory: str | None = None
+    """How much memory it used, if it was killed for that."""
+
+    def give(self, key: str) -> None:
+        """Let it train a trial."""
+        self.key, self.attempt, self.pid, self.over_memory, self.share, self.metrics = key, None, None, None, 0.0, {}
+        with contextlib.suppress(OSError):  # the process died: the pool notices when it next receives
+            self.connection.send(key)
+
+    def receive(self) -> Outcome | None:
+        """Take one message; the outcome of its trial, if it is that. Raises EOFError if the trial's process died."""
+        try:
+            if not self.connection.poll():
+                raise EOFError
+            kind, *content = json.loads(self.connection.recv_bytes())
+        except OSError as error:
+            raise EOFError from error
+        if kind == "ready":
+            self.ready = True
+        elif kind == "begun":
+            self.attempt, self.pid = content
+        elif kind == "report":
+            self.share, self.metrics = content
+        elif kind == "died":
+            (self.died,) = content
+            raise EOFError
+        else:
+            self.key = None
+            outcome: Outcome = content[0]
+            self.leaving = outcome.get("cause") == GPU_ERROR and not self.task.fresh
+            return outcome
+        return None
+
+    def kill(self) -> None:
+        """Kill the process of its trial; the worker then reports that, and ends what the trial left behind."""
+        if self.key is None or self.pid is None:
+            self.process.kill()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def death(self) -> str:
+        """How the trial's process ended; a worker that only closed its connection is killed."""
+        if self.died:
+            return self.died
+        try:
+            code = self.process.wait(SILENT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        return death(code)
+
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed outside of trials."""
+        size = os.fstat(self.output.fileno()).st_size
+        text = os.pread(self.output.fileno(), _LAST_BYTES, max(0, size - _LAST_BYTES)).decode(errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+
+    def close(self) -> None:
+        """Close the connection and the output of a process that has ended."""
+        self.connection.close()
+        self.output.close()
 
 
 @dataclass(frozen=True)
-class _How:
-    """What an attempt is given besides its trial."""
+class Task:
+    """What a worker receives at its start: how to train each of its trials."""
 
-    place: str
+    results: Path
+    index: int
+    threads: int
     device: str
-    stopping: Callable[[], str | bool | None]
-    report: Report
-    capture_output: bool
-    world: "World | None"
+    place: str
+    """The first part of attempts' names."""
+    workers: int
+    """The number of workers of the pool."""
+    shared: bool
+    """Whether they share the cores of one job."""
+    fresh: bool
+    """Whether each trial runs in its own process."""
 
 
-def run_trial(
-    results: Results,
-    key: str,
-    place: str,
-    device: str = "cpu",
-    stopping: Callable[[], str | bool | None] = lambda: None,
-    report: Report = lambda share, metrics: None,
-    capture_output: bool = True,
-    begun: Callable[[str], None] = lambda attempt: None,
-    world: "World | None" = None,
-) -> Outcome:
-    """Run the trial whose trial.json lies under `key`, as a new attempt at `place`; `begun` is told its name.
-
-    stopping: whether the trial is to stop, as the cause of it or as true. world: the ranks that train it; this is the
-    first, and the others wait for the name of its attempt in `ablate.run.slurm.ranks`.
-    Returns how it ended. Nothing that the trainer raises gets out; it is in the record.
-    """
-    folder = results.trial(key)
-    try:
-        spec = json.loads(folder.trial.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return _failed(Failure("record", f"{folder.trial} cannot be read: {error}"))
-    try:
-        with claim(folder) as held:
-            if folder.result.exists():
-                return {"state": "done", "message": "done elsewhere meanwhile"}
-            if other := running_elsewhere(folder, held):
-                return {"state": "running", "message": other}
-            writer = AttemptWriter(folder.new_attempt(place))
-            begun(writer.path.name)
-            how = _How(place, device, stopping, report, capture_output, world)
-            outcome = _attempt(results, key, spec, writer, how)
-            return {**outcome, "attempt": writer.path.name}
-    except OSError as error:  # no attempt could be made
-        return _failed(classify(error))
-
-
-def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWriter, how: _How) -> Outcome:
-    """Train between the events `started` and `ended`, and write the result."""
-    began = time.monotonic()
-    with contextlib.closing(writer):
-        try:
-            reset_peak_memory(how.device)
-            write_json(writer.path / "env.json", provenance(how.device, spec.get("plan")))
-            writer.event("started", place=how.place, host=platform.node(), pid=os.getpid(), device=how.device)
-            with _output_into(writer.path) if how.capture_output else contextlib.nullcontext():
-                outcome, numbers = _train(results, key, spec, writer, how)
-            if outcome["state"] == "done":
-                ours = {"key": key, "attempt": writer.path.name, "seconds": round(time.monotonic() - began, 3)}
-                write_json(results.trial(key).result, ours | numbers | ours)
-                _say_what_is_lacking(results, spec, numbers | ours, writer)
-        except KeyboardInterrupt:  # the second Ctrl-C, of someone who does not wait
-            writer.end(**_interrupted(results, key, writer, "stopped"))
-            raise
-        except Exception as error:  # the record itself could not be written
-            outcome = _failed(classify(error))
-        with contextlib.suppress(OSError):  # whoever asked for the trial is told
-            writer.end(**outcome, memory=peak_memory(how.device))
-    return outcome
-
-
-def _say_what_is_lacking(
-    results: Results, spec: dict[str, Any], numbers: dict[str, Any], writer: AttemptWriter
-) -> None:
-    """Keep a warning among the events where the number is not there that the trial's study is about."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # the trial is done, whatever its plan says
-        plan = json.loads((results.root / spec["plan"]).read_text(encoding="utf-8"))
-        if told := not_returned(plan["metric"], numbers):
-            writer.event("warning", message=told)
-
-
-def _train(
-    results: Results, key: str, spec: dict[str, Any], writer: AttemptWriter, how: _How
-) -> tuple[Outcome, dict[str, Any]]:
-    """The outcome, and the trainer's numbers when it is done."""
-    from ablate.simclr.context import Interrupted
-
-    folder = results.trial(key)
-    cancelled = watch_for_cancel(folder)
-    try:
-        if cancel_requested(folder):
-            raise Interrupted
-        train, config = function_and_config(spec)
-        checkpoints = results.pretrained(spec["pretrain_key"])
-        context = RecordingContext(
-            how.device, checkpoints, writer, lambda: bool(how.stopping()) or cancelled(), how.report, how.world
+def start_worker(task: Task, code: Path | None, failed_starts: int = 0) -> Worker:
+    """Start a process that imports ablate from `code`. failed_starts: how many died in its place."""
+    ours, theirs = multiprocessing.Pipe()
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
+    descriptor = theirs.fileno()
+    with _ctrl_c_ignored(), theirs:
+        process = subprocess.Popen(
+            # -P: without the working folder; -B: without caches in the code
+            (sys.executable, "-P", "-B", "-c", _BOOTSTRAP, str(os.getpid()), str(descriptor)),
+            pass_fds=(descriptor,),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
-        if how.world:
-            how.world.tell((key, writer.path.name))  # the other ranks begin
-        returned = train(config, context)
-        if returned is None and context.stopping():  # it ended when asked to, and has no numbers
-            raise Interrupted
-        return {"state": "done"}, _numbers(returned)
-    except Interrupted:
-        asked = how.stopping()
-        cause = "cancelled" if cancel_requested(folder) else asked if isinstance(asked, str) else "stopped"
-        return _interrupted(results, key, writer, cause), {}
-    except SystemExit as error:
-        traceback.print_exc()
-        return _failed(Failure("exception", f"the trainer ended its process (SystemExit: {error})")), {}
-    except Exception as error:
-        traceback.print_exc()
-        return _failed(failure_of_another_rank(writer.path) or classify(error)), {}
+    path = [str(Path(entry).absolute()) for entry in sys.path]
+    with contextlib.suppress(OSError):  # the process died: the pool notices when it next receives
+        ours.send(([str(code), *path] if code else path, sys.argv))
+        ours.send(task)
+    return Worker(task, process, ours, output, failed_starts=failed_starts)
 
 
-def function_and_config(spec: dict[str, Any]) -> tuple[Callable[[Any, Any], Any], Any]:
-    """The function that a trial names, and its settings.
-
-    Raises UserError where it is another function than the one that was planned with.
-    """
-    from pydantic import ValidationError
-
-    trainer = find_trainer(spec["trainer"])
-    if trainer.recipe_version != spec.get("recipe_version", trainer.recipe_version):
-        planned, now = spec["recipe_version"], trainer.recipe_version
-        raise UserError(f"the trial was planned with recipe version {planned} of its trainer, and this is {now}")
-    try:
-        config = trainer.config.model_validate(spec["config"])
-    except ValidationError as error:
-        raise SettingsRefused(f"the trainer no longer takes the settings that were planned: {error}") from error
-    module, _, function = spec["trainer"].partition(":")
-    return getattr(importlib.import_module(module), function), config
-
-
-def _numbers(returned: Any) -> dict[str, Any]:
-    """What a trainer returned, fit for result.json. Raises Diverged for a number that is none."""
-    from ablate.simclr.context import Diverged
-
-    if not isinstance(returned, Mapping):
-        raise TypeError(f"the trainer returned {type(returned).__name__}, not a dictionary of numbers")
-    numbers = {str(name): plain(value) for name, value in returned.items()}
-    for name, value in numbers.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except TypeError as error:
-            raise TypeError(f"the trainer's {name} is of type {type(value).__name__}, no number and no text") from error
-        except ValueError as error:
-            raise Diverged(f"the trainer's {name} is {value}, which is no number") from error
-    return numbers
-
-
-def _failed(failure: Failure) -> Outcome:
-    return {"state": "failed", "cause": failure.cause, "message": failure.message}
-
-
-def _interrupted(results: Results, key: str, writer: AttemptWriter, cause: str) -> Outcome:
-    known, then = interruption(results, key, writer.path.name, cause)
-    return {"state": "interrupted", "cause": known, "message": f"{cause}; {then}"}
-
-
-@contextlib.contextmanager
-def _output_into(attempt: Path) -> Iterator[None]:
-    """Whatever is printed, by Python or below it, goes into the attempt's `stdout` and `stderr`."""
-    _flush()
-    kept = os.dup(1), os.dup(2)
-    files = [os.open(attempt / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in ("stdout", "stderr")]
-    os.dup2(files[0], 1), os.dup2(files[1], 2)
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C, which the terminal sends to all processes: the parent decides."""
+    if threading.current_thread() is not threading.main_thread():  # signal.signal works in the main thread only
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        _flush()
-        for descriptor, stream in zip(kept, (1, 2), strict=True):
-            os.dup2(descriptor, stream)
-        for descriptor in (*kept, *files):
-            os.close(descriptor)
-
-
-def _flush() -> None:
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name).closed:  # by the trainer: the next one finds it open again
-            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
-        with contextlib.suppress(OSError):  # what a full disk does not take is lost
-            getattr(sys, name).flush()
+        signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""SimCLR (Chen et al., ICML 2020), whole: config, data, augmentation, model, loss, pretraining, evaluation.
+"""SimCLR (Chen et al., ICML 2020): config, data, augmentation, model, loss, pretraining and evaluation.
 
-Imports nothing of the rest of ablate, so that it can be used alone: `trainer.train(config, context)`.
+Of the rest of ablate it imports only `ablate.trainer`, so that it works alone: `trainer.train(config, context)`.
 """

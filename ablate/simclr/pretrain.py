@@ -1,88 +1,213 @@
-"""The pretraining loop: views, loss, step, and again; interruptible after every step."""
+"""The pretraining: the loop, and one step's loss and gradient, contrastive (Algorithm 1) or supervised.
+
+A batch that does not fit is encoded in parts of `micro_batch` images by gradient caching (Gao et al. 2021): z of all
+parts without gradient; the loss of the whole batch, and its gradient for z; then each part again, with that gradient.
+The loss and its gradient are exact; only batch norm's statistics differ, being those of each part.
+"""
 
 import hashlib
 import json
-import resource
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.simclr.batches import Batch, Stream, plain
-from ablate.simclr.checkpoint import Checkpoints, finite
+from ablate.simclr.base.checkpoint import Checkpoints
+from ablate.simclr.base.device import model_dtype, number_format, to_device
+from ablate.simclr.base.randomness import generator
 from ablate.simclr.config import RECIPE_VERSION, Config
-from ablate.simclr.context import Context, Diverged, Interrupted
-from ablate.simclr.data.images import Dataset
-from ablate.simclr.device import to_device
-from ablate.simclr.distributed import make_batch_norm_global
-from ablate.simclr.encoder import set_batch_norm_statistics
-from ablate.simclr.model import Model, make_model
-from ablate.simclr.objective import Measures, contrastive_step, supervised_step
-from ablate.simclr.optimizer import make_optimizer
-from ablate.simclr.precision import model_dtype, number_format
-from ablate.simclr.schedule import learning_rate, peak_learning_rate, warmup_steps
+from ablate.simclr.data.batches import plain
+from ablate.simclr.data.dataset import Dataset
+from ablate.simclr.data.images import Images
+from ablate.simclr.loss import LOSSES, temperature_of
+from ablate.simclr.loss.pairs import make_pairs, match
+from ablate.simclr.model import Model, Outputs, make_model
+from ablate.simclr.model.encoder import dropout_of_step, make_batch_norm_global, set_batch_norm_statistics
+from ablate.simclr.training import start
+from ablate.trainer.contract import Console, Context, Interrupted
+from ablate.trainer.world import ALONE, World
 
+Measures = dict[str, Tensor]
+"""What a step measures: scalars on the device, means over this rank's images, shares in percent."""
 Metrics = dict[str, float | str]
-_ROUND = 8
-"""Ranks agree every so many steps on whether to stop, and a GPU is asked whether the loss is a number."""
 _NORM_EVERY = 10
-"""Steps between two that the gradient's norm is computed of, so that it costs little; at least one an epoch."""
+"""The gradient's norm is computed every this many steps, to keep it cheap, and at least once per epoch."""
 _STATISTICS_IMAGES = 256
-"""Images at once from which the statistics of an untrained encoder are made."""
+"""Images per batch when the statistics of an untrained encoder are set."""
 
 
 def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Metrics]:
-    """Train the model on `data.train`; returns it with the last epoch's metrics.
+    """Train the model on `data.train`; return it with the last epoch's metrics.
 
-    Goes on from the newest checkpoint of the context's folder, and trains nothing where the folder has the end.
-    Logs one row an epoch. Raises Interrupted, its state saved, when the context stops it; Diverged when the
-    loss is no longer a number.
+    Resumes from the newest checkpoint in the context's folder; a final checkpoint is only read. Logs one row per
+    epoch. Raises Interrupted, after saving the state, if the context stops it; Diverged if the loss is not finite.
     """
-    if context.checkpoints is None:
-        return _pretrain(config, data, context, None)
-    store = Checkpoints(context.checkpoints, owner(config), context.say)
-    with store.alone(context.stopping) if context.world.first else nullcontext(True) as alone:
-        if not context.world.tell(alone):
+    world, ours = context.world, not isinstance(context, Console)  # a Console's folder is the user's
+    store = Checkpoints(context.checkpoints, owner(config), context.say, world, set_aside=ours)
+    with store.alone(context.stopping) as alone:
+        if not alone:
             raise Interrupted
-        return _pretrain(config, data, context, store)
-
-
-def _pretrain(config: Config, data: Dataset, context: Context, store: Checkpoints | None) -> tuple[Model, Metrics]:
-    world = context.world
-    model = make_model(config, data.classes, context.device)
-    if store and (final := world.tell(store.final() if world.first else None)):
-        model.load_state_dict(final["model"])
+        model = make_model(config, data.classes, context.device)
+        if final := store.final():
+            model.load_state_dict(final["model"])
+            make_batch_norm_global(model, world)
+            context.say("the pretraining is done already; its final checkpoint is read")
+            return model, final["metrics"]
+        metrics: Metrics = {"precision": number_format(config.precision, context.device)}
+        if config.epochs == 0:
+            _set_statistics(config, model, data.train.images, context)
         make_batch_norm_global(model, world)
-        context.say("the pretraining was done before; its end is read from its checkpoint")
-        return model, final["metrics"]
-    metrics: Metrics = {"precision": number_format(config.precision, context.device)}
-    if config.epochs == 0:
-        _set_statistics(config, model, data, context)
-        make_batch_norm_global(model, world)
-    else:
-        make_batch_norm_global(model, world)
-        metrics |= _Training(config, data, context, model, store).run()
-    if store and world.first:
-        store.finish({"model": model.state_dict(), "metrics": metrics})
+        if config.epochs:
+            run = start(config, data.train.images, context, model, store)
+            step = contrastive_step if config.method == "simclr" else supervised_step
+            for batch in run.stream.batches(run.done, world, context.device):
+                run.set_learning_rates(batch.step)
+                model.zero_grad(set_to_none=True)
+                labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
+                measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
+                world.mean_gradients(model.parameters())
+                if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
+                    measures["gradient_norm"] = _gradient_norm(model)
+                for optimizer, _ in run.optimizers.values():
+                    optimizer.step()
+                run.end_step(batch.step, measures)
+                del batch  # its views are not kept while the next are made
+                run.save_if_due()
+            metrics |= run.result()
+        if store.writes:
+            store.finish({"model": model.state_dict(), "metrics": metrics})
     return model, metrics
 
 
+def contrastive_step(
+    config: Config, model: Model, views: Tensor, labels: Tensor, world: World = ALONE, step: int = 0
+) -> Measures:
+    """Add the gradient of the contrastive loss to the model's, for views (2n, 3, S, S), first views first.
+
+    labels (n,) are used only by the online probe, whose gradient does not reach the encoder.
+    """
+    settings = config.loss
+    halves = [_split(half, config) for half in views.chunk(2)]
+    parts = [views] if len(halves[0]) == 1 else [torch.cat(pair) for pair in zip(*halves, strict=True)]
+    labels_of = [torch.cat([part, part]) for part in _split(labels, config)]
+    if len(parts) == 1:
+        outputs = _forward(config, model, views, world, step)
+        z = outputs.z  # (2 n, d)
+    else:
+        with torch.no_grad(), statistics_kept(model):
+            cached = [_forward(config, model, part, world, step, n).z.chunk(2) for n, part in enumerate(parts)]
+        z = torch.cat([torch.cat(half) for half in zip(*cached, strict=True)]).requires_grad_()
+    first, second = (F.normalize(z, dim=1) if settings.normalize else z).chunk(2)  # (n, d) each
+    pairs = make_pairs(first, second, settings.negatives, world)
+    losses = [LOSSES[settings.name](each, settings) for each in pairs]
+    loss = torch.stack(losses).mean() if len(losses) > 1 else losses[0]  # Eq. 1
+    all_second = pairs[0].candidates.detach()[-len(first) * world.size :]
+    own = None if pairs[0].excluded is None else pairs[0].excluded[: len(first)]
+    accuracy, entropy = match(first.detach(), all_second, temperature_of(settings), world, own)
+    if len(parts) == 1:
+        probe_loss, probed = _probe(config, model, outputs, labels_of[0])
+        (settings.scale * loss + probe_loss).backward()
+    else:
+        (gradient,) = torch.autograd.grad(settings.scale * loss, [z])
+        caches = [torch.cat(pair) for pair in zip(*(_split(half, config) for half in gradient.chunk(2)), strict=True)]
+        probed = _backward_in_parts(config, model, parts, labels_of, caches, world, step)
+    return {"loss": loss.detach(), "contrastive_accuracy": 100 * accuracy, "contrastive_entropy": entropy, **probed}
+
+
+def _backward_in_parts(
+    config: Config,
+    model: Model,
+    parts: list[Tensor],
+    labels_of: list[Tensor],
+    caches: list[Tensor],
+    world: World,
+    step: int,
+) -> Measures:
+    """Encode each part again and backpropagate the cached gradient of its z; return the probe's measures."""
+    probed: Measures = {}
+    for number, (part, labels, cache) in enumerate(zip(parts, labels_of, caches, strict=True)):
+        outputs = _forward(config, model, part, world, step, number)
+        probe_loss, measured = _probe(config, model, outputs, labels)
+        share = len(part) / sum(map(len, parts))
+        outputs_of = [outputs.z, share * probe_loss] if config.online_probe else [outputs.z]
+        torch.autograd.backward(outputs_of, [cache, None][: len(outputs_of)])
+        probed = {name: probed.get(name, 0) + share * value for name, value in measured.items()}
+    return probed
+
+
+def supervised_step(
+    config: Config, model: Model, views: Tensor, labels: Tensor, world: World = ALONE, step: int = 0
+) -> Measures:
+    """Add the gradient of the cross entropy to the model's, for one view of each image (n, 3, S, S)."""
+    loss, top1 = views.new_zeros(()), views.new_zeros(())
+    for number, (part, of_part) in enumerate(zip(_split(views, config), _split(labels, config), strict=True)):
+        logits = _forward(config, model, part, world, step, number).z
+        part_loss = F.cross_entropy(logits, of_part) * (len(part) / len(views))
+        part_loss.backward()
+        loss += part_loss.detach()
+        top1 += (logits.argmax(1) == of_part).sum() * (100 / len(views))
+    return {"loss": loss, "train_top1": top1}
+
+
+def _split(values: Tensor, config: Config) -> list[Tensor]:
+    return list(values.split(config.micro_batch or len(values)))
+
+
+def _forward(config: Config, model: Model, images: Tensor, world: World, step: int, number: int = 0) -> Outputs:
+    """Encode one part of a step's images, with dropout that depends on the step, the rank and the part."""
+    random = generator(config.seed, "pretrain", step, part=2 + number * world.size + world.rank)
+    with dropout_of_step(model.encoder, images.device, random):
+        outputs: Outputs = model(images)
+    return outputs
+
+
+def _probe(config: Config, model: Model, outputs: Outputs, labels: Tensor) -> tuple[Tensor, Measures]:
+    """Return the online probe's loss on h, without gradient into the encoder, and its top-1 on these views."""
+    if not config.online_probe:
+        return outputs.h.new_zeros(()), {}
+    logits = model.probe(outputs.h.detach())
+    top1 = (logits.argmax(1) == labels).mean(dtype=logits.dtype)
+    return F.cross_entropy(logits, labels), {"online_top1": 100 * top1}
+
+
+@contextmanager
+def statistics_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Freeze the running statistics of batch norms, which normalise as before."""
+    norms: list[Any] = [module for module in model.modules() if hasattr(module, "track_running_stats")]
+    before = [norm.track_running_stats for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = norm.track_running_stats and not norm.training
+    try:
+        yield
+    finally:
+        for norm, tracks in zip(norms, before, strict=True):
+            norm.track_running_stats = tracks
+
+
 def owner(config: Config) -> str:
-    """Digest of the settings that make a pretraining: where its images lie and how often it is saved do not."""
-    settings = config.model_dump(mode="json", exclude={"evaluate": True, "checkpoint_minutes": True, "data": {"root"}})
+    """Hash the settings that determine a pretraining: all but its evaluation and those outside a trial's identity."""
+    left_out: dict[str, bool | set[str]] = {
+        "evaluate": True,
+        "checkpoint_minutes": True,
+        "deterministic": True,
+        "data": {"root"},
+    }
+    if not config.fixed_batches:  # checkpoints from before this setting keep their owner
+        left_out["fixed_batches"] = True
+    settings = config.model_dump(mode="json", exclude=left_out)
     return hashlib.sha256(json.dumps([RECIPE_VERSION, settings], sort_keys=True).encode()).hexdigest()
 
 
-def _set_statistics(config: Config, model: Model, data: Dataset, context: Context) -> None:
-    """Batch norm's statistics of an encoder never trained: those of all training images, whatever the batch size."""
-    images, settings = data.train.images, config.data
-    rows = torch.arange(len(images)).numpy()
-    parts = max(1, len(rows) // _STATISTICS_IMAGES)  # nearly equal, and none a single image
+def _set_statistics(config: Config, model: Model, images: Images, context: Context) -> None:
+    """Set batch norm's statistics of an untrained encoder to those of all images, at any batch size."""
+    settings, rows = config.data, torch.arange(len(images)).numpy()
+    parts = max(1, len(rows) // _STATISTICS_IMAGES)  # nearly equal, and never a single image
     at_once = -(-len(rows) // parts)
-    batches = plain(images, settings.image_size, settings.center_crop, context.device, rows, at_once)
+    crop, share = config.evaluate.crop, settings.kept_share
+    batches = plain(images, settings.image_size, crop, share, context.device, rows, at_once)
     set_batch_norm_statistics(model, _until_stopped(batches, model_dtype(config.precision), context))
 
 
@@ -93,181 +218,7 @@ def _until_stopped(batches: Iterable[Tensor], dtype: torch.dtype, context: Conte
         yield batch.to(dtype)
 
 
-class _Training:
-    """The state of a pretraining and its loop."""
-
-    def __init__(
-        self, config: Config, data: Dataset, context: Context, model: Model, store: Checkpoints | None
-    ) -> None:
-        self.config, self.context, self.model, self.store = config, context, model, store
-        self.labels = data.train.labels
-        images = data.train.images
-        if len(images) < config.batch_size:
-            raise ValueError(f"batch_size = {config.batch_size} is more than the {len(images)} training images")
-        self.images = len(images)
-        self.steps = len(images) * config.epochs // config.batch_size
-        self.warmup = warmup_steps(config.warmup_epochs, len(images), config.batch_size)
-        self.peak = peak_learning_rate(config.optimizer, config.batch_size)
-        self.probe_peak = 0.1 * config.batch_size / 256  # as linear evaluation's (App. B.6)
-        self.optimizer = make_optimizer(config.optimizer, model.parts())
-        self.probe_optimizer = torch.optim.SGD(model.probe.parameters(), lr=0.0, momentum=0.9, nesterov=True)
-        self.stream = Stream(
-            images=images,
-            augment=config.augment,
-            size=config.data.image_size,
-            batch_size=config.batch_size,
-            steps=self.steps,
-            seed=config.seed,
-            purpose="pretrain",
-            views=2 if config.method == "simclr" else 1,
-            dtype=model_dtype(config.precision),
-        )
-        self.done = 0
-        self.seconds = 0.0
-        self.sums: Measures = {}
-        self.counts: dict[str, int] = {}
-        self.broken = torch.full((), -1, device=context.device)  # the first step whose loss was no number
-        self.metrics: dict[str, float] = {}
-        self.epoch_start, self.epoch_began = 0, 0.0
-
-    def run(self) -> dict[str, float]:
-        """Train to the end; returns the last epoch's metrics."""
-        context, world = self.context, self.context.world
-        if self.store and (state := world.tell(self.store.newest() if world.first else None)):
-            self._load(state)
-            context.say(f"going on from step {self.done} of {self.steps}")
-        if context.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(context.device)
-        self.model.train()
-        began = saved = self.epoch_began = time.monotonic()
-        before, self.epoch_start = self.seconds, self.done
-        for batch in self.stream.batches(self.done, world, context.device):
-            self._step(batch)
-            self.seconds = before + time.monotonic() - began
-            context.progress(self.done, self.steps, self._now)
-            if self._epoch_ended():
-                self._end_epoch()
-            self._stop_if_asked()
-            del batch  # its views are not kept while the next are made
-            if self.store and world.first and time.monotonic() - saved >= 60 * self.config.checkpoint_minutes:
-                self._save()
-                saved = time.monotonic()
-        kept = {name: value for name, value in self.metrics.items() if name not in ("learning_rate", "gradient_norm")}
-        return {**kept, "pretrain_seconds": self.seconds}
-
-    def _step(self, batch: Batch) -> None:
-        """One update of all weights."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(batch.step, self.steps, self.warmup, self.peak)
-        for group in self.probe_optimizer.param_groups:
-            group["lr"] = learning_rate(batch.step, self.steps, 0, self.probe_peak)
-        self.model.zero_grad(set_to_none=True)
-        world, config = self.context.world, self.config
-        labels = self.labels[to_device(batch.rows, self.labels.device)]
-        step = contrastive_step if config.method == "simclr" else supervised_step
-        measures = step(config, self.model, batch.views, labels, world, batch.step)
-        world.mean_gradients(self.model.parameters())
-        if batch.step % min(_NORM_EVERY, self.images // config.batch_size) == 0:
-            measures["gradient_norm"] = self._gradient_norm()
-        self.optimizer.step()
-        self.probe_optimizer.step()
-        self.done = batch.step + 1
-        self._add(measures)
-
-    def _add(self, measures: Measures) -> None:
-        """Add a step's measures to the epoch's, and mark a loss that is no number, without waiting for the device."""
-        values = torch.stack([value.double() for value in measures.values()])
-        values = self.context.world.sum(values) / self.context.world.size
-        for name, value in zip(measures, values, strict=True):
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
-        bad = (self.broken < 0) & ~torch.isfinite(values[list(measures).index("loss")])
-        self.broken = torch.where(bad, self.done - 1, self.broken)
-
-    def _gradient_norm(self) -> Tensor:
-        """Of the pretraining's own loss over encoder and head."""
-        gradients = [p.grad for part in self.model.parts() for p in part.parameters() if p.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients)
-
-    def _epoch(self) -> int:
-        """The number, from 1, of the epoch that the last step was in."""
-        return (self.done - 1) * self.config.batch_size // self.images + 1
-
-    def _epoch_ended(self) -> bool:
-        taken = self.done * self.config.batch_size
-        return self.done == self.steps or taken // self.images > (taken - self.config.batch_size) // self.images
-
-    def _end_epoch(self) -> None:
-        """Log a row, and begin the next epoch's."""
-        self._check()
-        self.metrics = self._means()
-        self.context.log({**self._now(), "memory": self._memory()})
-        self.sums, self.counts = {}, {}
-        self.epoch_start, self.epoch_began = self.done, time.monotonic()
-
-    def _means(self) -> dict[str, float]:
-        """The epoch's means so far, over all ranks, and the learning rate of the last step."""
-        means = {name: float(value) / self.counts[name] for name, value in self.sums.items()}
-        return {**means, "learning_rate": learning_rate(self.done - 1, self.steps, self.warmup, self.peak)}
-
-    def _now(self) -> dict[str, float | int | str]:
-        """A row of metrics of the epoch so far."""
-        images = (self.done - self.epoch_start) * self.config.batch_size
-        speed = images / max(time.monotonic() - self.epoch_began, 1e-9)
-        return {"phase": "pretrain", "epoch": self._epoch(), **self._means(), "pairs_per_second": speed}
-
-    def _memory(self) -> float:
-        """The most that was in use so far, on the GPU or by the process, in MiB."""
-        if self.context.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.context.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-    def _stop_if_asked(self) -> None:
-        """Raise Interrupted, the state saved, when the context of any rank says so; look after the loss on the way."""
-        context, world = self.context, self.context.world
-        round_ends = self.done % _ROUND == 0
-        if round_ends or (context.device.type != "cuda" and world.size == 1):
-            self._check()
-        if self.done == self.steps or (world.size > 1 and not round_ends):
-            return
-        if world.agree(context.stopping(), context.device):
-            self._check()
-            if self.store and world.first:
-                self._save()
-            world.tell(None)  # the others stay until it is saved
-            raise Interrupted
-
-    def _check(self) -> None:
-        """Raise Diverged when the loss was no number, which all ranks know alike."""
-        if (step := int(self.broken)) >= 0:
-            rate = learning_rate(step, self.steps, self.warmup, self.peak)
-            told = f"the loss was no longer a number at step {step} of {self.steps}, learning rate {rate:.4g}"
-            raise Diverged(f"{told}; a lower optimizer.learning_rate or a longer warm-up may help")
-
-    def _save(self) -> None:
-        assert self.store is not None
-        if finite(self.model):  # the step after this one will tell of others
-            self.store.save(self._state(), self.done)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "done": self.done,
-            "precision": number_format(self.config.precision, self.context.device),
-            "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "probe_optimizer": self.probe_optimizer.state_dict(),
-            "sums": self.sums,
-            "counts": self.counts,
-            "metrics": self.metrics,
-        }
-
-    def _load(self, state: dict[str, Any]) -> None:
-        if state["precision"] != (now := number_format(self.config.precision, self.context.device)):
-            self.context.say(f"began in {state['precision']}, goes on in {now}: another processor")
-        self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.probe_optimizer.load_state_dict(state["probe_optimizer"])
-        self.sums = {name: value.to(self.context.device) for name, value in state["sums"].items()}
-        self.counts = state["counts"]
+def _gradient_norm(model: Model) -> Tensor:
+    """Return the norm over encoder and head, without the probe."""
+    gradients = [p.grad for part in model.parts() for p in part.parameters() if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)

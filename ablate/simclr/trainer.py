@@ -1,21 +1,24 @@
-"""One trial from config to numbers: pretraining, then the parts of the evaluation by their names."""
+"""One trial, from its config to its results: the pretraining, then each part of the evaluation."""
 
+import math
 import time
 from collections.abc import Callable
 
 from torch import no_grad
 
+from ablate.simclr.base.checkpoint import require_finite
+from ablate.simclr.base.device import arithmetic, keep_freed_memory
 from ablate.simclr.config import Config, Part
-from ablate.simclr.context import Context
-from ablate.simclr.data import images
-from ablate.simclr.evaluate.finetune import finetune
+from ablate.simclr.data.dataset import load
 from ablate.simclr.evaluate.frozen import Frozen
+from ablate.simclr.evaluate.geometry import contrastive, geometry, spectrum
+from ablate.simclr.evaluate.histograms import histograms
 from ablate.simclr.evaluate.linear import cached_linear, classifier, knn, linear
-from ablate.simclr.evaluate.metrics import top_k
-from ablate.simclr.evaluate.structure import contrastive, geometry, spectrum, transformation
-from ablate.simclr.evaluate.transfer import transfer
-from ablate.simclr.precision import keep_freed_memory
+from ablate.simclr.evaluate.scores import top_k
+from ablate.simclr.evaluate.transfer import finetune, transfer
+from ablate.simclr.evaluate.transformation import transformation
 from ablate.simclr.pretrain import pretrain
+from ablate.trainer.contract import Context, Diverged
 
 PARTS: dict[Part, Callable[[Frozen], dict[str, float]]] = {
     "linear": linear,
@@ -28,52 +31,56 @@ PARTS: dict[Part, Callable[[Frozen], dict[str, float]]] = {
     "contrastive": contrastive,
     "spectrum": spectrum,
     "geometry": geometry,
+    "histograms": histograms,
 }
-"""Each is a function of a frozen checkpoint."""
+"""Part of the evaluation -> its function of the pretrained model."""
 
 
 def train(config: Config, context: Context) -> dict[str, float | str]:
     """Pretrain and evaluate.
 
-    Returns top-1 in percent and whatever else the evaluation measured, the last epoch's metrics, what both took
-    in seconds, on which images, and in which number format.
+    Returns top-1 in percent and the evaluation's other metrics, those of the last epoch, the seconds that both took,
+    what the images are, and the number format.
     """
     keep_freed_memory()
-    data = images.load(config.data, context.device)
-    model, metrics = pretrain(config, data, context)
-    began = time.monotonic()
-    evaluation = evaluate(Frozen(config, model, data, context))
-    return {
-        **metrics,
-        **evaluation,
-        "evaluate_seconds": time.monotonic() - began,
-        "images": config.data.images,
-    }
+    with arithmetic(config.precision, config.deterministic, context.device):
+        data = load(config.data, context.device)
+        for note in data.notes:
+            context.say(note)
+        model, metrics = pretrain(config, data, context)
+        began = time.monotonic()
+        evaluation = evaluate(Frozen(config, model, data, context))
+    return {**metrics, **evaluation, "evaluate_seconds": time.monotonic() - began, "images": config.data.images}
 
 
 def evaluate(frozen: Frozen) -> dict[str, float]:
-    """All parts that the config asks for, one after another; `top1` is that of the first which has one.
+    """Run the config's parts in order; `top1` comes from the first part that has one.
 
-    Logs a row for each. Where both linear evaluations were asked for, says by how much they differ.
+    Logs a row per part. After both linear evaluations, their difference is reported too.
     """
     found: dict[str, float] = {}
     for name in frozen.config.evaluate.parts:
         frozen.go_on()
+        require_finite(frozen.model, f"before evaluate.parts '{name}'")
         began = time.monotonic()
         metrics = PARTS[name](frozen)
+        if odd := next((each for each, value in metrics.items() if not math.isfinite(value)), None):
+            raise Diverged(f"{name}: {odd} is {metrics[odd]}")
         frozen.context.log({"phase": name, **metrics, "seconds": time.monotonic() - began})
         found |= metrics
-    first = next((value for name, value in found.items() if name.endswith("_top1")), None)
+    first = next((name for name in found if name.endswith("_top1")), None)
+    if first in frozen.correct:
+        frozen.context.keep_correct("top1", frozen.correct[first].tolist())
     if frozen.config.online_probe and frozen.config.method == "simclr" and frozen.config.epochs:
         found["online_test_top1"] = _online(frozen)
     if {"linear_top1", "cached_linear_top1"} <= set(found):
         found["linear_minus_cached"] = found["linear_top1"] - found["cached_linear_top1"]
-    return found if first is None else {"top1": first, **found}
+    return found if first is None else {"top1": found[first], **found}
 
 
 @no_grad()
 def _online(frozen: Frozen) -> float:
-    """Top-1 in percent of the classifier that was trained beside the pretraining (App. B.9)."""
+    """Return top-1 in percent of the classifier trained during the pretraining (App. B.9)."""
     probe = frozen.model.probe
     logits = probe(frozen.features("test", "h").to(probe.weight.dtype))
     return top_k(logits, frozen.data.test.labels, 1)

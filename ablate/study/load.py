@@ -1,73 +1,65 @@
-"""Reading study and profile files: found by name, extended, and checked; mistakes are told with file, line and key."""
+"""Loading study and profile files: finding them by name, merging what they extend, and checking them."""
 
 import difflib
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 
-from ablate.errors import Place, Problem, UserError, nearest
-from ablate.simclr.config import Config
-from ablate.study.check import MOST_MISTAKES, check_study
-from ablate.study.layers import over
-from ablate.study.mistakes import problem, untagged
-from ablate.study.schema import Profile, Study
-from ablate.study.source import Source, read_toml
-from ablate.study.words import value_text
+from ablate.errors import Location, Problem, UserError, as_path, nearest, value_text
+from ablate.study.checks.command import check_command
+from ablate.study.checks.design import check_design
+from ablate.study.checks.names import check_names
+from ablate.study.checks.study import check_study
+from ablate.study.checks.tune import check_tune
+from ablate.study.expansion.baseline import check_baseline
+from ablate.study.expansion.layers import over
+from ablate.study.schema.design import DesignTable
+from ablate.study.schema.profile import LoadedProfile, Profile
+from ablate.study.schema.study import LoadedStudy, Study
+from ablate.study.toml.positions import Source
+from ablate.study.toml.problems import MOST_PROBLEMS, first_ones, problem, untagged
+from ablate.study.toml.reading import read_toml
+from ablate.trainer.find import COMMAND_TRAINER, find_trainer
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _LONGEST_CHAIN = 10
-_CHECKOUT = Path(__file__).parents[2] / "studies"
-
-
-@dataclass(frozen=True)
-class LoadedStudy:
-    """A study with the file it came from."""
-
-    study: Study
-    source: Source
-    problems: tuple[Problem, ...] = ()
-    """Mistakes found so far; what was wrong is left out of `study`, so that the rest can be looked at too."""
-
-
-@dataclass(frozen=True)
-class LoadedProfile:
-    """A profile with its name and the file it came from."""
-
-    name: str
-    profile: Profile
-    source: Source
+_PACKAGE = Path(__file__).parents[1]
+SHIPPED = next(filter(Path.is_dir, (_PACKAGE / "studies", _PACKAGE.parent / "studies")), _PACKAGE / "studies")
+"""The studies that ship with ablate: inside an installed package, beside the package in a checkout."""
 
 
 def load_study(name: str) -> LoadedStudy:
-    """Read a study by its path, or by its name under `studies/` here or in ablate's checkout.
+    """Load a study by its path, or by its name in `studies/`, here or among those that ship with ablate.
 
-    Raises UserError where the file cannot be read; its other mistakes are in `problems`, and `expand` raises them.
+    Raises UserError if the file cannot be read. Other problems are returned in `problems`; `expand` raises them.
     """
     path = find_study(name)
     source, data = _read_extended(path, ())
     if not data:
-        raise UserError(f"{path} is empty", help="`ablate new NAME` writes a study to start from")
-    study, problems = _validated(Study, _with_axes_in_full(data), source, {"name": path.stem})
+        raise UserError(f"{path} is empty", help="create a study with `ablate new NAME`")
+    study, problems = _validated(Study, _in_long_form(data), source, {"name": path.stem})
     if study.name != path.stem:
-        told = f"name = {study.name!r} differs from the name of the file, {path.stem!r}"
-        problems.append(Problem(told, source.place(("name",)), "commands find a study by the name of its file"))
-    problems += check_study(study, source, known_profiles(path))
+        message = f"name = {study.name!r} does not match the file name {path.stem!r}"
+        problems.append(Problem(message, source.locate(("name",)), "studies are found by file name"))
+    profiles = known_profiles(path)
+    of_cells = (wrong_design := list(check_design(study))) or check_baseline(study)
+    checks = itertools.chain(check_study(study, profiles), check_command(study), of_cells, check_names(study, profiles))
+    for message, key, help in itertools.islice(itertools.chain(checks, check_tune(study)), MOST_PROBLEMS + 1):
+        problems.append(Problem(message, source.locate(key), help))
     if not (problems or study.axes or study.zip or study.cases or study.evaluate):
-        told = "nothing is varied: there is no [axes], [[zip]], [[cases]] or [evaluate]"
-        problems.append(
-            Problem(
-                told,
-                Place(path),
-                'for example [axes] and temperature = { setting = "loss.temperature", values = [0.1, 0.5] }',
-            )
-        )
-    return LoadedStudy(study, source, _first(problems))
+        message = "nothing is varied: there is no [axes], [[zip]], [[cases]] or [evaluate]"
+        help = 'for example [axes] and temperature = { setting = "loss.temperature", values = [0.1, 0.5] }'
+        problems.append(Problem(message, Location(path), help))
+    if wrong_design:  # the rest is checked with the smallest design that has every value
+        study = study.model_copy(update={"design": DesignTable(kind="one_at_a_time")})
+    return LoadedStudy(study, source, tuple(first_ones(dict.fromkeys(problems))))
 
 
 def load_profile(name: str, study: Path) -> LoadedProfile:
-    """Read a profile from `profiles/` beside the study, or from ablate's checkout."""
+    """Load a profile from `profiles/` next to the study, or from those that ship with ablate."""
     for folder in _profile_folders(study):
         if (path := folder / f"{name}.toml").is_file():
             source, data = read_toml(_relative(path))
@@ -80,19 +72,24 @@ def load_profile(name: str, study: Path) -> LoadedProfile:
 
 
 def known_profiles(study: Path) -> list[str]:
-    """The profiles at which a study can run, by name."""
+    """The names of the profiles at which a study can run."""
     return sorted({path.stem for folder in _profile_folders(study) for path in folder.glob("*.toml")})
 
 
 def known_studies() -> dict[str, Path]:
-    """The study files under `studies/` here and in ablate's checkout, by name; those here win."""
-    found = {path.stem: path for folder in (_CHECKOUT, Path("studies")) for path in sorted(folder.glob("*.toml"))}
+    """The study files in `studies/` and those that ship with ablate, by name; those in `studies/` take precedence."""
+    return toml_files(SHIPPED, Path("studies"))
+
+
+def toml_files(*folders: Path) -> dict[str, Path]:
+    """The TOML files in some folders, by name; later folders take precedence."""
+    found = {path.stem: path for folder in folders for path in folder.glob("*.toml")}
     return {name: _relative(found[name]) for name in sorted(found)}
 
 
 def find_study(name: str) -> Path:
-    """The file of a study. Raises UserError with the nearest name."""
-    path = Path(name)
+    """The file of a study. Raises UserError, with the nearest name, if it does not exist."""
+    path = as_path(name)
     if path.suffix == ".toml" or "/" in name:
         if _is_file(path):
             return path
@@ -100,51 +97,66 @@ def find_study(name: str) -> Path:
             raise UserError(f"{path} is a folder, not a study file", help=_studies())
         known = sorted(str(other) for other in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise UserError(f"there is no study file {path}{nearest(name, known)}", help=_studies())
+    if path.suffix and _is_file(path):
+        words = f"python {name}" if path.suffix == ".py" else f"./{name}"
+        help = f'make a study of it with ablate new NAME --command "{words} --OPTION VALUE"'
+        raise UserError(f"{name} is a script, not a study", help=help)
     if found := known_studies().get(name):
         return found
     raise UserError(f"there is no study '{name}'{nearest(name, known_studies())}", help=_studies())
 
 
 def _studies() -> str:
+    """Which studies there are; the paper's are named only where there are no others."""
     known = known_studies()
-    return f"studies are: {', '.join(known)}" if known else "give the path of a study file, as in studies/x.toml"
+    own = [name for name, path in known.items() if not is_shipped(path)]
+    if own:
+        return f"studies are: {', '.join(own)}"
+    if known:
+        return f"ablate new makes one; the studies of the paper are: {', '.join(known)}"
+    return "give the path of a study file, for example studies/x.toml"
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a study ships with ablate, and does not lie in `studies/` of the working folder."""
+    return path.absolute().is_relative_to(SHIPPED) and Path.cwd() / "studies" != SHIPPED
 
 
 def _profile_folders(study: Path) -> list[Path]:
-    return list(dict.fromkeys(folder.resolve() / "profiles" for folder in (study.parent, _CHECKOUT)))
+    return list(dict.fromkeys(folder.resolve() / "profiles" for folder in (study.parent, SHIPPED)))
 
 
 def _relative(path: Path) -> Path:
-    """The path as seen from here where that is shorter, as people would write it."""
+    """The path relative to the working folder, if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _read_extended(path: Path, above: tuple[Path, ...]) -> tuple[Source, dict[str, Any]]:
-    """A study file's source and values, over those of the files that it extends."""
+    """A study file's source, and its values merged over those of the files that it extends."""
     source, data = read_toml(path)
     extends = data.get("extends", [])
     names = [extends] if isinstance(extends, str) else extends
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        return source, data  # told by the schema
+        return source, data  # the schema reports it
     chain = (*above, path.resolve())
     below: list[Source] = []
     merged: dict[str, Any] = {}
     for number, name in enumerate(names):
-        other = _extended(name, path)
-        place = source.place(("extends", number))
+        other = path.parent / as_path(name if name.endswith(".toml") else f"{name}.toml")
+        location = source.locate(("extends", number))
         if not _is_file(other):
             beside = sorted(each.stem for each in path.parent.glob("*.toml") if each != path)
-            told = f"extends = {value_text(name)}: there is no file {other}{nearest(name, beside)}"
-            help = f"beside it are: {', '.join(beside[:20])}" if beside else None
-            raise UserError(told, place=place, help=help)
+            message = f"extends = {value_text(name)}: there is no file {other}{nearest(name, beside)}"
+            help = f"files in that folder: {', '.join(beside[:20])}" if beside else None
+            raise UserError(message, location=location, help=help)
         if other.resolve() in chain or len(chain) >= _LONGEST_CHAIN:
             circle = " -> ".join(each.name for each in (*chain, other.resolve()))
-            kind = "goes in a circle" if other.resolve() in chain else f"goes over more than {_LONGEST_CHAIN} files"
-            raise UserError(f"extends {kind}: {circle}", place=place, help="one of them must stand by itself")
+            kind = "is circular" if other.resolve() in chain else f"chains more than {_LONGEST_CHAIN} files"
+            raise UserError(f"extends {kind}: {circle}", location=location, help="remove one of these references")
         if names.index(name) < number:
-            raise UserError(f"extends names {value_text(name)} twice", place=place)
+            raise UserError(f"extends lists {value_text(name)} twice", location=location)
         inner, values = _read_extended(other, chain)
-        below.insert(0, inner)  # the last one named wins
+        below.insert(0, inner)  # the last one takes precedence
         merged = _over(merged, {key: value for key, value in values.items() if key not in ("name", "extends")})
     return Source(path, source.text, tuple(below)), _over(merged, data)
 
@@ -156,14 +168,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _extended(name: str, path: Path) -> Path:
-    return path.parent / (name if name.endswith(".toml") else f"{name}.toml")
-
-
 def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Tables key by key; anything else replaces; false takes away a table or a list that is below.
+    """Merges tables key by key. Other values replace those below; false removes a table or list below.
 
-    A list over an axis that has been written in full replaces its values only.
+    A list over an axis written in full replaces its values only.
     """
     result = dict(below)
     for key, value in above.items():
@@ -179,9 +187,9 @@ def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _with_axes_in_full(data: dict[str, Any]) -> dict[str, Any]:
-    """`axes.NAME = [...]` is short for a setting of that name: `{ setting = NAME, values = [...] }`."""
-    full = dict(data)
+def _in_long_form(data: dict[str, Any]) -> dict[str, Any]:
+    """Expands `axes.NAME = [...]` to `{ setting = NAME, values = [...] }`, and adds the trainer of a command."""
+    full = ({"trainer": COMMAND_TRAINER} if data.get("command") else {}) | data
     if isinstance(data.get("axes"), dict):
         full["axes"] = _in_full(data["axes"])
     if isinstance(data.get("zip"), list):
@@ -196,33 +204,26 @@ def _in_full(axes: dict[str, Any]) -> dict[str, Any]:
 def _validated(
     model: type[_Model], data: dict[str, Any], source: Source, instead: dict[str, Any]
 ) -> tuple[_Model, list[Problem]]:
-    """The model of a file's values and its mistakes; raises UserError where nothing is left without them.
+    """The model of a file's values without the invalid ones, and the problems. Raises UserError if nothing is left.
 
-    instead: values for keys that are wrong or missing.
+    instead: replaces invalid or missing values of these keys.
     """
     problems: list[Problem] = []
     for attempt in range(5):
         try:
             return model.model_validate(data), problems
         except pydantic.ValidationError as error:
-            details = [_as_written(each, data) for each in error.errors(include_url=False)[:MOST_MISTAKES]]
-            for detail in reversed(details):  # the last item of a list first: the numbers of the others stay
+            details = [_as_written(each, data) for each in error.errors(include_url=False)[: MOST_PROBLEMS + 1]]
+            for detail in reversed(details):  # the last item of a list first, which keeps the indices of the others
                 key = untagged(detail["loc"])
-                left_out = attempt and detail["type"] == "missing"  # by ourselves, a moment ago
+                left_out = attempt and detail["type"] == "missing"  # by the attempt before
                 data = _without(data, key[:-1] if left_out and len(key) > 1 else key, instead)
             problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
-    raise UserError(*_first(problems))
-
-
-def _first(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Each once, and no more than a person can read."""
-    each = tuple(dict.fromkeys(problems))
-    more = (Problem("there are more mistakes; these come first", kind="note"),) if len(each) >= MOST_MISTAKES else ()
-    return each[:MOST_MISTAKES] + more
+    raise UserError(*first_ones(dict.fromkeys(problems)))
 
 
 def _as_written(detail: Any, data: dict[str, Any]) -> Any:
-    """A mistake without the number of the only reference, where the file has a table of it and no list."""
+    """An error without the index of the reference, if the file has a single table and no list of them."""
     if detail["loc"][:2] == ("reference", 0) and isinstance(data.get("reference"), dict):
         return {**detail, "loc": ("reference", *detail["loc"][2:])}
     return detail
@@ -232,17 +233,17 @@ def _told(detail: Any, model: type[_Model], source: Source) -> Problem:
     key = untagged(detail["loc"])
     item = getattr(detail.get("ctx", {}).get("error"), "item", None)
     inner = ("kind",) if detail["type"] == "union_tag_invalid" else () if item is None else (item,)
-    told = problem(detail, model, source.place((*key, *inner)))
-    if detail["type"] == "extra_forbidden" and len(key) == 1 and model is Study and "did you" not in told.message:
+    message = problem(detail, model, source.locate((*key, *inner)))
+    if detail["type"] == "extra_forbidden" and len(key) == 1 and model is Study and "did you" not in message.message:
         name = str(key[0])
-        if near := difflib.get_close_matches(name, Config.model_fields, n=1, cutoff=0.8):
-            help = "settings of the trainer stand in [base], or begin with base."
-            return replace(told, message=f"{told.message}; did you mean 'base.{near[0]}'?", help=help)
-    return told
+        if near := difflib.get_close_matches(name, find_trainer().config.model_fields, n=1, cutoff=0.8):
+            help = "trainer settings belong in [base], or start with base."
+            return replace(message, message=f"{message.message}; did you mean 'base.{near[0]}'?", help=help)
+    return message
 
 
 def _without(data: Any, key: tuple[str | int, ...], instead: dict[str, Any]) -> Any:
-    """Values without the one at a key, for the sake of those beside it."""
+    """Values without the one at a key, so that the others can be checked."""
     if not key:
         return data
     first, rest = key[0], key[1:]

@@ -3,7 +3,22 @@
 import json
 import sys
 
-from tests.bench import augmentation, commands, dispatch, gpu, loader, loss, planning, report, step, throughput
+from tests.bench import (
+    augmentation,
+    commands,
+    dispatch,
+    fresh,
+    gpu,
+    growth,
+    loader,
+    loss,
+    packs,
+    planning,
+    queue,
+    report,
+    step,
+    throughput,
+)
 from tests.bench.common import save
 
 BENCHMARKS = {
@@ -15,11 +30,18 @@ BENCHMARKS = {
     "report": report.measure,
     "loss": loss.measure,
     "dispatch": dispatch.measure,
+    "fresh": fresh.measure,
     "gpu": gpu.measure,
+    "growth": growth.measure,
     "loader": loader.measure,
+    "packs": packs.measure,
+    "queue": queue.measure,
 }
-NEED_DATA = {"dispatch", "gpu", "loader"}
-"""Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of."""
+NEED_DATA = {"dispatch", "gpu", "growth", "loader", "packs", "queue"}
+"""Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of, or half an hour."""
+
+SAVED_BY_PART = {"gpu"}
+"""Printed and written while they run."""
 
 
 def main(names: list[str]) -> int:
@@ -29,7 +51,8 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or sorted(set(BENCHMARKS) - NEED_DATA):
         figures = BENCHMARKS[name]()
-        print(f"{name}: {json.dumps(figures, indent=1)}\n-> {save(name, figures)}", flush=True)
+        if name not in SAVED_BY_PART:
+            print(f"{name}: {json.dumps(figures, indent=1)}\n-> {save(name, figures)}", flush=True)
     return 0
 
 

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ablate.simclr.augment.views import apply_views, draw_views
+from ablate.simclr.base.device import keep_freed_memory
+from ablate.simclr.base.vision import torchvision
 from ablate.simclr.config import Augment
 from ablate.simclr.data.textures import draw
-from ablate.simclr.precision import keep_freed_memory
-from ablate.simclr.vision import torchvision
+from ablate.simclr.data.views import apply_views, draw_views
 from tests.bench.common import in_turn, ratio, spread
 
 
@@ -48,7 +48,7 @@ def _lightly(rounds: int) -> dict[str, Any]:
 
     return {
         "aim": "at least 6 times lightly, 32 px: crop, flip, jitter, gray, blur",
-        **_compare("lightly", lightly, pixels, 32, _like_torchvision("bilinear", blur=True), rounds),
+        **_compare("lightly", lightly, pixels, 32, like_torchvision("bilinear", blur=True), rounds),
         "differences": "lightly starts from PIL images and ends with ImageNet's mean and std taken off; ours starts "
         "from uint8 tensors. Pillow's blur is a box approximation as wide as sigma asks, ours has 3 taps at 32 px "
         "(the authors' kernel of a tenth of the side).",
@@ -57,16 +57,7 @@ def _lightly(rounds: int) -> dict[str, Any]:
 
 def _kornia(rounds: int) -> dict[str, Any]:
     """kornia's batched transforms at 32 px; the crop resamples, which is its faster way."""
-    from kornia import augmentation as kornia_augmentation
-
-    chain = torch.nn.Sequential(
-        kornia_augmentation.RandomResizedCrop(
-            (32, 32), scale=(0.08, 1), ratio=(3 / 4, 4 / 3), cropping_mode="resample"
-        ),
-        kornia_augmentation.RandomHorizontalFlip(p=0.5),
-        kornia_augmentation.ColorJitter(0.8, 0.8, 0.8, 0.2, p=0.8),
-        kornia_augmentation.RandomGrayscale(p=0.2),
-    )
+    chain = kornia_chain()
     pixels, _ = draw(256, 32, 0, "train")
     images = torch.from_numpy(pixels)
 
@@ -75,9 +66,23 @@ def _kornia(rounds: int) -> dict[str, Any]:
 
     return {
         "aim": "at least 2 times kornia's batched chain, 32 px: crop, flip, jitter, gray",
-        **_compare("kornia", kornia, pixels, 32, _like_torchvision("bilinear", antialias=False), rounds),
+        **_compare("kornia", kornia, pixels, 32, like_torchvision("bilinear", antialias=False), rounds),
         "differences": "kornia draws one order of the four adjustments for a batch, ours one for an image.",
     }
+
+
+def kornia_chain() -> torch.nn.Sequential:
+    """kornia's crop, flip, jitter and gray of a batch (N, 3, S, S) in [0, 1] at 32 pixels."""
+    from kornia import augmentation as kornia_augmentation
+
+    return torch.nn.Sequential(
+        kornia_augmentation.RandomResizedCrop(
+            (32, 32), scale=(0.08, 1), ratio=(3 / 4, 4 / 3), cropping_mode="resample"
+        ),
+        kornia_augmentation.RandomHorizontalFlip(p=0.5),
+        kornia_augmentation.ColorJitter(0.8, 0.8, 0.8, 0.2, p=0.8),
+        kornia_augmentation.RandomGrayscale(p=0.2),
+    )
 
 
 def _torchvision(rounds: int) -> dict[str, Any]:
@@ -103,13 +108,13 @@ def _torchvision(rounds: int) -> dict[str, Any]:
     return {
         "aim": "at least 2 times torchvision v2 per image, 224 px: bicubic crop from 256 px, flip, jitter, gray, "
         "blur of 23 taps",
-        **_compare("torchvision", per_image, pixels, 224, _like_torchvision("bicubic", blur=True), rounds),
+        **_compare("torchvision", per_image, pixels, 224, like_torchvision("bicubic", blur=True), rounds),
         "differences": "torchvision computes on uint8 where it can, ours on float32. torchvision's blur reflects at "
         "the edge, ours has zeros beyond it.",
     }
 
 
-def _like_torchvision(interpolation: str, antialias: bool = True, blur: bool = False) -> Augment:
+def like_torchvision(interpolation: str, antialias: bool = True, blur: bool = False) -> Augment:
     """torchvision's distributions, which lightly and kornia share.
 
     Area 0.08 to 1, flip 0.5, jitter 0.8 of brightness, contrast, saturation 0.8 and hue 0.2 (brightness

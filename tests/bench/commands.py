@@ -10,10 +10,10 @@ from typing import Any
 
 from ablate.records.attempt import AttemptWriter
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
 from tests.bench.common import spread
+from tests.records.by_hand import save_record
 
-_QUERY = ("query", "SELECT state, count(*), avg(top1) FROM trials GROUP BY state")
+_QUERY = ("query", "SELECT state, count(*), avg((numbers ->> 'top1')::DOUBLE) FROM trials GROUP BY state")
 
 
 def measure(runs: int = 7) -> dict[str, Any]:
@@ -72,4 +72,4 @@ def _add_trial(results: Results, number: int) -> None:
         ]
         axes = [{"name": "x", "values": [trial["axes"]["x"] for trial in trials]}]
         plan = {"profile": "embedded", "design": str(number), "axes": axes, "cases": [], "trials": trials}
-        save_plan(results, f"study{number}", json.loads(json.dumps(plan)))
+        save_record(results, f"study{number}", json.loads(json.dumps(plan)))

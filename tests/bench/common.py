@@ -63,3 +63,21 @@ def save(name: str, figures: Mapping[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"command": f"python -m tests.bench {name}", **facts(), **figures}, indent=1) + "\n")
     return path
+
+
+DIMENSIONS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192]
+
+
+def large_study(dimensions: Sequence[int]) -> str:
+    """The text of a study file with 1,000 cells for each of the dimensions; axes may be appended."""
+    return f"""
+name = "large"
+title = "Large"
+question = "What does a large study cost?"
+
+[axes]
+temperature = {{ setting = "loss.temperature", values = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] }}
+rate = {{ setting = "optimizer.learning_rate", values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] }}
+strength = {{ setting = "augment.color.strength", values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] }}
+dimension = {{ setting = "head.output_dimension", values = {list(dimensions)} }}
+"""

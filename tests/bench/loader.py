@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ablate.simclr.base.vision import torchvision
 from ablate.simclr.data.pack import pack
 from ablate.simclr.data.packed import Packed, feed
-from ablate.simclr.vision import torchvision
 from tests.bench.common import in_turn, ratio, spread
 
 _SIZE, _CROP, _BATCH, _EPOCHS = 256, 224, 64, 5

@@ -40,9 +40,14 @@ def _run(name: str) -> list[float]:
 
 def _ours(first: Tensor, second: Tensor) -> Tensor:
     from ablate.simclr.config import Loss
-    from ablate.simclr.loss import contrastive_loss
+    from ablate.simclr.loss import nt_xent
+    from ablate.simclr.loss.pairs import make_pairs, match
 
-    return contrastive_loss(first, second, Loss(temperature=_TEMPERATURE)).loss
+    settings = Loss(temperature=_TEMPERATURE)
+    first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
+    (pairs,) = make_pairs(first, second, settings.negatives)
+    match(first.detach(), second.detach(), _TEMPERATURE)  # a step computes it too
+    return nt_xent(pairs, settings)
 
 
 def _plain(first: Tensor, second: Tensor) -> Tensor:
@@ -53,7 +58,7 @@ def _plain(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _lightly(first: Tensor, second: Tensor) -> Tensor:
-    from ablate.simclr.vision import torchvision
+    from ablate.simclr.base.vision import torchvision
 
     assert torchvision  # makes lightly importable
     from lightly.loss import NTXentLoss

@@ -9,26 +9,14 @@ from time import perf_counter
 from typing import Any
 
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
 from ablate.run.plan import make_plan, record_plan
-from tests.bench.common import spread
+from tests.bench.common import DIMENSIONS, large_study, spread
+from tests.records.by_hand import save_record
 
-_STUDY = """
-name = "large"
-title = "Large"
-question = "How long does it take to expand?"
-
-[axes]
-temperature = { setting = "loss.temperature", values = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] }
-rate = { setting = "optimizer.learning_rate", values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] }
-dimension = { setting = "head.output_dimension", values = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192] }
-strength = { setting = "augment.color.strength", values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0] }
-epochs = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
-"""
 _EXPAND = """
 import resource, sys, time
 began = time.perf_counter()
-from ablate.study.expand import expand
+from ablate.study.expansion.expand import expand
 from ablate.study.load import load_profile, load_study
 study = load_study(sys.argv[1])
 trials = expand(study, load_profile("embedded", study.source.path)).trials
@@ -40,7 +28,7 @@ def measure(runs: int = 5) -> dict[str, Any]:
     """Seconds of wall time and MiB of memory of whole processes."""
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "large.toml"
-        study.write_text(_STUDY, encoding="utf-8")
+        study.write_text(large_study(DIMENSIONS) + "epochs = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n", encoding="utf-8")
         expanded = [_output([sys.executable, "-c", _EXPAND, str(study)]).split() for _ in range(runs)]
         results = Results(Path(folder) / "results")
         _fill(results, 10_000)
@@ -81,7 +69,7 @@ def _fill(results: Results, count: int) -> None:
         trials = [{"key": f"{n:064x}", "seed": 0, "axes": {"x": n}, "case": None} for n in range(first, first + 100)]
         axes = [{"name": "x", "values": [trial["axes"]["x"] for trial in trials]}]
         other = {"profile": "embedded", "design": str(first), "axes": axes, "cases": [], "trials": trials}
-        save_plan(results, f"study{first}", other)
+        save_record(results, f"study{first}", other)
 
 
 def _finish(results: Results, key: str, spec: dict[str, Any]) -> None:

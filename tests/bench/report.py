@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
 from tests.bench.common import spread
+from tests.records.by_hand import save_record
 
 EPOCHS, SEEDS, SIDE, STUDIES = 100, 5, (20, 10), 25
 _BUILD = """
@@ -87,7 +87,7 @@ def _plan(results: Results, study: str, trials: list[dict[str, Any]]) -> None:
     claims = [{**claim, "text": "It is so.", "source": "section 1"} for claim in _CLAIMS]
     about = {"study": study, "profile": "embedded", "design": "d", "title": study, "question": "What is best?"}
     parts = {"metric": "top1", "axes": axes, "cases": [], "claims": claims, "references": [], "trials": trials}
-    save_plan(results, study, json.loads(json.dumps({**about, **parts})))
+    save_record(results, study, json.loads(json.dumps({**about, **parts})))
 
 
 def _finish(results: Results, key: str, seed: int, top1: float) -> None:

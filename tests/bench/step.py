@@ -5,17 +5,19 @@ from time import perf_counter
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
-from ablate.simclr.batches import IMAGES_AT_ONCE, Stream
+from ablate.simclr.base.device import keep_freed_memory
 from ablate.simclr.config import Config
-from ablate.simclr.data.images import load
-from ablate.simclr.distributed import ALONE
-from ablate.simclr.loss import contrastive_loss
+from ablate.simclr.data.batches import IMAGES_AT_ONCE, Stream
+from ablate.simclr.data.dataset import load
+from ablate.simclr.loss import nt_xent
+from ablate.simclr.loss.pairs import make_pairs, match
 from ablate.simclr.model import make_model
-from ablate.simclr.optimizer import make_optimizer
-from ablate.simclr.precision import keep_freed_memory
-from ablate.study.expand import expand
+from ablate.simclr.model.optimizer import make_optimizer
+from ablate.study.expansion.expand import expand
 from ablate.study.load import load_profile, load_study
+from ablate.trainer.world import ALONE
 
 _MODEL = ("forward_and_loss", "backward", "optimizer")
 
@@ -45,8 +47,10 @@ def _parts(config: Config, batch_size: int, steps: int) -> dict[str, Any]:
         marks = [perf_counter()]
         views = next(batches).views
         marks.append(perf_counter())
-        first, second = model(views).z.chunk(2)
-        loss = contrastive_loss(first, second, config.loss).loss
+        first, second = (F.normalize(z, dim=1) for z in model(views).z.chunk(2))
+        (pairs,) = make_pairs(first, second, config.loss.negatives)
+        match(first.detach(), second.detach(), config.loss.temperature)
+        loss = nt_xent(pairs, config.loss)
         marks.append(perf_counter())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -6,20 +6,20 @@ after START (seconds since 1970) and the last that ends within the window. Both 
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from PIL import Image
 
 from ablate.simclr import config
+from ablate.simclr.base.device import autocast, keep_freed_memory
+from ablate.simclr.base.vision import torchvision
 from ablate.simclr.config import Config
-from ablate.simclr.context import Interrupted
 from ablate.simclr.data.textures import draw
-from ablate.simclr.distributed import ALONE
-from ablate.simclr.encoder import ResNet
-from ablate.simclr.precision import autocast, keep_freed_memory
-from ablate.simclr.vision import torchvision
+from ablate.simclr.model.encoder import ResNet
+from ablate.trainer.contract import Interrupted
+from ablate.trainer.world import ALONE
 from tests.bench.common import LIGHTLY_LIKE
 
 _BATCH, _IMAGES, _RATE = 256, 5120, 1e-3
@@ -48,6 +48,9 @@ class Window:
         if time.time() >= self._start:
             self._ends.append(time.time())
 
+    def keep_correct(self, metric: str, correct: Iterable[bool]) -> None:
+        """Nothing."""
+
     def stopping(self) -> bool:
         """Whether the window is over."""
         return time.time() >= self._end
@@ -59,7 +62,7 @@ class Window:
 
 def train_ours(window: Window) -> None:
     """`ablate.simclr.pretrain`, as a trial runs it."""
-    from ablate.simclr.data.images import load
+    from ablate.simclr.data.dataset import load
     from ablate.simclr.pretrain import pretrain
 
     keep_freed_memory()

@@ -1,5 +1,6 @@
 """Pages of several kinds before axe-core, on paper, and with texts that are made to break them."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from ablate.records.files import Results
-from ablate.report.page import write_report
+from ablate.report.formats import write_report
 from tests.browser.test_page import Visit, browser  # noqa: F401 - a fixture
 from tests.records.by_hand import key_of, write_plan, write_trial
 from tests.report.hostile import hostile
@@ -46,7 +47,7 @@ def opened(browser: Any, page: Path, **options: Any) -> Visit:  # noqa: F811
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (360, "dark")])
 @pytest.mark.parametrize("name", ["pairs", "seeds", "nothing", "hostile"])
-def test_axe_finds_nothing_to_complain_of(browser: Any, pages: Pages, name: str, width: int, scheme: str) -> None:  # noqa: F811
+def test_axe_finds_no_violation(browser: Any, pages: Pages, name: str, width: int, scheme: str) -> None:  # noqa: F811
     size = {"width": width, "height": 800}
     with opened(browser, pages[name], viewport=size, color_scheme=scheme) as visit:
         visit.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
@@ -65,18 +66,32 @@ def test_hostile_texts_show_as_text_and_run_nothing(browser: Any, pages: Pages) 
         assert visit.page.locator("img").count() == 0
 
 
-def test_on_paper_details_are_open_and_the_navigation_is_gone(browser: Any, pages: Pages) -> None:  # noqa: F811
+def test_in_print_what_is_folded_stays_folded_and_the_navigation_is_hidden(browser: Any, pages: Pages) -> None:  # noqa: F811
     with opened(browser, pages["pairs"], java_script_enabled=True) as visit:
-        inside = visit.page.locator("#settings table").first
-        assert not inside.is_visible()
         visit.page.emulate_media(media="print", color_scheme="dark")
-        assert inside.is_visible()
+        assert not visit.page.locator("#settings table").first.is_visible()
         assert not visit.page.locator("nav").is_visible()
         background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == "rgb(255, 255, 255)"
+        assert len(re.findall(rb"/Type\s*/Page\b", visit.page.pdf(format="A4"))) <= 6
 
 
-def test_every_link_inside_of_a_page_leads_somewhere(browser: Any, pages: Pages) -> None:  # noqa: F811
+def test_the_answer_and_the_chart_are_on_the_first_screen(browser: Any, pages: Pages) -> None:  # noqa: F811
+    for width, height, top in ((390, 844, 450), (1000, 800, 450), (1400, 900, 300), (2000, 1100, 300)):
+        with opened(browser, pages["pairs"], viewport={"width": width, "height": height}) as visit:
+            assert visit.page.locator(".answer").bounding_box()["y"] < top
+            assert visit.page.locator("#chart-measured").bounding_box()["y"] < top
+
+
+def test_no_chart_is_wider_than_its_place(browser: Any, pages: Pages) -> None:  # noqa: F811
+    wider = """[...document.querySelectorAll('.chart')].filter((each) => each.clientWidth)
+        .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.id)"""
+    for name, width in (("pairs", 320), ("pairs", 2000), ("seeds", 390), ("hostile", 320)):
+        with opened(browser, pages[name], viewport={"width": width, "height": 800}) as visit:
+            assert visit.page.evaluate(wider) == []
+
+
+def test_every_internal_link_of_a_page_has_a_target(browser: Any, pages: Pages) -> None:  # noqa: F811
     lost = """[...document.querySelectorAll("a[href^='#']")].map((each) => each.getAttribute("href").slice(1))
         .filter((id) => document.getElementById(id) === null)"""
     for name in ("pairs", "seeds", "hostile"):
@@ -94,9 +109,9 @@ def test_headings_go_down_in_order(browser: Any, pages: Pages) -> None:  # noqa:
         assert all(after <= before + 1 for before, after in pairwise(found))
 
 
-def test_a_study_of_which_nothing_is_done_says_how_to_go_on(browser: Any, pages: Pages) -> None:  # noqa: F811
+def test_a_study_without_finished_trials_shows_the_command_to_resume(browser: Any, pages: Pages) -> None:  # noqa: F811
     with opened(browser, pages["nothing"]) as visit:
         text = visit.page.locator("body").inner_text()
-        assert "0 of 9 trials are done" in text
+        assert "0 of 9 trials done" in text
         assert "ablate run" in text
         assert visit.page.locator("#cells tr.missing").count() == 3

@@ -58,12 +58,12 @@ def test_it_is_drawn_offline_can_be_filtered_and_is_accessible(
         for number in range(charts.count()):
             charts.nth(number).locator(".vega-embed svg").first.wait_for()
             assert charts.nth(number).locator(_MARKS).count() > 0
+        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
         button = page.locator("#cells button[data-cell]").nth(1)
         button.press("Enter")
         cells = {row.get_attribute("data-cell") for row in page.locator("#trials tbody tr:visible").element_handles()}
         assert cells == {button.get_attribute("data-cell")}
         page.keyboard.press("Escape")
-        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
         found = axe.Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
         assert (visit.complaints, visit.requests) == ([], [path.as_uri()])
@@ -75,4 +75,4 @@ def test_it_is_drawn_offline_can_be_filtered_and_is_accessible(
 
 def charts_of(path: Path) -> int:
     """How many charts a page has."""
-    return len(re.findall(r'id="chart-\w+"', path.read_text(encoding="utf-8")))
+    return len(re.findall(r'id="chart-[\w-]+"', path.read_text(encoding="utf-8")))

@@ -48,7 +48,7 @@ def test_the_index_opens_offline_and_its_filter_leaves_the_claims_of_a_verdict(
         assert visit.requests == [index.as_uri()]
 
 
-def test_everything_is_there_with_scripts_off_but_the_filter(
+def test_without_scripts_only_the_filter_is_missing(
     browser: "playwright.Browser",  # noqa: F811
     index: Path,
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.page import write_report
+from ablate.report.formats import write_report
 from tests.report.test_page import HOSTILE, like_the_paper, results_with
 
 pytestmark = pytest.mark.browser
@@ -50,9 +50,7 @@ class Visit:
         self.context.close()
 
 
-def test_the_page_opens_offline_without_a_complaint_or_a_request(
-    browser: "playwright.Browser", page_file: Path
-) -> None:
+def test_the_page_opens_offline_without_errors_or_requests(browser: "playwright.Browser", page_file: Path) -> None:
     with Visit(browser, page_file) as visit:
         visit.page.wait_for_selector("#chart-measured .vega-embed svg")
         assert visit.complaints == []
@@ -67,7 +65,7 @@ def test_both_heatmaps_show_a_number_in_every_cell(browser: "playwright.Browser"
             assert sorted(filter(None, texts)) == sorted(f"{value:.1f}" for value in like_the_paper().values())
 
 
-def test_the_charts_are_there_with_scripts_off(browser: "playwright.Browser", page_file: Path) -> None:
+def test_charts_are_shown_without_scripts(browser: "playwright.Browser", page_file: Path) -> None:
     with Visit(browser, page_file, java_script_enabled=False) as visit:
         assert visit.page.locator("#chart-measured > svg").is_visible()
         assert visit.page.locator("#chart-published > svg").is_visible()
@@ -95,7 +93,9 @@ def test_a_click_on_a_cell_shows_that_cell_alone_and_another_shows_all(
             visit.page.wait_for_selector(f"#chart-{chart} .vega-embed svg")
         square = visit.page.locator("#chart-measured .mark-rect.role-mark path").nth(1)
         square.click(force=True)
-        visit.page.wait_for_function("document.getElementById('showing').textContent.startsWith('Showing crop, color')")
+        visit.page.wait_for_function(
+            "document.getElementById('showing').textContent.startsWith('Showing crop + color')"
+        )
         assert shown(visit)[1] == ["1"]
         visit.page.wait_for_timeout(300)
         assert (faint(visit, "measured"), faint(visit, "published")) == (8, 8)
@@ -113,7 +113,7 @@ def test_a_cell_is_picked_with_the_keyboard_and_escape_shows_all(
         visit.page.wait_for_selector("#chart-measured .vega-embed svg")
         button = visit.page.locator("#cells button[data-cell]").nth(3)
         button.press("Enter")
-        assert shown(visit) == ("Showing color, crop. Escape shows all cells.", ["3"])
+        assert shown(visit) == ("Showing color + crop. Escape shows all cells.", ["3"])
         assert button.get_attribute("aria-pressed") == "true"
         visit.page.keyboard.press("Escape")
         assert shown(visit)[0] == "Showing all cells."
@@ -129,7 +129,7 @@ def test_hostile_text_runs_nothing(browser: "playwright.Browser", tmp_path: Path
         assert visit.complaints == []
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [320, 390, 1000, 1400, 2000])
 def test_the_page_never_scrolls_sideways(browser: "playwright.Browser", page_file: Path, width: int) -> None:
     with Visit(browser, page_file, viewport={"width": width, "height": 800}) as visit:
         visit.page.wait_for_selector("#chart-measured .vega-embed svg")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.page import write_report
+from ablate.report.formats import write_report
 from tests.browser.test_page import Visit, browser, playwright  # noqa: F401
 from tests.report.pictures.studies import study_of_pairs
 

@@ -1,10 +1,14 @@
+import errno
 import io
+import os
+import sys
 
 import pytest
 from rich.console import Console
 
-from ablate.commands.output import ago, print_table
-from ablate.records.table import Column, make_table
+from ablate import cli
+from ablate.commands.output import Column, make_table, print_table
+from ablate.records.plain import ago
 
 COLUMNS = (Column("key"), Column("label", least=10), Column("host", least=6, rank=2), Column("note", rank=1))
 ROW = ("0123456789ab", "first=crop second=color", "node-17.cluster", "a note of twenty-four ch")
@@ -52,3 +56,26 @@ def test_a_pipe_gets_every_column_in_full_whatever_the_width(capsys: pytest.Capt
 )
 def test_a_time_is_told_in_the_unit_that_people_would_use(seconds: float | None, told: str) -> None:
     assert ago(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "help"),
+    [
+        (errno.EISDIR, "this folder stands where a file belongs: rename or remove it"),
+        (errno.ENOTDIR, "a file stands where one of these folders belongs: rename or remove it"),
+        (errno.EROFS, "choose a writable folder with --results DIR and --reports DIR"),
+    ],
+)
+def test_an_error_of_the_system_names_the_file_and_what_to_do(
+    number: int, help: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "reports/a\x1b.html")
+
+    monkeypatch.setattr(cli, "app", fail)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # main guards them
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {os.strerror(number)}: reports/a\\x1b.html\n  help: {help}\n"

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ablate.cli import app
-from ablate.commands.pages import Asked, targets
-from ablate.commands.watch import Watch
 from ablate.errors import UserError
 from ablate.records.attempt import AttemptWriter
 from ablate.records.files import Results, write_json
+from ablate.workflow.pages import PageRequest
+from ablate.workflow.watch import Watch
 from tests.records.by_hand import key_of, write_plan, write_trial
 
 
@@ -66,8 +66,8 @@ def test_formats_are_repeated_or_joined_by_commas_and_the_page_is_only_one_of_th
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("report", "min"), "no record of a study 'min' in results; did you mean 'mine'"),
-        (("report", "--profile", "large"), "no study in results was run at the profile 'large'"),
+        (("report", "min"), "results has no records of a study 'min'; did you mean 'mine'"),
+        (("report", "--profile", "large"), "results has no records at the profile 'large'"),
         (("report", "mine", "--format", "doc"), "unknown format 'doc'"),
         (("report", "--results", "nowhere"), "there is no results folder nowhere"),
         (("compare", "results", "nowhere"), "there is no results folder nowhere"),
@@ -92,8 +92,8 @@ def running(results: Results, key: str) -> AttemptWriter:
 
 
 def watched(results: Results, sleep: Callable[[float], None]) -> Watch:
-    asked = Asked(results, Path("reports"), ["mine"], None, ["html"])
-    return Watch(asked, targets(asked), sleep=sleep, now=time.monotonic)
+    request = PageRequest(results, Path("reports"), ["mine"])
+    return Watch(request, request.targets(), sleep=sleep, now=time.monotonic)
 
 
 def test_a_watched_page_is_written_again_as_trials_end_and_the_last_does_not_reload(
@@ -112,12 +112,12 @@ def test_a_watched_page_is_written_again_as_trials_end_and_the_last_does_not_rel
             writer.event("ended", state="done")
 
     watch = watched(results, then)
-    watch.run()
+    assert list(map(str, watch.run())) == ["reports/mine.html", "reports/index.html"]
     writer.close()
     assert 'id="reload"' in pages[0]
     assert 'id="reload"' not in Path("reports/mine.html").read_text()
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["1 of 2 done, 1 running", "2 of 2 done", "reports/mine.html", "reports/index.html"]
+    assert lines == ["1 of 2 done, 1 running", "2 of 2 done"]
 
 
 def test_a_page_of_which_no_record_changed_is_not_written_again(results: Results) -> None:

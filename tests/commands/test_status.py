@@ -54,7 +54,7 @@ def test_as_json_there_is_what_people_see_and_more(call: Call, folder: str) -> N
 def test_a_results_folder_or_a_study_that_is_not_there_is_a_mistake(call: Call, folder: str) -> None:
     with pytest.raises(UserError, match="there is no results folder"):
         call("status", "--results", f"{folder}/none")
-    with pytest.raises(UserError, match="no record of a study 'mien'; did you mean 'mine'"):
+    with pytest.raises(UserError, match="no records of a study 'mien'; did you mean 'mine'"):
         call("status", "mien", "--results", folder)
 
 
@@ -91,3 +91,15 @@ def test_watching_without_a_terminal_prints_a_line_for_each_change_until_ctrl_c(
     run.send_signal(signal.SIGINT)
     _, errors = run.communicate(timeout=20)
     assert (run.returncode, errors) == (130, "")
+
+
+def test_a_running_trial_shows_its_curve_in_blocks_beside_its_last_loss(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    write_trial(results, KEYS[0], state="running", losses=(8.0, 4.0, 2.0, 1.0))
+    write_plan(results, {KEYS[0]: {"size": 1}})
+    with open_store(results) as store:
+        drawn = _drawn(read_status(store, results), 80)
+    console = Console(width=80, file=io.StringIO())
+    console.print(drawn)
+    (row,) = [line for line in console.file.getvalue().splitlines() if KEYS[0][:12] in line]
+    assert row.rstrip().endswith("█▄▂▁")

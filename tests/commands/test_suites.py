@@ -18,13 +18,13 @@ import ablate
 from ablate.cli import app
 from ablate.errors import AblateError, TrialsFailed, UserError
 from ablate.records.files import Results
-from ablate.run.command import check_hours
+from ablate.records.plain import duration
 from ablate.run.plan import make_plan
-from ablate.run.show import duration
-from ablate.run.suite import check_suite_budget, notes, plan_suite, summed
 from ablate.study.suite import load_suite
-from tests.run.test_assume import IMAGENET, ONE
+from ablate.workflow.budget import check_hours
+from ablate.workflow.suite import plan_suite
 from tests.run.test_plan import change, finish
+from tests.run.test_speeds import IMAGENET, ONE
 
 TRAINER = """
 import time
@@ -98,7 +98,7 @@ def test_a_plan_has_a_line_for_each_study_and_counts_what_they_share_once(here: 
         ["steep", "embedded", "2", "0", "2", "2 trials unknown"],
         ["total", "", "3", "0", "3", "3 trials unknown"],
     ]
-    assert printed.stderr == "trials that several studies ask for are counted once in the total (1 fewer)\n"
+    assert printed.stderr == "trials shared by several studies count once in the total (1 fewer)\n"
 
 
 def test_a_suite_runs_each_study_and_writes_a_page_of_each(here: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_failed_trial_and_a_study_that_cannot_run_do_not_stop_the_rest(
     write_suite("tiny", "flat", "steep")
     with pytest.raises(TrialsFailed) as told:
         call("run", "all", "--inline")
-    assert str(told.value) == "error: suite all: trials failed in flat; tiny did not run; why stands above"
+    assert str(told.value) == "error: suite all: trials failed in flat; tiny did not run (see above)"
     assert {path.name for path in Path("reports").glob("*.html")} == {"flat.html", "steep.html", "index.html"}
     edit("flat", "-1.0", "1.0")
     with pytest.raises(UserError, match="suite all: tiny did not run"):
@@ -130,7 +130,7 @@ def test_a_page_that_cannot_be_written_stops_no_study(here: Path, capfd: pytest.
     Path("reports/flat.html").mkdir(parents=True)
     with pytest.raises(AblateError) as told:
         call("run", "all", "--inline")
-    assert str(told.value) == "error: suite all: no page could be written of flat; why stands above"
+    assert str(told.value) == "error: suite all: the pages of flat could not be written (see above)"
     assert told.value.exit_code == 1
     assert Path("reports/steep.html").is_file()
 
@@ -138,7 +138,7 @@ def test_a_page_that_cannot_be_written_stops_no_study(here: Path, capfd: pytest.
 @pytest.mark.parametrize("study", ["flat", "all"])
 def test_a_folder_that_can_hold_no_page_is_told_before_anything_trains(here: Path, study: str) -> None:
     Path("reports").write_text("")
-    with pytest.raises(UserError, match=r"pages cannot be written in reports/of_mine: .*reports is no folder"):
+    with pytest.raises(UserError, match=r"cannot write pages in reports/of_mine: .*reports is not a folder"):
         call("run", study, "--reports", "reports/of_mine")
     assert not Path("results").exists()
 
@@ -191,7 +191,7 @@ def test_a_plan_as_json_has_the_studies_and_their_sum(here: Path) -> None:
 
 @pytest.mark.parametrize("command", ["judge", "retry", "export"])
 def test_a_command_for_one_study_tells_that_a_suite_was_named(here: Path, command: str) -> None:
-    with pytest.raises(UserError, match=r"'all' is a suite: this command takes one study\n  help: .*: flat, steep"):
+    with pytest.raises(UserError, match=r"'all' is a suite, but this command takes one study\n  help: .*: flat, steep"):
         call(command, "all")
 
 
@@ -201,27 +201,27 @@ def test_a_trial_whose_cost_one_of_its_studies_knows_is_not_unknown(here: Path) 
     knowing = make_plan("tiny", "embedded", results, seeds=[1])
     plans = {"flat": replace(knowing, cost=replace(knowing.cost, prices=())), "steep": knowing}
     suite = plan_suite(load_suite(Path("studies/suites/all.toml")), lambda file: plans[Path(file).stem])
-    assert (summed(suite).to_run, summed(suite).unknown) == (5, 0)
+    assert (suite.total.to_run, suite.total.unknown) == (5, 0)
 
 
 def test_the_time_here_is_told_study_by_study_and_without_what_is_unknown(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.run.show.default_workers", lambda *_: 100)
+    monkeypatch.setattr("ablate.run.plan_text.default_workers", lambda *_: 100)
     results = Results(here / "results")
     finish(make_plan("tiny", "embedded", results), results, seconds=3606.0)
     plans = {"flat": make_plan("flat", "embedded", results), "steep": make_plan("tiny", "embedded", results, seeds=[1])}
     suite = plan_suite(load_suite(Path("studies/suites/all.toml")), lambda file: plans[Path(file).stem])
-    (told,) = (note for note in notes(suite, summed(suite)) if " here" in note)
+    (told,) = (note for note in suite.notes if " on this machine" in note)
     hours = (plans["steep"].cost.hours or 0.0) / 5  # as many as it has pretrainings
-    end = "here, one study after another; without 2 trials that no done one is like"
+    end = "on this machine, one study after another, excluding 2 trials of unknown cost"
     assert told == f"about {duration(hours)} {end}"
 
 
 def test_hours_of_workers_and_of_gpus_are_no_sum() -> None:
     measured = {"worker-hours": (1.5, 1.0), "GPU-hours": (1.0, 1.0)}
     check_hours("2h", 3, 0, measured, 0.5)
-    with pytest.raises(UserError, match=r"the run may take 2.5 GPU-hours \(2.5 at the median speed\)"):
+    with pytest.raises(UserError, match=r"the run may take 2.5 GPU-hours \(median estimate 2.5\)"):
         check_hours("2h", 3, 0, measured, 1.5)
     with pytest.raises(UserError, match=r"the run may take 1.5 worker-hours"):
         check_hours("1h", 3, 0, measured)
@@ -281,7 +281,7 @@ def test_every_command_takes_a_study_at_the_papers_own_scale(here: Path) -> None
     ]
     assert json.loads(call("judge", "flat", "--json", *at))["profile"] == "big"
     assert {line.split(",")[1] for line in call("export", "flat", *at).splitlines()[1:]} == {"big"}
-    assert "nothing failed or was interrupted at big" in call("retry", "flat", *at)
+    assert "no failed or interrupted trials at the profile big" in call("retry", "flat", *at)
     assert "studies/flat.toml: ok (2 trials at big)" in call("check", "studies/flat.toml", *at)
     places = [["flat", "big"], ["steep", "embedded"]]
     assert [line.split("\t")[:2] for line in call("status", *at).splitlines()[1:]] == places
@@ -302,10 +302,10 @@ def test_check_reads_a_suite_and_each_of_its_studies(here: Path) -> None:
     edit("steep", "question", "qestion")
     printed = call("check", "all", code=2)
     assert "studies/flat.toml: ok (2 trials at embedded)" in printed
-    assert "studies/steep.toml: 2 mistakes" in printed
+    assert "studies/steep.toml: 2 errors" in printed
     assert "all: ok (a suite of 2 studies)" in printed
     write_suite("flat", "stepp")
-    assert "studies names 'stepp': there is no file studies/stepp.toml; did you mean 'steep'?" in call(
+    assert "studies lists 'stepp', but there is no file studies/stepp.toml; did you mean 'steep'?" in call(
         "check", "all", code=2
     )
 
@@ -319,8 +319,8 @@ def test_the_assumed_cost_of_a_suite_counts_shared_pretrainings_once(here: Path)
     told = json.loads(call("plan", "all", "--profile", "imagenet", "--assume", "2600", *only, "--json"))
     more = 91 * 1_281_167 / 3 + 50_000 / 3
     assert told["total"]["assumed_gpu_hours"] == pytest.approx((ONE + more) / 2600 / 3600)
-    assert "assuming that a GPU trains 2,600 images a second" in told["notes"][-1]
-    assert "as if the 1,281,167 training and 50,000 test images" in told["notes"][-1]
+    assert "assuming that one GPU trains ResNet-50 at 224 pixels at 2,600 images per second" in told["notes"][-1]
+    assert "1,281,167 training and 50,000 test images are assumed" in told["notes"][-1]
 
 
 def test_the_profile_paper_is_each_studys_own(here: Path) -> None:
@@ -332,7 +332,7 @@ def test_the_profile_paper_is_each_studys_own(here: Path) -> None:
     write_suite("tiny", "flat", "twin")
     told = json.loads(call("plan", "all", "--profile", "paper", "--assume", "2600", "--json"))
     assert [study["profile"] for study in told["studies"]] == ["imagenet", "embedded", "other"]
-    assert "1,281,167 training and 50,000 test images and the 70,000 training" in told["notes"][-1]
+    assert "1,281,167 training and 50,000 test images and 70,000 training" in told["notes"][-1]
 
 
 def test_the_measured_cost_of_a_suite_is_checked_against_a_budget_before_anything_starts(here: Path) -> None:
@@ -346,12 +346,12 @@ def test_the_measured_cost_of_a_suite_is_checked_against_a_budget_before_anythin
     suite = plan_suite(
         load_suite(Path("studies/suites/all.toml")), lambda file: make_plan(file, "embedded", results, seeds=[1])
     )
-    found = summed(suite)
+    found = suite.total
     assert (found.trials, found.to_run, found.repeated, found.unknown) == (9, 9, 5, 0)
     alone = suite.plans["two"].cost
     assert found.hours["worker-hours"] == pytest.approx((alone.low, alone.hours, alone.high), rel=0.01)
     with pytest.raises(UserError, match="--budget 1h: the run may take"):
-        check_suite_budget(suite, "1h")
+        suite.check_budget("1h")
     with pytest.raises(UserError, match="--budget 1h: the run may take"):
         call("run", "all", "--seeds", "2", "--budget", "1h")
     assert not (here / "results/studies/one").exists()

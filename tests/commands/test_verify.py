@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 import typer
 
-from ablate.commands.verify import verify as command
+from ablate.commands.json_schema import output_schema
+from ablate.commands.report import verify as command
 from ablate.errors import UserError
 from ablate.records.files import Results
-from ablate.report.page import write_report
+from ablate.report.formats import write_report
 from ablate.report.verify import Verified, compared, verify
 from tests.records.by_hand import key_of, write_plan, write_trial
 
@@ -71,7 +73,7 @@ def test_a_changed_sentence_is_told_with_its_section(changed: Callable[[str, str
     (difference,) = changed(
         '<li dir="auto">Best: nonlinear, with 88.', '<li dir="auto">Best: nonlinear, with 89.'
     ).differences
-    assert difference.where == "What was found"
+    assert difference.where == "Findings"
     assert "with 89." in difference.page
 
 
@@ -98,7 +100,10 @@ def test_a_digit_changed_in_each_kind_of_thing_is_named(study: Study, part: str)
         "table": (r'href="#trial-3">(\d)', "Cells, row 2"),
         "sentence": (r"(\d) of 6 trials", "top of the page"),
         "chart": (r'id="spec-measured">.*?"value":\D*(\d)', "chart 'measured', datasets"),
-        "drawing": (r'id="chart-measured".*?<path[^>]* d="\D*(\d)', "Charts, the drawing of 'measured'"),
+        "drawing": (
+            r'id="chart-measured".*?<path[^>]* d="\D*(\d)',
+            "top of the page, the static image of chart 'measured'",
+        ),
         "manifest": (r'id="manifest">.*?"trials":.*?"001-local","\D*(\d)', "the result of trial 0000"),
         "link": (r'href="[^"]*trials/(\d)', "Trials, row 1"),
     }[part]
@@ -116,7 +121,7 @@ def test_a_result_that_changed_is_told_before_the_numbers_it_changed(tmp_path: P
     record = results.trial(key_of(0)).result
     record.write_text(record.read_text().replace("60.25", "61.25"))
     verified = verify(page, None)
-    assert [told.partition(" is another")[0] for told in verified.news] == [f"the result of trial {key_of(0)[:12]}"]
+    assert [told.partition(" changed")[0] for told in verified.news] == [f"the result of trial {key_of(0)[:12]}"]
     assert ("60.25", "61.25") in [(each.page, each.records) for each in verified.differences]
 
 
@@ -132,7 +137,7 @@ def test_a_result_that_changed_without_its_time_or_size_is_read_anew(tmp_path: P
 def test_a_trial_that_came_since_is_told(tmp_path: Path) -> None:
     results, page = made(tmp_path)
     write_trial(results, key_of(4), numbers={"top1": 80.0})
-    assert f"trial {key_of(4)[:12]} was done since" in verify(page, None).news
+    assert f"trial {key_of(4)[:12]} has finished since" in verify(page, None).news
 
 
 def test_a_page_is_verified_wherever_it_and_its_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +152,7 @@ def test_a_page_is_verified_wherever_it_and_its_records_lie(tmp_path: Path, monk
 def test_another_file_is_no_page_of_ablate(tmp_path: Path, text: str) -> None:
     page = tmp_path / "x.html"
     page.write_text(text)
-    with pytest.raises(UserError, match="not a page of ablate"):
+    with pytest.raises(UserError, match="not an ablate page with a manifest"):
         verify(page, None)
 
 
@@ -165,16 +170,17 @@ def test_the_command_exits_with_one_where_something_differs_and_with_two_for_a_m
 ) -> None:
     results, page = study
     command(page, results=results.root)
-    assert "everything on it is what the records give" in capsys.readouterr().out
+    assert "agrees with the records" in capsys.readouterr().out
     other = tmp_path / "mine.html"
     other.write_text(page.read_text().replace(">74.25</a>", ">74.35</a>"))
     with pytest.raises(typer.Exit) as ended:
         command(other, results=results.root)
     assert ended.value.exit_code == 1
-    assert "the page says 74.35, the records give 74.25" in capsys.readouterr().out
+    assert "the page has 74.35, the records give 74.25" in capsys.readouterr().out
     with pytest.raises(typer.Exit):
         command(other, json=True, results=results.root)
     said = json.loads(capsys.readouterr().out)
+    jsonschema.validate(said, output_schema("verify"))
     assert said["same"] is False
     assert said["differences"][0]["records"] == "74.25"
     assert UserError.exit_code == 2

@@ -1,11 +1,16 @@
 """What each kind of claim compares, with differences that were computed by hand."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from ablate.judge.cells import Measured, shortly_named
-from ablate.judge.claims import NotMeasured
-from ablate.judge.formula import Joint, Leaf, effect, holds
-from tests.judge.claimed import Axes, ask, claim, grid, leaves, reason
+from ablate.judge.answer import NotMeasured
+from ablate.judge.evidence import MeasuredCell
+from ablate.judge.statistics.decide import decide, decide_sequentially
+from ablate.judge.statistics.formula import Joint, Leaf, effect, holds
+from ablate.study.claims import Claim
+from tests.judge.claimed import Axes, ask, claim, grid, leaves, measured, reason
 
 PAIRS: Axes = {"first": ["crop", "color", "blur"], "second": ["crop", "color", "blur"]}
 PAIR_VALUES = {
@@ -29,10 +34,10 @@ HEAD_VALUES = {
 }
 
 
-def heads() -> list[Measured]:
+def heads() -> list[MeasuredCell]:
     """Two heads at two dimensions, and none, which has no dimension."""
     cells = grid(HEADS, {place: value for place, value in HEAD_VALUES.items() if len(place) == 2})
-    none = Measured({"head": "none"}, None, "none", 2, {0: {"top1": 50.0}, 1: {"top1": 51.0}})
+    none = measured({"head": "none"}, None, "none", 2, {0: {"top1": 50.0}, 1: {"top1": 51.0}})
     return [*cells, none]
 
 
@@ -255,12 +260,14 @@ def test_a_value_is_near_the_published_one_and_at_the_papers_scale_only() -> Non
         "size 1 - published 69.3": ((-0.3,), -0.5),
         "published 69.3 - size 1": ((0.3,), -0.5),
     }
-    assert "paper's scale only" in reason(ask(value, cells, axes, paper=(69.3,), at_paper_scale=False))
+    assert "only be reproduced at the paper's scale" in reason(
+        ask(value, cells, axes, paper=(69.3,), at_paper_scale=False)
+    )
 
 
-def test_parts_share_the_claims_cells_and_seeds() -> None:
+def test_parts_share_the_claims_cells_and_each_comparison_has_the_seeds_of_its_own() -> None:
     cells = heads()
-    cells[0] = Measured(cells[0].axes, None, cells[0].label, 3, {1: {"top1": 65.0}, 2: {"top1": 1.0}})
+    cells[0] = measured(cells[0].axes, None, cells[0].label, 3, {1: {"top1": 65.0}, 2: {"top1": 1.0}})
     both = claim(
         "all",
         cells="head == 'nonlinear'",
@@ -270,15 +277,15 @@ def test_parts_share_the_claims_cells_and_seeds() -> None:
         ],
     )
     assert leaves(ask(both, cells, HEADS)) == {
-        "nonlinear, dimension 32 - 60": ((5,), 0.0),
-        "nonlinear, dimension 64 - 60": ((5,), 0.0),
-        "70 - linear, dimension 32": ((8,), 0.0),
-        "70 - linear, dimension 64": ((9,), 0.0),
+        "nonlinear, dimension 32 - 60": ((5, -59), 0.0),
+        "nonlinear, dimension 64 - 60": ((6, 5), 0.0),
+        "70 - linear, dimension 32": ((10, 8), 0.0),
+        "70 - linear, dimension 64": ((9, 9), 0.0),
     }
 
 
 def test_a_case_is_compared_where_it_is_named_and_nowhere_else() -> None:
-    cells = [*heads(), Measured({}, "untrained", "untrained encoder", 1, {0: {"top1": 9.0}})]
+    cells = [*heads(), measured({}, "untrained", "untrained encoder", 1, {0: {"top1": 9.0}})]
     above = claim("greater", left="head == 'none'", right="case == 'untrained'")
     assert leaves(ask(above, cells, HEADS)) == {"none - untrained encoder": ((41,), 0.0)}
     best = leaves(ask(claim("best", best="head == 'none'"), cells, HEADS))
@@ -300,7 +307,7 @@ def test_a_claim_on_a_number_of_its_own_is_asked_of_that() -> None:
 def test_two_numbers_of_the_same_cells_are_compared_cell_by_cell_or_by_their_means() -> None:
     axes: Axes = {"target": ["color", "rotation"]}
     cells = [
-        Measured({"target": target}, None, target, 1, {0: {"h": h, "z": z}})
+        measured({"target": target}, None, target, 1, {0: {"h": h, "z": z}})
         for target, h, z in (("color", 99.0, 97.0), ("rotation", 68.0, 26.0))
     ]
     keeps = claim("greater", metric="h", right_metric="z", each=["target"])
@@ -317,15 +324,87 @@ def test_two_numbers_of_the_same_cells_are_compared_cell_by_cell_or_by_their_mea
     }
 
 
-def test_a_cell_is_called_by_what_tells_it_apart() -> None:
-    places = [("simclr", "lars", True, 0.1), ("simclr", "lars", False, 0.1), ("supervised", "sgd", True, 0.1)]
-    names = ("method", "optimizer", "normalize", "temperature")
-    cells = [Measured(dict(zip(names, place, strict=True)), None, "long", 1, {}) for place in places]
-    case = Measured({}, "untrained", "untrained encoder", 1, {})
-    assert [cell.label for cell in shortly_named([*cells, case])] == [
-        "simclr, normalize",
-        "simclr, not normalize",
-        "supervised, normalize",
-        "untrained encoder",
+@pytest.mark.parametrize("at_paper_scale", [True, False])
+def test_no_worse_allows_a_loss_up_to_the_margin_at_every_scale(at_paper_scale: bool) -> None:
+    no_worse = claim("no_worse", left="head == 'linear'", right="head == 'nonlinear'", margin=5)
+    formula = ask(no_worse, heads(), HEADS, at_paper_scale=at_paper_scale)
+    assert leaves(formula) == {"head == 'linear' - head == 'nonlinear'": ((-4.5, -3.5), -5.0)}
+    assert holds(formula)
+    lowest = claim("no_worse", left="head == 'linear'", right="head == 'nonlinear'", margin=5, lowest=True)
+    ((differences, bound),) = leaves(ask(lowest, heads(), HEADS)).values()
+    assert (differences, bound) == ((4.5, 3.5), -5.0)
+
+
+def test_two_metrics_correlate_by_the_ranks_of_their_means() -> None:
+    axes: Axes = {"epochs": [10, 20, 30, 40]}
+    cells = [
+        measured({"epochs": epochs}, None, str(epochs), 1, {0: {"top1": linear, "finetuned": tuned}})
+        for epochs, linear, tuned in ((10, 50.0, 70.0), (20, 55.0, 60.0), (30, 56.0, 80.0), (40, 70.0, 90.0))
     ]
-    assert [cell.label for cell in shortly_named(cells[:1])] == ["long"]
+    formula = ask(claim("correlates", right_metric="finetuned", at_least=0.5), cells, axes)
+    assert isinstance(formula, Leaf)
+    assert effect(formula) == pytest.approx(1 - 6 * 2 / (4 * 15))  # Spearman's formula without ties
+    assert (
+        reason(ask(claim("correlates", right_metric="top1"), cells, axes))
+        == "right_metric is the claim's own metric, top1"
+    )
+
+
+CONSTANT = [
+    claim("best", best="first == 'crop'"),
+    claim("monotone", along="second"),
+    claim("closing_gap", left="first == 'crop'", right="first == 'color'", along="second"),
+    claim("greater", left="first == 'crop'", right="first == 'color'"),
+    claim("greater", right_metric="other"),
+    claim("equivalent", left="first == 'crop'", right="first == 'color'", margin=1),
+    claim("no_worse", left="first == 'crop'", right="first == 'color'", margin=1),
+    claim("contributes", part="first", cells="first != 'blur'", every=True),
+    claim("contributes", part="first", cells="first != 'blur'"),
+    claim("interacts", axes=["first", "second"], cells="first != 'blur' and second != 'blur'", direction="either"),
+    claim("rank_correlation", at_least=0.5),
+    claim("correlates", right_metric="other"),
+    claim("share", rivals=[{"second": "first"}], cells="first != second", at_least=0.5),
+    claim("symmetric", axes=["first", "second"], margin=2),
+    claim("at_least", value=1),
+    claim("at_most", value=1),
+    claim("value", margin=0.5),
+]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_values_that_are_all_equal_make_no_kind_fail(seeds: int) -> None:
+    cells = [
+        replace(each, numbers={seed: {"top1": 1.0, "other": 1.0} for seed in range(seeds)}, asked=tuple(range(seeds)))
+        for each in grid(PAIRS, PAIR_VALUES)
+    ]
+    assert {each.kind for each in CONSTANT} == Claim.kinds().keys() - {"all", "any"}
+    asked = {
+        f"{each.kind} {number}": ask(each, cells, PAIRS, paper=range(1, 10)) for number, each in enumerate(CONSTANT)
+    }
+    correlations = {name: each for name, each in asked.items() if isinstance(each, NotMeasured)}
+    assert [name.split()[0] for name in correlations] == ["rank_correlation", "correlates"]
+    formulas = {name: each for name, each in asked.items() if not isinstance(each, NotMeasured)}
+    for decisions in (decide(formulas), decide_sequentially(formulas)):
+        assert all(math.isfinite(each.effect) for each in decisions.values())
+        assert decisions["greater 3"].state == "undecided"
+
+
+def test_a_correlation_with_a_constant_is_not_defined() -> None:
+    axes: Axes = {"size": ["s", "m", "l", "xl"]}
+    cells = grid(axes, {("s",): [1, 2, 1, 2], ("m",): [3, 4, 4, 3], ("l",): [6, 5, 6, 5], ("xl",): [8, 9, 8, 9]})
+    with_other = [
+        replace(each, numbers={seed: {**numbers, "other": 1.0} for seed, numbers in each.numbers.items()})
+        for each in cells
+    ]
+    correlates = claim("correlates", right_metric="other")
+    assert reason(ask(correlates, with_other, axes)) == (
+        "the rank correlation of top1 with other is not defined: the second metric is the same in all cells"
+    )
+    one_of = claim("any", parts=[{"kind": "correlates", "right_metric": "other"}, {"kind": "at_least", "value": 0}])
+    formula = ask(one_of, with_other, axes)  # the other part decides
+    assert not isinstance(formula, NotMeasured)
+    assert decide({"A1": formula})["A1"].state == "supported"
+    equal = [replace(each, numbers={seed: {"top1": 1.0} for seed in each.numbers}) for each in cells]
+    assert reason(ask(claim("rank_correlation", at_least=0), equal, axes, paper=(1, 2, 3, 4))) == (
+        "the rank correlation with the paper is not defined: the measured values are the same in all cells"
+    )

@@ -20,7 +20,7 @@ def asked() -> set[str]:
 
 def not_asked() -> set[str]:
     (section,) = re.findall(
-        r"## What of the paper is not asked\n(.*?)\n## ", (ROOT / "docs/judging.md").read_text(), re.S
+        r"## Claims of the paper that are not tested\n(.*?)\n## ", (ROOT / "docs/judging.md").read_text(), re.S
     )
     return set(re.findall(r"^\| ([A-Z]\w+) \|", section, re.MULTILINE))
 

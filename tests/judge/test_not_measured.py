@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ablate.judge.cells import Measured
-from ablate.judge.claims import NotMeasured
-from ablate.judge.formula import Joint, leaning
-from tests.judge.claimed import Axes, ask, claim, grid, reason
+from ablate.judge.answer import NotMeasured
+from ablate.judge.evidence import MeasuredCell
+from ablate.judge.statistics.formula import Joint, leaning
+from tests.judge.claimed import Axes, ask, claim, grid, measured, reason
 
 AXES: Axes = {"size": [1, 2, 3]}
 CELLS = grid(AXES, {(1,): [10], (2,): [20]})
@@ -16,20 +16,20 @@ CELLS = grid(AXES, {(1,): [10], (2,): [20]})
 @pytest.mark.parametrize(
     ("kind", "keys", "told"),
     [
-        ("best", {"best": "size == 3"}, "no cell here is like size == 3"),
-        ("best", {"best": "size < 3"}, "there is no other cell here"),
-        ("greater", {"left": "size == 3", "right": "size == 1"}, "no cell here is like size == 3"),
-        ("monotone", {"along": "size", "cells": "size == 1"}, "there are no two values of size here to compare"),
-        ("equivalent", {"margin": 1, "cells": "size == 1"}, "there are no two cells here to compare"),
+        ("best", {"best": "size == 3"}, "no cell matches size == 3"),
+        ("best", {"best": "size < 3"}, "there is no other cell to compare with"),
+        ("greater", {"left": "size == 3", "right": "size == 1"}, "no cell matches size == 3"),
+        ("monotone", {"along": "size", "cells": "size == 1"}, "there are no two values of size to compare"),
+        ("equivalent", {"margin": 1, "cells": "size == 1"}, "there are no two cells to compare"),
         (
             "closing_gap",
             {"left": "size == 1", "right": "size == 2", "along": "size"},
-            "there are no two values of size here at which there is a gap",
+            "there are no two values of size at which there is a gap",
         ),
         ("rank_correlation", {"at_least": 0.5}, "the paper has numbers of fewer than three of these"),
-        ("share", {"at_least": 0.5, "rivals": [{"size": "size"}]}, "no cell has a rival here"),
+        ("share", {"at_least": 0.5, "rivals": [{"size": "size"}]}, "no cell has a rival"),
         ("value", {"margin": 1}, "the paper has no number of these cells"),
-        ("all", {"parts": [{"kind": "best", "is": "size == 3"}]}, "no cell here is like size == 3"),
+        ("all", {"parts": [{"kind": "best", "is": "size == 3"}]}, "no cell matches size == 3"),
     ],
 )
 def test_what_a_profile_does_not_have_is_told(kind: str, keys: dict[str, Any], told: str) -> None:
@@ -37,18 +37,18 @@ def test_what_a_profile_does_not_have_is_told(kind: str, keys: dict[str, Any], t
 
 
 def test_cells_without_a_result_are_counted() -> None:
-    cells = [*CELLS, Measured({"size": 3}, None, "3", 2, {})]
+    cells = [*CELLS, measured({"size": 3}, None, "3", 2, {})]
     assert reason(ask(claim("monotone", along="size"), cells, AXES)) == "1 of its 3 cells has no result"
 
 
 def test_cells_that_nobody_asked_for_are_as_if_they_were_not() -> None:
-    cells = [*CELLS, Measured({"size": 3}, None, "3", 0, {})]
+    cells = [*CELLS, measured({"size": 3}, None, "3", 0, {})]
     assert ask(claim("monotone", along="size"), cells, AXES) == ask(claim("monotone", along="size"), CELLS, AXES)
 
 
-def of_three(*values: float | None) -> list[Measured]:
+def of_three(*values: float | None) -> list[MeasuredCell]:
     numbers = [{} if value is None else {0: {"top1": value}, 1: {"top1": value + 1}} for value in values]
-    return [Measured({"size": size}, None, str(size), 2, each) for size, each in zip((1, 2, 3), numbers, strict=True)]
+    return [measured({"size": size}, None, str(size), 2, each) for size, each in zip((1, 2, 3), numbers, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_one_alternative_without_a_result_leaves_the_others_to_support_it(kind: 
 def test_a_share_is_not_measured_where_too_few_of_its_cells_are_to_say_anything() -> None:
     share = claim("greater", left="head == 'a'", right="head == 'b'", each=["size"], at_least=0.5)
     axes: Axes = {"head": ["a", "b"], "size": [1, 2, 3]}
-    for measured, told in (({1, 2}, None), ({1}, "2 of its 6 cells have no result")):
-        values = {("b", size): [1.0] for size in (1, 2, 3)} | {("a", size): [2.0] for size in measured}
+    for with_result, told in (({1, 2}, None), ({1}, "2 of its 6 cells have no result")):
+        values = {("b", size): [1.0] for size in (1, 2, 3)} | {("a", size): [2.0] for size in with_result}
         cells = grid(axes, values)
-        cells += [Measured({"head": "a", "size": size}, None, "a", 1, {}) for size in {1, 2, 3} - measured]
+        cells += [measured({"head": "a", "size": size}, None, "a", 1, {}) for size in {1, 2, 3} - with_result]
         formula = ask(share, cells, axes)
         assert (formula.reason if isinstance(formula, NotMeasured) else None) == told
 
 
 def test_cells_without_a_seed_in_common_are_told() -> None:
-    other = Measured({"size": 2}, None, "2", 1, {1: {"top1": 20.0}})
+    other = measured({"size": 2}, None, "2", 1, {1: {"top1": 20.0}})
     told = reason(ask(claim("monotone", along="size"), [CELLS[0], other], AXES))
     assert told == "its 2 cells have no seed in common"
 

@@ -1,27 +1,38 @@
 """Which of the paper's numbers stand beside which cell."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ablate.errors import UserError
-from ablate.judge.cells import Measured
-from ablate.judge.published import as_published, published_cells, references
+from ablate.judge.evidence import published_cells
+from ablate.judge.on_paper import as_measured
+from ablate.judge.published import published_numbers
+from ablate.records.plan_file import PaperCells, PlanAxis, PlanFile, parse_plan
+from ablate.records.plan_reference import PlanReference
+from ablate.study.cells.cell import Cell
 
 FIG_8 = {"table": "fig8_projection_head", "label": "Fig. 8"}
 TABLE_1 = {"table": "table1_color_distortion", "label": "Table 1"}
 
 
-def cell(case: str | None = None, **axes: Any) -> Measured:
-    return Measured(axes, case, case or str(axes), 1, {})
+def cell(case: str | None = None, **axes: Any) -> Cell:
+    return Cell(axes, case)
 
 
-def numbers(cells: list[Measured], *of: dict[str, Any], metric: str = "top1") -> list[dict[str, float]]:
+def plan_of(references: Sequence[dict[str, Any]], metric: str = "top1") -> PlanFile:
+    return PlanFile(
+        "mine", "embedded", "d", (), (), metric=metric, references=tuple(PlanReference(**each) for each in references)
+    )
+
+
+def numbers(cells: list[Cell], *of: dict[str, Any], metric: str = "top1") -> list[dict[str, float]]:
     """Metric -> published value of each cell."""
-    names = dict.fromkeys(name for each in cells for name in each.axes)
-    plan = {"metric": metric, "references": list(of), "axes": [{"name": name, "values": []} for name in names]}
-    found = published_cells(plan, cells)
-    return [{name: one.value for name, one in found.get(number, {}).items()} for number in range(len(cells))]
+    names = list(dict.fromkeys(name for each in cells for name in each.axes))
+    found = published_numbers(plan_of(of, metric), cells, names)
+    return [{name: one.value for name, one in found.get(each, {}).items()} for each in cells]
 
 
 def test_a_row_is_about_the_cell_with_its_values() -> None:
@@ -107,13 +118,12 @@ def test_of_several_references_with_a_number_of_a_cell_the_first_one_wins() -> N
 
 
 def test_a_number_read_off_a_figure_is_shown_as_approximate() -> None:
-    plan = {"references": [{**FIG_8, "scale": 2.0}], "axes": [{"name": "head"}]}
-    one = published_cells(plan, [cell(head="none")])[0]["top1"]
+    none = cell(head="none")
+    one = published_numbers(plan_of([{**FIG_8, "scale": 2.0}]), [none], ["head"])[none]["top1"]
     assert one.approximate
     assert (one.shown(), one.err, one.label) == ("about 100.0", 0.4, "Fig. 8")
-    verified = published_cells({"references": [TABLE_1], "axes": [{"name": "column"}, {"name": "method"}]}, [
-        cell(column="1/8", method="simclr")
-    ])[0]["top1"]  # fmt: skip
+    weak = cell(column="1/8", method="simclr")
+    verified = published_numbers(plan_of([TABLE_1]), [weak], ["column", "method"])[weak]["top1"]
     assert (verified.shown(), verified.approximate, verified.err) == ("59.6", False, None)
 
 
@@ -135,13 +145,17 @@ def test_rows_without_a_number_are_passed_over() -> None:
 
 
 def test_an_old_plan_file_has_one_reference_or_none() -> None:
-    assert references({"reference": FIG_8}) == [FIG_8]
-    assert references({"reference": None}) == references({}) == []
-    assert references({"references": [FIG_8, TABLE_1], "reference": None}) == [FIG_8, TABLE_1]
+    record: dict[str, Any] = {"study": "s", "profile": "p", "design": "d", "axes": [], "cases": [], "trials": []}
+    assert parse_plan({**record, "reference": FIG_8}).references == (PlanReference(**FIG_8),)
+    assert parse_plan({**record, "reference": None}).references == parse_plan(record).references == ()
+    assert parse_plan({**record, "references": [FIG_8, TABLE_1], "reference": None}).references == (
+        PlanReference(**FIG_8),
+        PlanReference(**TABLE_1),
+    )
 
 
 def test_the_papers_numbers_stand_in_for_measurements_of_one_seed() -> None:
-    cells = [cell(head="none", out_dim=2048), cell("other")]
-    plan = {"references": [FIG_8], "axes": [{"name": "head"}, {"name": "out_dim"}]}
-    one, other = as_published(cells, published_cells(plan, cells))
+    axes = (PlanAxis("head", ()), PlanAxis("out_dim", ()))
+    paper = PaperCells(axes, (cell(head="none", out_dim=2048), cell("other")))
+    one, other = as_measured(published_cells(replace(plan_of([FIG_8]), paper=paper)))
     assert (one.numbers, other.numbers, other.planned) == ({0: {"top1": 50.0}}, {}, 0)

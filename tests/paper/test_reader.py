@@ -3,7 +3,7 @@ from statistics import mean
 import pytest
 
 from ablate.errors import UserError
-from ablate.paper.reader import published
+from ablate.paper import published
 
 
 def test_the_row_means_of_fig_5_are_those_that_the_figure_prints() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.paper.reader import Row, published
+from ablate.paper import Row, published
 
 WIDTHS = {"1": "ResNet-50", "2": "ResNet-50 (2x)", "4": "ResNet-50 (4x)"}
 OF_A_RUN = 0.15

@@ -8,6 +8,7 @@ from typing import Any
 
 from ablate.records.attempt import AttemptWriter
 from ablate.records.files import Results, write_json
+from ablate.records.plan_file import parse_plan
 from ablate.records.plans import save_plan
 
 
@@ -35,16 +36,15 @@ def write_trial(
     spec = {"key": key, "pretrain_key": pretrain_key or f"p{key[1:]}", "trainer": "a:b", "recipe_version": 3}
     write_json(folder.trial, spec | {"config": config or {"seed": 0, "epochs": len(losses)}})
     writer = AttemptWriter(folder.new_attempt("local"))
-    if environment is not None:
-        write_json(writer.path / "env.json", environment)
     writer.event("started", host=host, pid=1, device="cpu")
+    if environment is not None:
+        writer.environment(environment)
     for epoch, loss in enumerate(losses, 1):
         writer.metrics({"phase": "pretrain", "epoch": epoch, "loss": loss})
     (writer.path / "stderr").write_text(printed)
     if state == "done":
-        write_json(
-            folder.result, {"key": key, "attempt": writer.path.name, "seconds": 3.0, **(numbers or {"top1": 50.0})}
-        )
+        metrics = {"top1": 50.0} if numbers is None else numbers
+        write_json(folder.result, {"key": key, "attempt": writer.path.name, "seconds": 3.0, "metrics": metrics})
     if state != "running":
         writer.event("ended", state=state, cause=cause, message=message)
     writer.close()
@@ -84,7 +84,13 @@ def write_plan_of(
     cases = [{"name": name, "label": name} for name in {trial["case"]: None for trial in trials if trial["case"]}]
     about = {"study": study, "profile": profile, "design": design, "title": study, "question": "which is best?"}
     about |= {"axes": axes, "cases": cases, "trials": trials}
-    save_plan(results, study, about | ({"metric": metric} if metric else {}))
+    save_record(results, study, about | ({"metric": metric} if metric else {}))
+
+
+def save_record(results: Results, study: str, record: dict[str, Any]) -> Path:
+    """A plan file with these fields, as an earlier version may have written it; returns its path."""
+    least: dict[str, Any] = {"profile": "embedded", "design": "d", "axes": [], "cases": [], "trials": []}
+    return save_plan(results, parse_plan(least | record | {"study": study}))
 
 
 def make_old(folder: Path, days: float = 2) -> None:

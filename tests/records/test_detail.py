@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 
 from ablate.records.address import find_trial
-from ablate.records.compare import Difference, compare
+from ablate.records.compare import Difference, compare, flat
 from ablate.records.detail import Detail, read_detail
 from ablate.records.files import Results
-from ablate.records.flatten import flat
 from ablate.records.store import open_store
 from tests.records.by_hand import key_of, write_plan, write_trial
 
@@ -23,10 +22,10 @@ def test_the_curve_takes_each_epoch_from_the_newest_attempt_that_reached_it(tmp_
     write_trial(results, A, state="interrupted", losses=(9.0, 8.0, 7.0))
     write_trial(results, A, losses=(3.0, 2.0))
     curve = detail(results, A).curve
-    assert (curve.epochs, curve.losses, curve.of) == ((1, 2, 3), (3.0, 2.0, 7.0), A)
+    assert (curve.at, curve.along, curve.losses, curve.of) == ((1, 2, 3), "epoch", (3.0, 2.0, 7.0), A)
 
 
-def test_a_loss_that_was_no_number_has_its_place_in_the_curve(tmp_path: Path) -> None:
+def test_a_loss_that_was_nan_keeps_its_place_in_the_curve(tmp_path: Path) -> None:
     write_trial(Results(tmp_path), A, losses=(3.0, float("nan")))
     assert detail(Results(tmp_path), A).curve.losses == (3.0, None)
 
@@ -39,13 +38,13 @@ def test_a_trial_that_shares_a_pretraining_shows_the_curve_of_the_one_that_train
     assert (curve.losses, curve.of) == ((2.0, 1.0), A)
 
 
-def test_a_trial_that_was_planned_and_never_began_is_new(tmp_path: Path) -> None:
+def test_a_planned_trial_that_never_started_is_new(tmp_path: Path) -> None:
     write_plan(Results(tmp_path), {A: {"size": 1}})
     found = detail(Results(tmp_path), A)
     assert (found.state, found.attempts, found.cells[0].label) == ("new", (), "size=1 seed=0")
 
 
-def test_the_surroundings_are_those_of_the_attempt_that_finished(tmp_path: Path) -> None:
+def test_the_environment_is_that_of_the_finishing_attempt(tmp_path: Path) -> None:
     results = Results(tmp_path)
     write_trial(results, A, state="failed", environment={"host": "old"})
     write_trial(results, A, environment={"host": "new"})
@@ -54,7 +53,7 @@ def test_the_surroundings_are_those_of_the_attempt_that_finished(tmp_path: Path)
     assert [attempt.environment["host"] for attempt in found.attempts] == ["old", "new"]
 
 
-def test_two_trials_differ_in_settings_surroundings_and_show_every_number(tmp_path: Path) -> None:
+def test_comparing_two_trials_lists_differing_settings_and_environment_and_every_number(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for key, size, torch, top1 in ((A, 1, "2.11", 40.0), (B, 2, "2.12", 60.0)):
         config = {"seed": 0, "data": {"size": size, "name": "textures"}}
@@ -62,8 +61,8 @@ def test_two_trials_differ_in_settings_surroundings_and_show_every_number(tmp_pa
         write_trial(results, key, config=config, environment=environment, numbers={"top1": top1}, pretrain_key="p")
     comparison = compare(detail(results, A), detail(results, B))
     assert comparison.settings == (Difference("data.size", 1, 2),)
-    assert comparison.surroundings == (Difference("packages.torch", "2.11", "2.12"),)
-    assert comparison.numbers == (Difference("seconds", 3.0, 3.0), Difference("top1", 40.0, 60.0))
+    assert comparison.environments == (Difference("packages.torch", "2.11", "2.12"),)
+    assert comparison.numbers == (Difference("top1", 40.0, 60.0),)
     assert comparison.same_pretraining
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from ablate.errors import UserError
 from ablate.records import garbage
 from ablate.records.attempt import AttemptStatus, trial_status
-from ablate.records.claim import claim
+from ablate.records.coordination import claim
 from ablate.records.files import Results, TrialFolder, write_json
-from ablate.records.garbage import Garbage, find_garbage, remove
+from ablate.records.garbage import Garbage, find_garbage, left_alone, remove
 from ablate.records.store import open_store
 from tests.records.by_hand import key_of, make_old, write_plan, write_trial
 
@@ -36,35 +37,35 @@ def results(tmp_path: Path) -> Results:
     return results
 
 
-def test_a_result_of_an_older_design_stays_unless_abandoned_ones_are_asked_for(results: Results) -> None:
-    assert find_garbage(results, time.time(), young=True) == []
+def test_a_result_of_an_earlier_design_stays_unless_abandoned_ones_are_included(results: Results) -> None:
+    assert find_garbage(results, time.time(), recent=True) == []
     assert kinds(find_garbage(results, time.time(), abandoned=True))[0] == ("trial", ABANDONED)
 
 
-def test_a_trial_of_an_older_design_that_never_finished_goes(results: Results) -> None:
+def test_an_unfinished_trial_of_an_earlier_design_is_garbage(results: Results) -> None:
     results.trial(ABANDONED).result.unlink()
     write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
     make_old(results.root)
     found = find_garbage(results, time.time())
-    assert [item.why for item in found] == ["in no study's newest design, and not done", "no trial uses it"]
+    assert [item.why for item in found] == ["only in earlier study versions, and not done", "not used by any trial"]
 
 
-def test_a_trial_in_no_plan_goes_though_it_is_done(results: Results) -> None:
+def test_a_finished_trial_in_no_plan_is_garbage(results: Results) -> None:
     write_trial(results, key_of(9))
     make_old(results.root)
     found = find_garbage(results, time.time())
     assert [(item.kind, item.path.name, item.why) for item in found] == [
-        ("trial", key_of(9), "in no plan of any study"),
+        ("trial", key_of(9), "in no study's plan"),
     ]
 
 
-def test_a_trial_that_shares_the_pretraining_of_one_that_stays_stays_too(results: Results) -> None:
+def test_a_trial_that_shares_the_pretraining_of_a_kept_trial_is_kept(results: Results) -> None:
     write_trial(results, ABANDONED, pretrain_key="p0001")
     make_old(results.root)
     assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("pretraining", "p0003")]
 
 
-def test_a_trial_of_an_abandoned_design_goes_with_its_pretraining_and_no_other(results: Results) -> None:
+def test_a_trial_of_an_abandoned_design_is_removed_with_its_pretraining_only(results: Results) -> None:
     found = find_garbage(results, time.time(), abandoned=True)
     assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
     assert [item.path for item in remove(found)] == [item.path for item in found]
@@ -81,16 +82,16 @@ def test_nothing_is_removed_twice_and_nothing_is_left_behind(results: Results) -
     assert find_garbage(results, time.time() + 10 * 86_400, abandoned=True) == []
 
 
-def test_a_running_trial_stays_and_so_does_a_young_one_unless_that_is_meant(results: Results) -> None:
+def test_a_running_trial_stays_and_so_does_a_recent_one_by_default(results: Results) -> None:
     write_trial(results, ABANDONED, pretrain_key="p0003")
     running = key_of(4)
     write_trial(results, running, state="running")
     assert find_garbage(results, time.time(), abandoned=True) == []
-    found = find_garbage(results, time.time(), young=True, abandoned=True)
+    found = find_garbage(results, time.time(), recent=True, abandoned=True)
     assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
 
 
-def test_a_trial_that_somebody_took_meanwhile_stays_with_its_pretraining(results: Results) -> None:
+def test_a_trial_that_has_started_since_stays_with_its_pretraining(results: Results) -> None:
     found = find_garbage(results, time.time(), abandoned=True)
     assert len(found) == 2
     with claim(results.trial(ABANDONED)):
@@ -99,7 +100,9 @@ def test_a_trial_that_somebody_took_meanwhile_stays_with_its_pretraining(results
     assert results.pretrained("p0003").is_dir()
 
 
-def test_nobody_can_take_a_trial_while_its_folder_is_renamed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_can_claim_a_trial_while_its_folder_is_renamed(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (item, _) = find_garbage(results, time.time(), abandoned=True)
     taken: list[str] = []
 
@@ -113,12 +116,14 @@ def test_nobody_can_take_a_trial_while_its_folder_is_renamed(results: Results, m
     assert taken == ["theirs"]
 
 
-def test_files_that_vanish_while_one_looks_stop_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    leftover = results.trial(WANTED).path / ".result.json.4711-0123abcd"
+def test_files_that_disappear_during_the_search_raise_no_error(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leftover = results.trial(WANTED).path / ".result.json.4194999-0123abcd"
     leftover.write_text("half")
     make_old(results.root)
     expected = kinds(find_garbage(results, time.time(), abandoned=True))
-    vanishing = {".result.json.4711-0123abcd", "heartbeat", "final-1.pt"}
+    vanishing = {".result.json.4194999-0123abcd", "heartbeat", "final-1.pt"}
     lstat = Path.lstat
 
     def gone(path: Path) -> os.stat_result:
@@ -132,7 +137,9 @@ def test_files_that_vanish_while_one_looks_stop_nothing(results: Results, monkey
     assert len(list(remove(found))) == 2
 
 
-def test_a_trial_that_vanishes_while_one_looks_is_no_garbage(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_disappears_during_the_search_is_not_garbage(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def vanish(folder: TrialFolder, now: float) -> AttemptStatus:
         found = trial_status(folder, now)
         shutil.rmtree(folder.path)
@@ -143,43 +150,43 @@ def test_a_trial_that_vanishes_while_one_looks_is_no_garbage(results: Results, m
     assert "trial" not in dict(kinds(found))
 
 
-def test_checkpoints_of_ended_pretrainings_go_only_when_asked_for(results: Results) -> None:
+def test_checkpoints_of_finished_pretrainings_are_removed_only_on_request(results: Results) -> None:
     write_trial(results, key_of(5), state="failed", pretrain_key="p0002")
     write_plan(results, {key_of(5): {"size": 3}}, study="third")
     found = find_garbage(results, time.time(), checkpoints=True, abandoned=True)
     assert kinds(found) == [("trial", ABANDONED), ("checkpoints", "p0001"), ("pretraining", "p0003")]
 
 
-def test_code_stays_while_an_attempt_that_remains_ran_it(results: Results) -> None:
+def test_code_stays_while_a_kept_attempt_used_it(results: Results) -> None:
     write_trial(results, WANTED, environment={"code": "c0de"})
     for digest in ("c0de", "0ld", "y0ung"):
         write_json(results.code / digest / "code.json", {})
     make_old(results.root)
     write_json(results.code / "y0ung" / "code.json", {})
-    found = find_garbage(results, time.time(), young=True)
+    found = find_garbage(results, time.time(), recent=True)
     assert [name for kind, name in kinds(found) if kind == "code"] == ["0ld"]
 
 
-def test_pictures_go_when_no_page_has_used_them_for_a_month_or_when_that_is_meant(results: Results) -> None:
+def test_pictures_are_removed_after_a_month_without_use_or_on_request(results: Results) -> None:
     write_json(results.pictures / "0a.json", {})
     make_old(results.pictures, days=29)
     assert find_garbage(results, time.time()) == []
-    assert kinds(find_garbage(results, time.time(), young=True)) == [("picture", "0a.json")]
+    assert kinds(find_garbage(results, time.time(), recent=True)) == [("picture", "0a.json")]
     make_old(results.pictures, days=31)
     (found,) = find_garbage(results, time.time())
     assert [item.path for item in remove([found])] == [results.pictures / "0a.json"]
     assert not found.path.exists()
 
 
-def test_temporary_files_and_folders_older_than_a_day_go_wherever_they_lie(results: Results) -> None:
+def test_temporary_files_and_folders_older_than_a_day_are_removed_anywhere(results: Results) -> None:
     leftovers = [
-        results.root / ".ablate.duckdb.12-0123abcd",
-        results.trial(WANTED).path / ".result.json.4711-0123abcd",
-        results.pretrained("p0001") / ".step-000000001-0.pt.4711.part",
+        results.root / ".ablate.duckdb.4194999-0123abcd",
+        results.trial(WANTED).path / ".result.json.4194999-0123abcd",
+        results.pretrained("p0001") / ".step-000000001-0.pt.4194999.part",
     ]
     for path in leftovers:
         path.write_text("half")
-    folder = results.code / ".c0de.7-0123abcd"
+    folder = results.code / ".c0de.4194999-0123abcd"
     write_json(folder / "code.json", {})
     make_old(results.root)
     young = results.root / ".ablate.duckdb.13-0123abcd"
@@ -191,19 +198,152 @@ def test_temporary_files_and_folders_older_than_a_day_go_wherever_they_lie(resul
     assert [path.exists() for path in (*leftovers, folder, young, kept)] == [False] * 4 + [True] * 2
 
 
-def test_the_size_of_a_folder_is_that_of_its_files_and_not_of_what_links_point_to(results: Results) -> None:
+def test_what_a_killed_attempt_leaves_is_removed_once_no_attempt_runs_there(results: Results) -> None:
+    running, dead = key_of(6), key_of(7)
+    for key in (running, dead):
+        write_plan(results, {key: {"size": 1}}, study=f"of {key[:4]}")
+        attempt = write_trial(results, key, state="running", host=platform.node())
+        (attempt / ".reserve").touch()
+        set_pid(attempt, os.getpid() if key == running else 2**22 + 1)
+    make_old(results.root)
+    (results.trial(running).attempts / "001-local/heartbeat").touch()
+    found = [item.path for item in find_garbage(results, time.time()) if item.kind == "leftover"]
+    assert found == [results.trial(dead).attempts / "001-local/.reserve"]
+
+
+def set_pid(attempt: Path, pid: int) -> None:
+    events = attempt / "events.jsonl"
+    events.write_text(events.read_text().replace('"pid": 1,', f'"pid": {pid},'))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f".{name}.{{pid}}-0123abcd" for name in ("plan-3.json", "trial.json", "c0de", "ablate.duckdb", "code.json")),
+        *(".ablate.duckdb.{pid}-0123abcd.wal", ".step-1.pt.{pid}.part", "trials/.0001.{pid}-0123abcd"),
+    ],
+)
+def test_what_a_process_writes_stays_while_a_process_has_its_id_but_not_for_ever(results: Results, name: str) -> None:
+    own, gone = (results.root / name.format(pid=pid) for pid in (os.getpid(), 2**22 + 1))
+    own.touch(), gone.touch()
+    assert find_garbage(results, time.time()) == []
+    make_old(results.root)
+    assert [item.path for item in find_garbage(results, time.time())] == [gone]
+    make_old(results.root, days=32)
+    assert {item.path for item in find_garbage(results, time.time())} == {own, gone}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder outside, which looks like a trial; all of its times are old."""
+    write_trial(Results(tmp_path / "other"), key_of(8), state="failed")
+    write_json(tmp_path / "other/trials/ended", {})
+    make_old(tmp_path / "other")
+    return tmp_path / "other/trials"
+
+
+def stand(folder: Path) -> dict[str, tuple[int, int]]:
+    """Path -> times of everything in a folder."""
+    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("target", ["folder", "file", "nowhere"])
+def test_links_in_place_of_records_are_removed_themselves_and_never_followed(
+    results: Results, elsewhere: Path, target: str
+) -> None:
+    before = stand(elsewhere)
+    aim = {"folder": elsewhere / key_of(8), "file": elsewhere / "ended", "nowhere": elsewhere / "none"}[target]
+    unneeded = [
+        results.trials / key_of(9),
+        results.pretrained("unused"),
+        results.code / "0ld",
+        results.pictures / "0a.json",
+        results.root / ".plan-1.json.4194999-0123abcd",
+    ]
+    needed = [results.pretrained("p0002")]
+    within = [
+        results.trial(ABANDONED).path / ".claim",
+        results.trial(ABANDONED).attempts / "002-local",
+        results.pretrained("p0003") / "link",
+    ]
+    shutil.rmtree(needed[0])
+    (results.trial(ABANDONED).path / ".claim").unlink(missing_ok=True)
+    for link in (*unneeded, *needed, *within):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(aim)
+        os.utime(link, (1, 1), follow_symlinks=False)
+    then = time.time() - 2 * 86_400
+    for path in results.root.rglob("*"):
+        os.utime(path, (then, then), follow_symlinks=False)
+    os.utime(results.pictures / "0a.json", (1, 1), follow_symlinks=False)
+    found = find_garbage(results, time.time(), abandoned=True)
+    removed = {item.path for item in remove(found)}
+    assert removed == {*unneeded, results.trial(ABANDONED).path, results.pretrained("p0003")}
+    assert not any(os.path.lexists(path) for path in removed)
+    assert all(path.is_symlink() for path in needed)
+    assert stand(elsewhere) == before
+    assert all(item.why.endswith("; a link, whose target stays") for item in found if item.path in unneeded)
+
+
+def test_a_planned_trial_behind_a_link_stays_and_keeps_its_pretraining(results: Results, tmp_path: Path) -> None:
+    moved = results.trial(ABANDONED).path.rename(tmp_path / "moved")
+    results.trial(ABANDONED).path.symlink_to(moved)
+    make_old(results.root)
+    assert find_garbage(results, time.time()) == []
+    moved.rename(tmp_path / "moved again")
+    assert find_garbage(results, time.time()) == []
+
+
+@pytest.mark.parametrize("part", ["trials", "pretrained", "code", "slurm", "pictures"])
+def test_nothing_is_removed_from_a_part_that_is_a_link(results: Results, tmp_path: Path, part: str) -> None:
+    for path in (results.code / "0ld/code.json", results.root / "slurm/one/ended", results.pictures / "0a.json"):
+        write_json(path, {})
+    make_old(results.root, days=40)
+    moved = (results.root / part).rename(tmp_path / "moved")
+    (results.root / part).symlink_to(moved)
+    before = stand(moved)
+    kinds_of = {"trials": "trial", "pretrained": "pretraining", "code": "code", "slurm": "jobs", "pictures": "picture"}
+    found = find_garbage(results, time.time(), abandoned=True, checkpoints=True)
+    expected = {"trial", "pretraining", "checkpoints", "code", "jobs", "picture"} - {kinds_of[part]}
+    if part == "trials":
+        expected -= {"pretraining"}  # its trial stays
+    assert {item.kind for item in found} == expected - ({"checkpoints"} if part == "pretrained" else set())
+    list(remove(found))
+    assert stand(moved) == before
+    assert left_alone(results) == [results.root / part]
+
+
+def test_an_item_that_cannot_be_removed_is_named_and_the_others_go(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_garbage(results, time.time(), abandoned=True)
+    rename = Path.rename
+
+    def denied(path: Path, target: Path) -> Path:
+        if path.name == ABANDONED:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", denied)
+    removed = []
+    with pytest.raises(UserError, match=f"could not be removed: .*{ABANDONED}: Permission denied"):
+        removed += remove(found)
+    assert not results.pretrained("p0003").exists()
+
+
+def test_the_size_of_a_folder_excludes_the_targets_of_links(results: Results) -> None:
     (results.trial(ABANDONED).path / "link").symlink_to(results.root)
     before = sum(path.lstat().st_size for path in results.trial(ABANDONED).path.rglob("*") if not path.is_dir())
-    found = find_garbage(results, time.time(), young=True, abandoned=True)
+    found = find_garbage(results, time.time(), recent=True, abandoned=True)
     (item,) = [item for item in found if item.kind == "trial"]
     assert item.size == before
     list(remove([item]))
     assert results.trial(WANTED).result.exists()
 
 
-def test_without_any_plan_no_trial_is_taken_for_garbage(tmp_path: Path) -> None:
+def test_without_any_plan_no_trial_is_garbage(tmp_path: Path) -> None:
     write_trial(Results(tmp_path), WANTED)
-    with pytest.raises(UserError, match="holds no plan, so that every trial would go"):
+    with pytest.raises(UserError, match="contains no plan, so every trial would be removed"):
         find_garbage(Results(tmp_path), time.time())
 
 
@@ -219,7 +359,7 @@ def test_a_damaged_trial_keeps_every_pretraining(results: Results) -> None:
     assert json.loads((results.pretrained("p0003") / "final-1.pt").read_text()) == {}
 
 
-def test_what_jobs_may_have_to_train_stays_with_its_code_and_what_ended_jobs_left_goes(results: Results) -> None:
+def test_queued_trials_stay_with_their_code_and_files_of_ended_jobs_are_removed(results: Results) -> None:
     results.trial(ABANDONED).result.unlink()
     write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
     (results.code / "c0de").mkdir(parents=True)
@@ -232,3 +372,30 @@ def test_what_jobs_may_have_to_train_stays_with_its_code_and_what_ended_jobs_lef
     make_old(results.root)
     found = kinds(find_garbage(results, time.time()))
     assert found == [("trial", ABANDONED), ("pretraining", "p0003"), ("code", "c0de"), ("jobs", "one")]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"code": 1, "arrays": []}', '{"code": "c", "arrays": [{"shares": 3}]}'])
+def test_a_damaged_submission_whose_jobs_may_run_stops_everything(results: Results, text: str) -> None:
+    folder = results.root / "slurm/one"
+    folder.mkdir(parents=True)
+    assert find_garbage(results, time.time()) == []
+    (folder / "submission.json").write_text(text)
+    with pytest.raises(UserError, match=r"submission.json cannot be read"):
+        find_garbage(results, time.time())
+    (folder / "ended").touch()
+    assert find_garbage(results, time.time()) == []
+
+
+@pytest.mark.parametrize("odd", [[], {}, 1, None])
+def test_an_odd_pretraining_of_a_trial_keeps_every_pretraining(results: Results, odd: object) -> None:
+    path = results.trial(WANTED).trial
+    write_json(path, json.loads(path.read_text()) | {"pretrain_key": odd})
+    found = find_garbage(results, time.time(), recent=True, abandoned=True)
+    assert kinds(found) == [("trial", ABANDONED)]
+
+
+def test_checkpoints_of_a_trial_with_a_damaged_result_stay(results: Results) -> None:
+    results.trial(OTHER).result.write_text("{")
+    make_old(results.root)
+    assert kinds(find_garbage(results, time.time(), checkpoints=True))[0] == ("checkpoints", "p0001")
+    assert ("checkpoints", "p0002") not in kinds(find_garbage(results, time.time(), checkpoints=True))

@@ -1,5 +1,7 @@
 import json
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from tests.records.by_hand import key_of, write_trial
 KEY = key_of(1)
 
 
-def test_the_newest_attempt_is_meant_unless_a_number_says_another(tmp_path: Path) -> None:
+def test_the_latest_attempt_is_the_default(tmp_path: Path) -> None:
     results = Results(tmp_path)
     folder = results.trial(KEY)
     assert pick_attempt(folder) is None
@@ -24,7 +26,7 @@ def test_the_newest_attempt_is_meant_unless_a_number_says_another(tmp_path: Path
         pick_attempt(folder, 3)
 
 
-def test_the_end_of_a_log_is_of_stderr_and_of_stdout_where_that_is_empty(tmp_path: Path) -> None:
+def test_the_end_of_a_log_is_from_stderr_or_from_stdout_if_stderr_is_empty(tmp_path: Path) -> None:
     attempt = write_trial(Results(tmp_path), KEY, printed="")
     (attempt / "stdout").write_text("".join(f"{number}\n" for number in range(30)))
     assert last_lines(attempt, 2) == ["28", "29"]
@@ -57,3 +59,11 @@ def test_following_gives_all_that_is_written_until_the_attempt_ends(tmp_path: Pa
     assert "".join(text for stream, text in found if stream == "stderr") == "one\ntwö\n"
     assert found[-1] == ("stdout", "the end\n")
     assert written == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_following_what_is_not_a_regular_file_says_so_and_ends(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    attempt = write_trial(Results(tmp_path), KEY)
+    (attempt / "stdout").unlink(missing_ok=True)
+    make(attempt / "stdout")
+    assert list(follow(attempt)) == [("stdout", "(stdout is not a regular file)\n")]

@@ -26,7 +26,7 @@ def results(tmp_path: Path) -> Results:
     write_plan(results, {key: {"size": size} for size, key in enumerate(KEYS)})
     write_plan(results, {KEYS[0]: {"size": 1}}, study="second")
     write_plan(results, {KEYS[7]: {"size": 1}}, study="second", profile="small")
-    results.trial(KEYS[6]).path.mkdir()
+    results.trial(KEYS[6]).path.write_text("a file where a trial's folder belongs")
     return results
 
 
@@ -40,7 +40,7 @@ def test_every_study_is_counted_by_state_at_each_profile(results: Results) -> No
     }
 
 
-def test_a_running_trial_tells_its_epoch_its_loss_and_when_it_last_gave_a_sign(results: Results) -> None:
+def test_a_running_trial_shows_its_epoch_its_loss_and_its_last_heartbeat(results: Results) -> None:
     (running,) = status(results, "mine").standings[0].running
     assert (running.key, running.label, running.attempt) == (KEYS[1], "size=1 seed=0", "001-local")
     assert (running.epoch, running.epochs, running.loss) == (2, 2, 1.0)
@@ -49,7 +49,7 @@ def test_a_running_trial_tells_its_epoch_its_loss_and_when_it_last_gave_a_sign(r
     assert 0 <= running.beat < 30
 
 
-def test_a_second_attempt_tells_its_own_epoch_and_not_the_one_that_the_first_had_reached(tmp_path: Path) -> None:
+def test_a_second_attempt_shows_its_own_epoch_and_not_that_of_the_first(tmp_path: Path) -> None:
     results = Results(tmp_path)
     write_trial(results, KEYS[0], state="failed", losses=(3.0, 2.0, 1.0))
     write_trial(results, KEYS[0], state="running", losses=(2.9,))
@@ -84,10 +84,10 @@ def test_trials_of_an_abandoned_design_are_counted_apart(results: Results) -> No
     assert status(results, "mine").elsewhere == {}
 
 
-def test_one_study_or_one_profile_may_be_asked_for(results: Results) -> None:
+def test_the_status_can_be_limited_to_a_study_or_a_profile(results: Results) -> None:
     assert [each.profile for each in status(results, "second").standings] == ["embedded", "small"]
     assert [each.study for each in status(results, profile="small").standings] == ["second"]
-    with pytest.raises(UserError, match="no record of a study 'mien'; did you mean 'mine'"):
+    with pytest.raises(UserError, match="no records of a study 'mien'; did you mean 'mine'"):
         status(results, "mien")
-    with pytest.raises(UserError, match="no record of a profile 'small'\n  help: profiles with records are: embedded"):
+    with pytest.raises(UserError, match="no records of a profile 'small'\n  help: profiles with records are: embedded"):
         status(results, "mine", "small")

@@ -10,11 +10,13 @@ import duckdb
 import pytest
 
 from ablate.errors import UserError
-from ablate.records.attempt import AttemptWriter
+from ablate.records.attempt import STALE_SECONDS, AttemptWriter, trial_status
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
-from ablate.records.store import open_store
+from ablate.records.signatures import signatures
+from ablate.records.store import done_before, open_store
+from ablate.run.plan import _recorded_states
 from tests.records import by_hand
+from tests.records.by_hand import save_record
 
 
 def add_trial(results: Results, key: str, top1: float | None = None, seed: int = 0) -> None:
@@ -25,7 +27,8 @@ def add_trial(results: Results, key: str, top1: float | None = None, seed: int =
     writer.event("started", host="elsewhere", pid=1)
     writer.metrics({"phase": "pretrain", "epoch": 1, "loss": 2.5, "learning_rate": 0.1})
     if top1 is not None:
-        write_json(folder.result, {"key": key, "attempt": writer.path.name, "top1": top1, "loss": 2.5, "seconds": 3.0})
+        metrics = {"top1": top1, "loss": 2.5}
+        write_json(folder.result, {"key": key, "attempt": writer.path.name, "seconds": 3.0, "metrics": metrics})
         writer.event("ended", state="done")
     writer.close()
 
@@ -33,7 +36,7 @@ def add_trial(results: Results, key: str, top1: float | None = None, seed: int =
 def add_plan(results: Results, keys: list[str], design: str = "d", profile: str = "embedded") -> None:
     trials = [{"key": key, "seed": 0, "axes": {"first": key, "size": 1}, "case": None} for key in keys]
     axes = [{"name": "first", "values": ["a", "b", "c"]}, {"name": "size", "values": [1]}]
-    save_plan(results, "mine", {"profile": profile, "design": design, "axes": axes, "cases": [], "trials": trials})
+    save_record(results, "mine", {"profile": profile, "design": design, "axes": axes, "cases": [], "trials": trials})
 
 
 def rows(results: Results, sql: str) -> list[tuple[object, ...]]:
@@ -66,7 +69,10 @@ def test_a_result_that_comes_later_is_seen_and_nothing_is_counted_twice(tmp_path
     add_trial(results, "b")
     assert rows(results, "SELECT state FROM trials ORDER BY key") == [("done",), ("running",)]
     add_trial(results, "b", top1=60.0)
-    assert rows(results, "SELECT key, top1 FROM trials ORDER BY key") == [("a", 50.0), ("b", 60.0)]
+    assert rows(results, "SELECT key, (numbers ->> 'top1')::DOUBLE FROM trials ORDER BY key") == [
+        ("a", 50.0),
+        ("b", 60.0),
+    ]
     assert rows(results, "SELECT count(*) FROM attempts") == [(3,)]
     assert rows(results, "SELECT count(*) FROM metrics") == [(6,)]
 
@@ -88,13 +94,14 @@ def test_nothing_is_written_when_nothing_has_changed(tmp_path: Path) -> None:
     assert results.database.stat().st_ino == before.st_ino
 
 
-def test_a_running_trial_that_stopped_beating_is_seen_though_no_file_has_changed(tmp_path: Path) -> None:
+def test_a_running_trial_without_heartbeat_is_noticed_although_no_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = Results(tmp_path)
     add_trial(results, "a")
-    heartbeat = results.trial("a").attempt_folders()[0] / "heartbeat"
-    os.utime(heartbeat, (time.time() - 59.5, time.time() - 59.5))
     assert rows(results, "SELECT state FROM trials") == [("running",)]
-    time.sleep(1)
+    later = time.time() + STALE_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: later)
     assert rows(results, "SELECT state FROM trials") == [("interrupted",)]
 
 
@@ -103,7 +110,7 @@ def test_a_damaged_store_is_built_again(tmp_path: Path, damage: str) -> None:
     results = Results(tmp_path)
     add_trial(results, "a", top1=50.0)
     results.database.write_text(damage)
-    assert rows(results, "SELECT top1 FROM trials") == [(50.0,)]
+    assert rows(results, "SELECT (numbers ->> 'top1')::DOUBLE FROM trials") == [(50.0,)]
 
 
 def test_a_store_of_another_version_is_built_again(tmp_path: Path) -> None:
@@ -111,7 +118,7 @@ def test_a_store_of_another_version_is_built_again(tmp_path: Path) -> None:
     add_trial(results, "a", top1=50.0)
     with duckdb.connect(str(results.database)) as other:
         other.execute("CREATE TABLE store AS SELECT 0 AS version")
-    assert rows(results, "SELECT top1 FROM trials") == [(50.0,)]
+    assert rows(results, "SELECT (numbers ->> 'top1')::DOUBLE FROM trials") == [(50.0,)]
 
 
 def test_a_damaged_record_is_named_and_leaves_the_others_readable(tmp_path: Path) -> None:
@@ -147,7 +154,10 @@ def test_a_store_that_cannot_be_written_is_answered_from_memory(
     add_trial(results, "b", top1=60.0)
     before = results.database.read_bytes()
     monkeypatch.setattr(shutil, "copyfile", no_space)
-    assert rows(results, "SELECT key, top1 FROM trials ORDER BY key") == [("a", 50.0), ("b", 60.0)]
+    assert rows(results, "SELECT key, (numbers ->> 'top1')::DOUBLE FROM trials ORDER BY key") == [
+        ("a", 50.0),
+        ("b", 60.0),
+    ]
     assert results.database.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -169,7 +179,7 @@ def test_a_plan_that_a_crash_left_empty_does_not_stop_the_next(tmp_path: Path) -
     assert rows(results, "SELECT key FROM mine") == [("a",), ("b",)]
 
 
-def test_only_the_newest_design_of_a_profile_stands_in_a_study(tmp_path: Path) -> None:
+def test_a_study_contains_only_the_current_design_of_each_profile(tmp_path: Path) -> None:
     results = Results(tmp_path)
     add_plan(results, ["a", "b"], design="old")
     add_plan(results, ["c"], design="new")
@@ -177,7 +187,7 @@ def test_only_the_newest_design_of_a_profile_stands_in_a_study(tmp_path: Path) -
     assert rows(results, "SELECT profile, key FROM mine") == [("embedded", "c"), ("small", "a")]
 
 
-def test_a_missing_results_folder_is_told_and_not_made(tmp_path: Path) -> None:
+def test_a_missing_results_folder_is_an_error_and_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no results folder"):
         open_store(Results(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
@@ -202,14 +212,14 @@ def test_the_value_of_a_study_is_the_number_that_its_plan_names_at_each_profile(
 
 
 @pytest.mark.parametrize("metric", ['er"ror', "it's", "a/b~c", "knn.top1", "$.top1"])
-def test_the_number_that_a_study_is_about_may_have_any_name(tmp_path: Path, metric: str) -> None:
+def test_the_metric_of_a_study_may_have_any_name(tmp_path: Path, metric: str) -> None:
     results = Results(tmp_path)
     by_hand.write_trial(results, "a", numbers={metric: 2.0, "top1": 1.0})
     by_hand.write_plan(results, {"a": {"size": 1}}, study='one\'s "own"', metric=metric)
     assert rows(results, """SELECT value FROM "one's ""own\"\"" """) == [(2.0,)]
 
 
-def test_axes_called_like_columns_of_the_store_change_neither_the_order_nor_the_numbers(tmp_path: Path) -> None:
+def test_axes_with_names_of_store_columns_change_neither_order_nor_numbers(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for key, error in (("a", 1.0), ("b", 2.0)):
         by_hand.write_trial(results, key, numbers={"error": error})
@@ -222,7 +232,7 @@ def test_axes_called_like_columns_of_the_store_change_neither_the_order_nor_the_
     ]
 
 
-def test_two_cells_that_are_one_trial_both_stand_in_the_view(tmp_path: Path) -> None:
+def test_two_cells_that_share_a_trial_are_both_in_the_view(tmp_path: Path) -> None:
     results = Results(tmp_path)
     add_trial(results, "a", top1=61.5)
     cells = [{"key": "a", "seed": 0, "axes": {"size": size}, "case": None} for size in (1, 2)]
@@ -230,13 +240,13 @@ def test_two_cells_that_are_one_trial_both_stand_in_the_view(tmp_path: Path) -> 
     assert rows(results, "SELECT size, key, top1 FROM mine") == [(1, "a", 61.5), (2, "a", 61.5)]
 
 
-def test_an_axis_that_a_cell_is_without_is_null(tmp_path: Path) -> None:
+def test_an_axis_that_a_cell_lacks_is_null(tmp_path: Path) -> None:
     results = Results(tmp_path)
     by_hand.write_plan(results, {"a": {"loss": "x", "temperature": 0.1}, "b": {"loss": "y"}})
     assert rows(results, "SELECT loss, temperature FROM mine ORDER BY key") == [("x", 0.1), ("y", None)]
 
 
-def test_an_attempt_tells_its_host_its_device_and_its_code(tmp_path: Path) -> None:
+def test_an_attempt_has_its_host_device_and_code(tmp_path: Path) -> None:
     results = Results(tmp_path)
     by_hand.write_trial(results, "a", environment={"host": "h", "device": "NVIDIA H100", "code": "c0de"})
     by_hand.write_trial(results, "a", environment={"host": "h", "device": None})
@@ -248,33 +258,155 @@ def test_an_attempt_tells_its_host_its_device_and_its_code(tmp_path: Path) -> No
     ]
 
 
-def test_a_trial_tells_its_trainer_and_recipe_version(tmp_path: Path) -> None:
+def test_a_trial_has_its_trainer_and_recipe_version(tmp_path: Path) -> None:
     by_hand.write_trial(Results(tmp_path), "a")
     assert rows(Results(tmp_path), "SELECT trainer, recipe_version FROM trials") == [("a:b", 3)]
 
 
 def test_numbers_of_another_trainer_may_be_of_any_type(tmp_path: Path) -> None:
     by_hand.write_trial(Results(tmp_path), "a", numbers={"top1": "high", "loss": None, "images": 5, "x": [1]})
-    assert rows(Results(tmp_path), "SELECT state, top1, loss, images FROM trials") == [("done", None, None, None)]
+    by_hand.write_plan(Results(tmp_path), {"a": {}})
+    found = rows(Results(tmp_path), "SELECT state, value, top1, images, x FROM mine")
+    assert found == [("done", None, None, 5, "[1]")]
 
 
-def test_what_a_removal_left_half_done_is_no_trial(tmp_path: Path) -> None:
+def test_the_leftover_of_an_interrupted_removal_is_not_a_trial(tmp_path: Path) -> None:
     add_trial(Results(tmp_path), "a", top1=50.0)
     (tmp_path / "trials" / ".b.12-0123abcd").mkdir()
     assert rows(Results(tmp_path), "SELECT key FROM trials") == [("a",)]
 
 
 @pytest.mark.parametrize("environment", ['{"host"', "[1]", ""])
-def test_a_trial_whose_surroundings_cannot_be_read_still_has_its_result(tmp_path: Path, environment: str) -> None:
+def test_a_trial_with_an_unreadable_environment_still_has_its_result(tmp_path: Path, environment: str) -> None:
     results = Results(tmp_path)
     add_trial(results, "a", top1=50.0)
     (results.trial("a").attempt_folders()[0] / "env.json").write_text(environment)
-    assert rows(results, "SELECT state, top1 FROM trials") == [("done", 50.0)]
+    assert rows(results, "SELECT state, (numbers ->> 'top1')::DOUBLE FROM trials") == [("done", 50.0)]
     assert rows(results, "SELECT host, environment FROM attempts") == [("elsewhere", None)]
 
 
-def test_a_seed_that_no_column_holds_leaves_the_other_trials_readable(tmp_path: Path) -> None:
+def test_a_seed_outside_the_range_of_a_column_leaves_other_trials_readable(tmp_path: Path) -> None:
     results = Results(tmp_path)
     add_trial(results, "a", top1=50.0)
     add_trial(results, "b", top1=60.0, seed=2**64)
-    assert rows(results, "SELECT key, seed, top1 FROM trials ORDER BY key") == [("a", 0, 50.0), ("b", None, 60.0)]
+    assert rows(results, "SELECT key, seed, (numbers ->> 'top1')::DOUBLE FROM trials ORDER BY key") == [
+        ("a", 0, 50.0),
+        ("b", None, 60.0),
+    ]
+
+
+def test_the_store_is_synced_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", 50.0)
+    synced: list[int] = []
+    at_rename: list[int] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        at_rename.extend(synced)
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", renamed)
+    open_store(results).close()
+    assert results.database.stat().st_ino in at_rename
+    assert synced[-1] == tmp_path.stat().st_ino
+
+
+def test_a_trial_is_known_to_be_done_only_while_none_of_its_files_has_changed(tmp_path: Path) -> None:
+    results, keys = Results(tmp_path), list("abcdefg")
+    assert done_before(results, keys) == set()
+    for key in keys[:-1]:
+        add_trial(results, key, 50.0 if key != "f" else None)
+    open_store(results).close()
+    assert done_before(results, keys) == set("abcde")
+    metrics = results.trial("a").attempts / "001-local/metrics.jsonl"
+    os.utime(metrics, ns=(1, 1))
+    write_json(results.trial("b").trial, {"key": "b", "pretrain_key": "pb", "config": {}})
+    results.trial("c").result.unlink()
+    results.trial("d").new_attempt("local")
+    assert done_before(results, keys) == {"e"}
+    results.database.touch()  # by something else than ablate
+    assert done_before(results, keys) == set()
+
+
+def test_a_large_plan_believes_no_changed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = Results(tmp_path)
+    for key in "abc":
+        add_trial(results, key, 50.0)
+    open_store(results).close()
+    results.trial("b").result.write_text("{}")
+    monkeypatch.setattr("ablate.run.plan._MANY", 3)
+    read: list[str] = []
+    monkeypatch.setattr(
+        "ablate.run.plan.trial_status", lambda folder, now: read.append(folder.path.name) or trial_status(folder, now)
+    )
+    states, _, damage = _recorded_states(["a", "b", "c", "new"], results)
+    assert (states, damage) == (
+        {"a": "done", "b": "damaged", "c": "done", "new": "new"},
+        {"b": "result.json has no metrics"},
+    )
+    assert read == ["b", "new"]
+
+
+def settle(folder: Path, seconds: float = 60.0) -> None:
+    """Give a folder an earlier time, as if it had not changed for long."""
+    before = time.time() - seconds
+    os.utime(folder, (before, before))
+
+
+def changed(results: Results, known: dict[str, str]) -> bool:
+    """Whether the trial's signature differs from the one before."""
+    return signatures(results, known) != known
+
+
+@pytest.mark.parametrize("extra", ["002-local", "1 2", "-", "note", "a b c"])
+@pytest.mark.parametrize("settled", [True, False])
+def test_whatever_changes_in_a_done_trial_changes_its_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, settled: bool
+) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    attempts = results.trial("a").attempts
+    (attempts / extra).mkdir()
+    if settled:
+        settle(attempts)
+    known = signatures(results)
+    monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)
+    assert not changed(results, known), "of nothing but the age of a folder"
+    monkeypatch.undo()
+    for name in ("metrics.jsonl", "events.jsonl"):
+        (attempts / extra / name).write_text("{}\n")
+        assert changed(results, known), "of a file that is new"
+        known = signatures(results)
+        (attempts / extra / name).write_text("{ }\n")
+        assert changed(results, known), "of a file that was edited in place"
+        known = signatures(results)
+    (attempts / "003-local").mkdir()
+    (attempts / "003-local" / "events.jsonl").touch()
+    assert changed(results, known)
+    known = signatures(results)
+    shutil.rmtree(attempts / extra)
+    assert changed(results, known)
+
+
+def test_attempts_of_a_folder_that_has_just_changed_are_listed_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    attempts = results.trial("a").attempts
+    at = attempts.stat().st_mtime_ns
+    monkeypatch.setattr(time, "time_ns", lambda: at + 10**9)
+    known = signatures(results)
+    assert not changed(results, known)
+    (attempts / "002-local").mkdir()
+    (attempts / "002-local" / "events.jsonl").touch()
+    os.utime(attempts, ns=(at, at))  # as on a file system with coarse times
+    assert changed(results, known)

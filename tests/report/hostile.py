@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.records.files import Results
-from ablate.records.plans import save_plan
-from tests.records.by_hand import key_of, write_trial
+from tests.records.by_hand import key_of, save_record, write_trial
 
 LONG = "x" * 10_000
 ENDS = "</script></style></title><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'`{{ 7*7 }}"
@@ -44,7 +43,7 @@ def hostile(folder: Path) -> Results:
         "command": ["x", ENDS + HALF],
     }
     axes = [{"name": "first", "values": list(TEXTS[:4]), "label": EVIL}, {"name": "second", "values": list(TEXTS[:3])}]
-    save_plan(results, "hostile", plan | {"axes": axes, "trials": trials})
+    save_record(results, "hostile", plan | {"axes": axes, "trials": trials})
     return results
 
 
@@ -69,5 +68,5 @@ def sized(folder: Path, cells: int, seeds: int, epochs: int = 10, name: str = "s
         "question": "How many?",
     }
     plan |= {"axes": [{"name": each, "values": values[n]} for n, each in enumerate(("first", "second"))], "cases": []}
-    save_plan(results, name, plan | {"trials": trials})
+    save_record(results, name, plan | {"trials": trials})
     return results

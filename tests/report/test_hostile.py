@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.html import page_name
-from ablate.report.page import write_report
+from ablate.report.formats import write_report
+from ablate.report.render.html import page_name
+from ablate.report.render.text import cut, isolated
 from ablate.report.verify import verify
-from ablate.report.words import cut, isolated
 from tests.report.hostile import EVIL, LONG, TURNS, hostile, sized
 
 MEGABYTE = 1_000_000
@@ -55,7 +55,7 @@ def test_hostile_texts_make_no_element_and_no_handler(page: Path) -> None:
     assert LONG in found.text
 
 
-def test_a_page_of_hostile_texts_is_what_its_records_give(page: Path) -> None:
+def test_a_page_of_hostile_texts_agrees_with_its_records(page: Path) -> None:
     assert verify(page, None).same
 
 
@@ -64,7 +64,7 @@ def test_no_file_of_a_page_has_a_name_from_outside(page: Path) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_.+=-]{1,200}", name) for name in files)
 
 
-def test_profiles_that_differ_in_odd_characters_have_pages_of_their_own() -> None:
+def test_profiles_that_differ_in_special_characters_have_separate_pages() -> None:
     assert page_name("s", "small+a=é") != page_name("s", "small+a=ü")
     assert page_name("s", "small+loss.temperature=0.3") == "s-small+loss.temperature=0.3"
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from ablate.errors import UserError
+from ablate.records.files import Results
 from ablate.report.formats import read_formats, write_formats
 from ablate.report.reading import Reading, read_study
 from ablate.report.tables import Column, Table, as_latex, as_markdown, cells_csv, tables
+from tests.records.by_hand import key_of, write_plan_of, write_trial
 from tests.report.test_page import HOSTILE, like_the_paper, results_with
 
 CLAIMS = [
@@ -29,7 +31,7 @@ def test_a_mean_stands_with_half_of_its_interval_and_the_papers_number_beside_it
     text = as_markdown(tables(reading(tmp_path, seeds=2)))
     # two seeds one apart: 12.706 (t of one degree of freedom at 97.5 %) times 0.7071 / sqrt(2)
     assert "| crop | crop | 33.6 \u00b1 6.4 | 2 | 33.1 |" in text
-    assert "half the width of the mean's 95 % interval" in text
+    assert "half-width of its 95 % interval" in text
 
 
 def test_only_the_highest_mean_is_in_bold_in_the_list_and_in_the_grid(tmp_path: Path) -> None:
@@ -86,14 +88,33 @@ def test_hostile_text_is_one_cell_of_markdown(tmp_path: Path) -> None:
     assert [len(re.split(r"(?<!\\)\|", row)) - 2 for row in rows] == [5]
 
 
-def test_csv_has_every_digit_and_nothing_where_nothing_is_known(tmp_path: Path) -> None:
+def test_csv_has_every_digit_and_empty_fields_for_unknown_values(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(cells_csv(reading(tmp_path).measured))))
     assert len(rows) == 9
     assert rows[0]["mean"] == "33.1"
     assert rows[0]["low"] == ""
 
 
-def test_each_format_leaves_its_files(tmp_path: Path) -> None:
+def test_an_axis_with_the_name_of_another_column_has_a_column_of_its_own(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    names = ("mean", "low", "seeds", "trials", "paper", "size")
+    trials = [{"axes": dict.fromkeys(names, 10 + number), "case": None, "seed": 0, "key": key_of(number)}
+              for number in range(2)]  # fmt: skip
+    for trial, score in zip(trials, (1.5, 2.5), strict=True):
+        write_trial(results, trial["key"], numbers={"seeds": score})
+    write_plan_of(results, trials, metric="seeds")
+    found = read_study(results, "mine", None)
+    header, *rows = csv.reader(io.StringIO(cells_csv(found.measured)))
+    assert len(header) == len(set(header))
+    row = dict(zip(header, rows[0], strict=True))
+    assert (row["mean"], row["axis.mean"], row["size"], row["trials"], row["axis.trials"]) == (
+        "1.5", "10", "10", "1", "10",
+    )  # fmt: skip
+    columns = [column.name for column in tables(found)[0].columns]
+    assert columns == ["mean", "low", "axis.seeds", "trials", "paper", "size", "metric.seeds", "seeds"]
+
+
+def test_each_format_writes_its_files(tmp_path: Path) -> None:
     results = results_with(tmp_path, like_the_paper())
     formats = read_formats(["md,latex", "csv", "pdf"])
     written = write_formats(results, read_study(results, "pairs", None), tmp_path / "reports", formats)
@@ -104,6 +125,6 @@ def test_each_format_leaves_its_files(tmp_path: Path) -> None:
     assert all(path.is_file() for path in written)
 
 
-def test_an_unknown_format_is_told_with_the_nearest_one() -> None:
+def test_an_unknown_format_is_an_error_that_names_the_nearest_one() -> None:
     with pytest.raises(UserError, match="unknown format 'latx'; did you mean 'latex'"):
         read_formats(["md,latx"])

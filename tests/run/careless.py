@@ -1,13 +1,14 @@
 """Trainers for tests, as someone may write them who thinks of nothing but the one trial."""
 
 import os
+import signal
 import sys
 import threading
 import time
 
 from pydantic import BaseModel
 
-from ablate.simclr.context import Context
+from ablate.trainer.contract import Context, Interrupted
 
 NAME = f"{__name__}:train"
 
@@ -31,8 +32,18 @@ def train(config: Settings, context: Context) -> dict[str, float] | None:
                 time.sleep(0.3)
         case "leave a thread":
             threading.Thread(target=time.sleep, args=(30,)).start()
+        case "handle signals itself, as Lightning does":
+            _handle_signals(context)
         case "return when asked to stop":
             while not context.stopping():
                 time.sleep(0.01)
             return None
     return {"accuracy": 0.5}
+
+
+def _handle_signals(context: Context) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
+    while not context.stopping():
+        time.sleep(0.01)
+    raise Interrupted

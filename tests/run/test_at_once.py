@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ablate.simclr.context import Interrupted
+from ablate.trainer.contract import Interrupted
 
 class Settings(BaseModel):
     seed: int = 0
@@ -88,10 +88,11 @@ def test_a_cancelled_trial_ends_alone_and_the_next_run_trains_it(project: Path, 
     run = start(project, "--workers", "1", "--only", "depth=1", "--only", "case=long")
     wait_for_training(run, project, 2)
     told = ablate("cancel", "mine", "--where", "\"case\" = 'long'")
-    assert "1 trial asked to end at the next step" in told.stdout
+    assert "1 trial will stop at the next step" in told.stdout
     out, _ = run.communicate(timeout=60)
-    assert run.returncode == 0
-    assert "interrupted: cancelled; it goes on from its last checkpoint" in out
+    assert run.returncode == 1
+    assert "error: 1 trial without a result: 1 cancelled" in out
+    assert "interrupted: cancelled; the next attempt resumes from the last checkpoint" in out
     assert len(results_of(project)) == 1
     again = start(project, "--workers", "1", "--only", "case=long")
     wait_for_training(again, project, 3)

@@ -30,8 +30,8 @@ def test_retry_trains_what_failed_of_all_seeds_that_were_run(ablate: Ablate, pro
     elsewhere = ablate("retry", "tiny")
     assert elsewhere.returncode == 0
     assert elsewhere.stdout.splitlines() == [
-        "nothing failed or was interrupted at embedded",
-        "2 did at embedded+optimizer.learning_rate=1e+30: "
+        "no failed or interrupted trials at the profile embedded",
+        "2 at embedded+optimizer.learning_rate=1e+30: "
         "ablate retry tiny --profile embedded --set optimizer.learning_rate=1e+30",
     ]
     again = ablate("retry", "tiny", *CELL, *diverging)

@@ -9,10 +9,12 @@ import pytest
 from rich.console import Console
 
 from ablate.records.files import Results, write_json
-from ablate.run.execute import _Shown
-from ablate.run.pool import Outcome, Pool
+from ablate.records.reading import ResultRecord
+from ablate.run.attempt import run_trial
+from ablate.run.causes import Outcome
+from ablate.run.execute import InlineWorker
+from ablate.run.pool import Pool
 from ablate.run.progress import Progress
-from ablate.run.worker import run_trial
 from tests.run.careless import NAME, Settings
 
 
@@ -69,6 +71,24 @@ def test_a_terminal_that_is_closed_interrupts_the_trial_which_says_so(tmp_path: 
     assert (outcome["state"], outcome["cause"]) == ("interrupted", "stopped")
 
 
+def test_a_trainer_with_signal_handlers_of_its_own_is_still_told_to_stop(tmp_path: Path) -> None:
+    (key,) = ask(Results(tmp_path), "handle signals itself, as Lightning does")
+    with Pool(Results(tmp_path), 1, 1, "cpu") as pool:
+        began = time.monotonic()
+
+        def stop_it() -> None:
+            assert time.monotonic() - began < 120
+            if pool.workers and pool.workers[0].attempt is not None:
+                time.sleep(0.5)  # after its handlers are in place, rather than before
+                stopped.extend(pool.stop())
+
+        stopped: list[Any] = []
+        list(pool.run({key: key}, tick=stop_it))
+    ((_, outcome),) = stopped
+    assert outcome["state"] == "interrupted"
+    assert outcome["message"] == "stopped; the next attempt resumes from the last checkpoint"
+
+
 def test_a_file_of_the_working_folder_with_a_name_of_the_standard_library_keeps_no_worker_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +104,6 @@ def test_a_file_of_the_working_folder_with_a_name_of_the_standard_library_keeps_
 def test_a_number_that_is_a_text_or_nothing_does_not_end_the_display(row: dict[str, Any]) -> None:
     console = Console(file=StringIO(), width=80, force_terminal=True, color_system=None)
     progress = Progress(console, {"k": "seed=0"}, 1)
-    console.print(progress._render([_Shown("k", 0.5, {"phase": "pretrain", "epoch": 1, **row})]))
-    progress.ended("k", {"state": "done"}, {**row, "seconds": 1.0})
+    console.print(progress._render([InlineWorker("k", 0.5, {"phase": "pretrain", "epoch": 1, **row})]))
+    progress.ended("k", {"state": "done"}, ResultRecord(key="k", seconds=1.0, metrics=row))
     assert "1/1  seed=0  done     1 s" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ import pytest
 
 from ablate.errors import UserError
 from ablate.records.files import Results
-from ablate.run.command import check_budget
 from ablate.run.plan import make_plan
+from ablate.workflow.budget import check_budget
 from tests.run.test_plan import finish
 
 HOOKS = """
@@ -61,11 +61,14 @@ def own(project: Path, here: Results) -> Callable[[str], None]:
 @pytest.mark.parametrize(
     ("hooks", "told"),
     [
-        ("def work(config): return {}['slope']", "work() of trainer = 'M:train' fails: KeyError: 'slope'"),
-        ("def work(config): return 'much'", "work() of trainer = 'M:train' fails: ValueError: could not convert"),
-        ("def work(config): return -1.0", "work() of trainer = 'M:train' fails: ValueError: it returns -1.0"),
-        ("def likeness(config): raise SystemExit(3)", "likeness() of trainer = 'M:train' fails: SystemExit: 3"),
-        ("def likeness(config): return [1]", "likeness() of trainer = 'M:train' fails: TypeError: it returns [1]"),
+        ("def work(config): return {}['slope']", "work() of trainer = 'M:train' raised KeyError: 'slope'"),
+        ("def work(config): return 'much'", "work() of trainer = 'M:train' raised ValueError: could not convert"),
+        ("def work(config): return -1.0", "work() of trainer = 'M:train' raised ValueError: it returned -1.0 instead"),
+        ("def likeness(config): raise SystemExit(3)", "likeness() of trainer = 'M:train' raised SystemExit: 3"),
+        (
+            "def likeness(config): return [1]",
+            "likeness() of trainer = 'M:train' raised TypeError: it returned [1]",
+        ),
     ],
 )
 def test_a_trainer_that_cannot_say_how_much_work_a_trial_is_is_warned_of_once_and_planned_all_the_same(
@@ -89,7 +92,7 @@ def test_a_hook_that_fails_for_some_trials_leaves_the_cost_of_the_others_known(
     plan = make_plan("own", "embedded", here)
     assert plan.cost.unknown == 1
     assert plan.cost.hours == pytest.approx((60 + 6) / 3600)
-    with pytest.raises(UserError, match="the cost is not known of 1 of 2 trials"):
+    with pytest.raises(UserError, match="the cost of 1 of 2 trials is unknown"):
         check_budget(plan, "10h")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import AblateError
-from ablate.records.attempt import trial_status
+from ablate.records.attempt import environment_of, trial_status
 from ablate.records.code import snapshot
 from ablate.records.files import Results, write_json
-from ablate.run.pool import Outcome, Pool
+from ablate.run.causes import Outcome
+from ablate.run.pool import Pool
 from tests.run.toy import Settings, ask
 
 TRAINER = """
@@ -95,7 +96,7 @@ def test_a_trial_whose_workers_die_before_they_begin_it_has_failed_after_the_thi
     monkeypatch.setattr(Pool, "_give", give_and_kill)
     outcome = outcomes(pool, [key])[key]
     assert outcome["cause"] == "killed"
-    assert outcome["message"] == "its process died (signal SIGKILL) before the trial began, 3 times"
+    assert outcome["message"] == "its process died (signal SIGKILL) before the trial started (3 times)"
     assert attempts(results, key) == []
 
 
@@ -132,7 +133,7 @@ def test_stopping_the_pool_interrupts_what_runs_and_leaves_the_rest_new(pool: Po
 def test_a_worker_that_does_not_stop_is_ended_and_its_attempt_says_so(
     pool: Pool, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.run.pool._STOP_SECONDS", 0.5)
+    monkeypatch.setattr("ablate.run.pool.STOP_SECONDS", 0.5)
     (key,) = ask(results, Settings(does="sleep", seconds=30))
     ended = []
 
@@ -141,7 +142,10 @@ def test_a_worker_that_does_not_stop_is_ended_and_its_attempt_says_so(
             ended.extend(pool.stop())
 
     assert list(pool.run({key: key}, tick=stop)) == []
-    assert ended[0][1]["message"] == "it did not stop within 0 s (signal SIGKILL); it goes on from its last checkpoint"
+    assert (
+        ended[0][1]["message"]
+        == "it did not stop within 0 s (signal SIGKILL); the next attempt resumes from the last checkpoint"
+    )
     assert trial_status(results.trial(key), time.time()).cause == "stopped"
 
 
@@ -162,6 +166,18 @@ def test_workers_run_the_code_of_the_snapshot_whatever_lies_in_the_folder_later(
         os.kill(pool.workers[0].process.pid, signal.SIGKILL)
         assert outcomes(pool, ["second"])["second"]["state"] == "done"
     for key in keys:
-        assert json.loads(results.trial(key).result.read_text())["version"] == 1
-        environment = json.loads((results.trial(key).attempts / "001-local/env.json").read_text())
-        assert environment["code"] == code.digest
+        assert json.loads(results.trial(key).result.read_text())["metrics"]["version"] == 1
+        assert environment_of(results.trial(key).attempts / "001-local")["code"] == code.digest
+
+
+def test_an_end_that_cannot_be_recorded_is_told_and_ends_no_other_trial(
+    pool: Pool, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*anything: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ablate.records.attempt.add_event", full)
+    keys = ask(results, Settings(does="die"), Settings())
+    found = outcomes(pool, keys)
+    assert [found[key]["state"] for key in keys] == ["failed", "done"]
+    assert str(found[keys[0]]["message"]).endswith("; its record could not be written: No space left on device")

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ablate.run.execute import _Shown
+from ablate.records.reading import ResultRecord
+from ablate.run.execute import InlineWorker
 from ablate.run.progress import Progress
 
 LONG = "first=random_resized_crop second=color_distortion temperature=0.05 batch_size=4096 seed=0"
@@ -16,7 +17,7 @@ def drawn(width: int, label: str, metrics: dict[str, Any]) -> list[str]:
     console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
     progress = Progress(console, {"k": label, "other": "second"}, 1)
     progress._under_way = 0.5
-    console.print(progress._render([_Shown("k", 0.5, metrics)]))
+    console.print(progress._render([InlineWorker("k", 0.5, metrics)]))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
@@ -30,7 +31,7 @@ def test_a_running_trial_takes_one_line_with_its_epoch_loss_and_speed(width: int
     assert total.startswith("0 of 2 trials")
 
 
-def test_a_trainer_of_ones_own_is_shown_with_its_last_numbers() -> None:
+def test_a_custom_trainer_is_shown_with_its_last_metrics() -> None:
     line, _ = drawn(80, "depth=3 seed=0", {"step": 120, "accuracy": 0.98765, "note": "text", "seconds": 3.5})
     assert line.rstrip().endswith("step 120  accuracy 0.9877")
 
@@ -40,7 +41,10 @@ def test_a_part_of_the_evaluation_is_shown_by_its_name() -> None:
     assert line.rstrip().endswith("cached linear  top1 55.25")
 
 
-def ended(outcome: dict[str, Any], result: dict[str, Any] | None) -> str:
+RESULT = ResultRecord(key="k", seconds=12.0, metrics={"top1": 87.65})
+
+
+def ended(outcome: dict[str, Any], result: ResultRecord | None) -> str:
     console = Console(file=StringIO(), width=80)
     Progress(console, {"k": "depth=3 seed=0"}, 1).ended("k", outcome, result)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
@@ -53,5 +57,5 @@ def test_a_failure_is_told_in_one_line_however_long_its_message() -> None:
 
 
 def test_a_trial_that_was_done_elsewhere_shows_its_numbers_and_says_so() -> None:
-    told = ended({"state": "done", "message": "done elsewhere meanwhile"}, {"top1": 87.65, "seconds": 12.0})
-    assert told == "1/1  depth=3 seed=0  top-1  87.7 %    12 s  done elsewhere meanwhile\n"
+    told = ended({"state": "done", "message": "another process finished it"}, RESULT)
+    assert told == "1/1  depth=3 seed=0  top-1  87.7 %    12 s  another process finished it\n"

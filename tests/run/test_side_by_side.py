@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ablate.records.attempt import read_json_lines
+from ablate.records.attempt import environment_of
 from ablate.records.files import Results
+from ablate.records.reading import read_json_lines
 from ablate.run import pool as pool_module
 from ablate.run.pool import Pool
 from tests.run.toy import Settings, ask
@@ -28,7 +29,7 @@ def test_a_trial_that_holds_more_than_its_part_of_the_memory_ends_as_out_of_memo
     with Pool(results, 2, 1, "cpu", place="slurm-1", shared=True, memory=1) as pool:
         outcomes = dict(pool.run({key: key for key in keys}, tick=lambda: None))
     assert [outcome["cause"] for outcome in outcomes.values()] == ["out_of_memory"] * 2
-    assert outcomes[keys[0]]["message"].endswith("and its part of the job's memory is 1 MiB")
+    assert outcomes[keys[0]]["message"].endswith("more than its share of the job's memory (1 MiB)")
 
 
 def test_a_trial_that_is_alone_has_all_the_memory(tmp_path: Path) -> None:
@@ -73,18 +74,16 @@ def test_an_attempt_whose_time_is_over_tells_whether_it_saved_anything(tmp_path:
 
 
 def test_an_attempt_that_does_not_end_in_time_tells_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_STOP_SECONDS", 1.0)
+    monkeypatch.setattr(pool_module, "STOP_SECONDS", 1.0)
     results = Results(tmp_path)
     (key,) = ask(results, Settings(does="sleep", seconds=60))
     with Pool(results, 1, 1, "cpu", place="slurm-1") as pool:
         with pytest.raises(Begun):
             list(pool.run({key: key}, tick=lambda: begun(pool)))
         (attempt,) = results.trial(key).attempt_folders()
-        while not (attempt / "env.json").exists():
+        while not environment_of(attempt):
             time.sleep(0.01)
         ((_, outcome),) = pool.stop("timeout")
-    message = (
-        "it did not stop within 1 s (signal SIGKILL); it had saved nothing, and another attempt begins where it began"
-    )
+    message = "it did not stop within 1 s (signal SIGKILL); nothing had been saved, so the next attempt starts over"
     assert outcome == {"state": "interrupted", "cause": "unsaved", "message": message, "attempt": "001-slurm-1"}
     assert read_json_lines(attempt / "events.jsonl")[-1]["cause"] == "unsaved"

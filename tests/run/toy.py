@@ -1,14 +1,16 @@
 """A trainer for tests: it does what its settings say, without a network or data."""
 
+import asyncio
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from ablate.records.files import Results, write_json
-from ablate.simclr.context import Context, Interrupted
+from ablate.trainer.contract import Context, Interrupted
 
 NAME = f"{__name__}:train"
 
@@ -37,8 +39,22 @@ def _wait(config: Settings, context: Context) -> dict[str, float]:
     return {"accuracy": 0.5}
 
 
+def _deep() -> Any:
+    """Numbers in so many lists that one number per line, indented, is fourteen times as long as on one line."""
+    value: Any = [0] * 300_000
+    for _ in range(18):
+        value = [value]
+    return value
+
+
 def _raise(error: BaseException) -> None:
     raise error
+
+
+def _accelerator_error() -> BaseException:
+    import torch
+
+    return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
 
 ACTIONS = {
@@ -47,10 +63,18 @@ ACTIONS = {
     "sleep": lambda config, context: time.sleep(config.seconds),
     "nan": lambda config, context: {"accuracy": float("nan")},
     "none": lambda config, context: None,
-    "object": lambda config, context: {"model": object()},
+    "object": lambda config, context: {"model": object(), "accuracy": 0.5},
+    "nan beside": lambda config, context: {"accuracy": 0.5, "seconds": 7.0, "key": "k", "worst": [1.0, float("nan")]},
+    "right": lambda config, context: context.keep_correct("accuracy", [True, False]) or {"accuracy": 0.5},
+    "right of another": lambda config, context: context.keep_correct("accuracy", [True]) or {"accuracy": 0.5},
+    "large": lambda config, context: {"accuracy": 0.5, "one": _deep(), "two": _deep()},
+    "text": lambda config, context: {"accuracy": "0.75", "loss": 2.0},
+    "log": lambda config, context: context.log({"loss": [1, 2], "step": 2}) or {"accuracy": 0.5},
     "raise": lambda config, context: _raise(RuntimeError("boom")),
     "exit": lambda config, context: _raise(SystemExit(3)),
+    "cancel": lambda config, context: _raise(asyncio.CancelledError("the loop was closed")),
     "ctrl-c": lambda config, context: _raise(KeyboardInterrupt()),
+    "illegal access": lambda config, context: _raise(_accelerator_error()),
     "die": lambda config, context: os.kill(os.getpid(), signal.SIGKILL),
     "full": lambda config, context: Path("/dev/full").write_text("x"),
     "full in a library": lambda config, context: _raise(RuntimeError("write failed: No space left on device")),

@@ -1,6 +1,6 @@
 """A config small enough to train in a second, and a context that keeps what it is told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from ablate.simclr.config import Config
-from ablate.simclr.data.images import Dataset, Resident, Split, load
-from ablate.simclr.distributed import ALONE, World
+from ablate.simclr.data.dataset import Dataset, load
+from ablate.simclr.data.images import Resident, Split
+from ablate.trainer.world import ALONE, World
 
 
 class Listener:
@@ -19,6 +20,7 @@ class Listener:
         self.device, self.world, self.checkpoints = torch.device("cpu"), world, checkpoints
         self.rows: list[Mapping[str, Any]] = []
         self.said: list[str] = []
+        self.correct: dict[str, list[bool]] = {}
         self.steps = 0
         self._stop_after = stop_after
 
@@ -30,6 +32,9 @@ class Listener:
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
         self.steps = done
+
+    def keep_correct(self, metric: str, correct: Iterable[bool]) -> None:
+        self.correct[metric] = list(correct)
 
     def stopping(self) -> bool:
         return self.steps == self._stop_after

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from ablate.simclr.config import Config, Encoder
-from ablate.simclr.config.effort import Effort, Sizes, effort, multiply_adds, parameters
+from ablate.simclr.config.network import multiply_adds, parameters
 from ablate.simclr.data.listing import Listing
-from ablate.simclr.encoder import make_encoder
+from ablate.simclr.effort import effort
+from ablate.simclr.model.encoder import make_encoder
+from ablate.trainer.hooks import Effort, Sizes
 
 IMAGENET = Sizes(1_281_167, 50_000)
 NAMES = ("resnet8", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -37,7 +39,9 @@ def counted(encoder: Encoder, side: int) -> int:
 def test_the_multiply_adds_of_every_network_are_those_of_its_modules(
     name: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablate.simclr.encoder._initialize", lambda module: None)  # which would take the most time
+    monkeypatch.setattr(
+        "ablate.simclr.model.encoder._initialize", lambda module: None
+    )  # which would take the most time
     for stem, width, side in (("imagenet", 1, 57), ("cifar", 2, 8), ("strided", 1, 8)):
         encoder = Encoder.model_validate({"name": name, "stem": stem, "width_multiplier": width})
         assert multiply_adds(encoder, side) == counted(encoder, side), (stem, width, side)

@@ -1,14 +1,16 @@
 import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.simclr import loss as module
 from ablate.simclr.config import Loss
-from ablate.simclr.loss import Contrastive, contrastive_loss, match, nt_xent
+from ablate.simclr.loss import LOSSES, temperature_of
+from ablate.simclr.loss import pairs as module
+from ablate.simclr.loss.pairs import Pairs, make_pairs, match
 
 
 def pair(count: int = 6, dimension: int = 5) -> tuple[Tensor, Tensor]:
@@ -16,8 +18,20 @@ def pair(count: int = 6, dimension: int = 5) -> tuple[Tensor, Tensor]:
     return tuple(torch.randn(count, dimension, dtype=torch.float64, generator=random) for _ in range(2))  # type: ignore[return-value]
 
 
-def loss(first: Tensor, second: Tensor, **settings: object) -> Contrastive:
-    return contrastive_loss(first, second, Loss.model_validate(settings))
+class Contrastive(NamedTuple):
+    loss: Tensor
+    accuracy: Tensor
+    entropy: Tensor
+
+
+def loss(first: Tensor, second: Tensor, **given: object) -> Contrastive:
+    """The loss of z of two views, and how well the views are matched, as a training step computes them."""
+    settings = Loss.model_validate(given)
+    if settings.normalize:
+        first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
+    pairs = make_pairs(first, second, settings.negatives)
+    value = torch.stack([LOSSES[settings.name](each, settings) for each in pairs]).mean()
+    return Contrastive(value, *match(first, second, temperature_of(settings)))
 
 
 def cosine(a: list[float], b: list[float]) -> float:
@@ -141,11 +155,8 @@ def gradients_of_first(name: str, first: Tensor, second: Tensor, **settings: obj
     """The gradient for the first views as anchors alone: second views are given as constants, one-sided."""
     candidates = second.detach()
     own = torch.arange(len(first))
-    if name == "nt_xent":
-        value = nt_xent(first, candidates, own, None, temperature=0.3)
-    else:
-        pairs = module._Pairs(first, candidates, own, None)
-        value = module._triplets(pairs, Loss.model_validate({"name": name, "negatives": "one", **settings}))
+    pairs = Pairs(first, candidates, own)
+    value = LOSSES[name](pairs, Loss.model_validate({"name": name, "negatives": "one", **settings}))
     return torch.autograd.grad(value, first)[0] * len(first)  # the mean is over anchors
 
 

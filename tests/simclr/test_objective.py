@@ -6,10 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate.simclr.config import Config
-from ablate.simclr.data.images import Dataset
+from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.model import Model, make_model
-from ablate.simclr.objective import contrastive_step, statistics_kept, supervised_step
-from ablate.simclr.pretrain import pretrain
+from ablate.simclr.pretrain import contrastive_step, pretrain, statistics_kept, supervised_step
 from tests.simclr.conftest import Listener, small_config
 
 CPU = torch.device("cpu")

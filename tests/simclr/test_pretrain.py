@@ -14,10 +14,13 @@ from torch import Tensor
 
 from ablate.simclr import pretrain as module
 from ablate.simclr.config import Config
-from ablate.simclr.context import Diverged, Interrupted
-from ablate.simclr.data.images import Dataset, Resident, Split
+from ablate.simclr.data.dataset import Dataset
+from ablate.simclr.data.images import Resident, Split
+from ablate.simclr.evaluate.frozen import Frozen
 from ablate.simclr.model import Model, make_model
 from ablate.simclr.pretrain import pretrain
+from ablate.simclr.trainer import evaluate
+from ablate.trainer.contract import Console, Diverged, Interrupted
 from tests.simclr.conftest import Listener, only, small_config
 
 CPU = torch.device("cpu")
@@ -133,7 +136,7 @@ def test_a_context_that_stops_interrupts_after_the_step(data: Dataset) -> None:
     assert listener.steps == 3
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_step_and_rate_named(data: Dataset, tmp_path: Path) -> None:
+def test_a_nan_loss_stops_the_training_and_reports_step_and_learning_rate(data: Dataset, tmp_path: Path) -> None:
     config = small_config(optimizer={"name": "adamw", "learning_rate": 1e30, "scaling": "none"}, checkpoint_minutes=0)
     with pytest.raises(Diverged, match="the loss was no longer a number at step") as caught:
         pretrain(config, data, Listener(checkpoints=tmp_path))
@@ -144,6 +147,23 @@ def test_a_loss_that_is_no_number_ends_the_training_with_step_and_rate_named(dat
         saved = torch.load(path, weights_only=True)
         assert saved["done"] <= int(step)
         assert all(torch.isfinite(value).all() for value in saved["model"].values())
+
+
+def test_weights_that_the_last_step_made_infinite_are_told_and_never_saved(data: Dataset, tmp_path: Path) -> None:
+    config = small_config(
+        epochs=1, warmup_epochs=0, optimizer={"name": "sgd", "learning_rate": 1e38, "scaling": "none"}
+    )
+    with pytest.raises(Diverged, match=r"weights are infinite or NaN after step 1 of 1, learning rate 1e\+38; a lower"):
+        pretrain(config, Dataset(only(data.train, 16), data.test, 10), Listener(checkpoints=tmp_path))
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_weights_that_are_not_finite_are_not_evaluated(data: Dataset) -> None:
+    config = small_config(epochs=0, warmup_epochs=0)
+    model, _ = pretrain(config, data, Listener())
+    next(model.encoder.parameters()).data[0] = math.inf
+    with pytest.raises(Diverged, match=r"some weights are infinite or NaN before evaluate\.parts 'cached_linear'"):
+        evaluate(Frozen(config, model, data, Listener()))
 
 
 def test_fewer_images_than_a_batch_are_an_error_and_not_an_untrained_encoder(data: Dataset) -> None:
@@ -205,7 +225,7 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before_it_and
     model, _ = pretrain(config, data, listener)
     assert listener.said == [
         f"checkpoint {newest} is damaged; going on from the one before it",
-        "going on from step 5 of 9",
+        "resuming at step 5 of 9",
     ]
     assert torch.equal(flat(model), expected)
 
@@ -213,9 +233,9 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before_it_and
 TRAIN = """
 import sys, torch
 from pathlib import Path
-from ablate.simclr.context import Console
-from ablate.simclr.data.images import load
-from ablate.simclr.precision import number_format
+from ablate.trainer.contract import Console
+from ablate.simclr.data.dataset import load
+from ablate.simclr.base.device import number_format
 from ablate.simclr.pretrain import pretrain
 from tests.simclr.conftest import small_config
 torch.set_num_threads(1)
@@ -247,7 +267,7 @@ def test_a_process_that_is_killed_without_warning_goes_on_to_the_same_weights(tm
     assert 40 <= reached < 54  # it was killed before its end
     last = start("killed")
     told, _ = last.communicate(timeout=120)
-    assert re.search(r"going on from step (\d+) of 54", told)
+    assert re.search(r"resuming at step (\d+) of 54", told)
     one, other = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -257,7 +277,7 @@ def test_checkpoints_of_other_settings_are_refused_and_those_of_another_place_ar
 ) -> None:
     pretrain(small_config(), data, Listener(checkpoints=tmp_path))
     with pytest.raises(ValueError, match="belongs to other settings"):
-        pretrain(small_config(loss={"temperature": 0.2}), data, Listener(checkpoints=tmp_path))
+        pretrain(small_config(loss={"temperature": 0.2}), data, Console(checkpoints=tmp_path))
     elsewhere = small_config(checkpoint_minutes=3, evaluate={"parts": ["knn"]})
     listener = Listener(checkpoints=tmp_path)
     pretrain(elsewhere, data, listener)

@@ -5,7 +5,7 @@
 
     python -m tests.slurm.cluster COMMAND...        runs a command that has such a cluster
 
-Every daemon listens on a port of its own that was free a moment ago, and everything that the cluster started carries
+Every daemon listens on its own port, which was free a moment ago, and everything that the cluster started carries
 its SLURM_CONF in its environment. By that a guard finds and ends it all, also when the tests themselves were killed.
 """
 
@@ -24,6 +24,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PATIENCE = 1200.0
+"""Seconds for whatever a test waits for. A machine five times slower than usual, under a load of eight, meets it: it
+costs time only where something is broken."""
 NODES = ("node1", "node2", "node3", "node4")
 _PARTS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sbatch")
 _GUARD = "import sys; from tests.slurm.cluster import end_all; sys.stdin.read(); end_all(sys.argv[1])"
@@ -90,7 +93,7 @@ DEFAULTS = {"MaxArraySize": "1001", "KillWait": "5"}
 
 
 def missing() -> str | None:
-    """Why no cluster can be started here; None where one can."""
+    """Why no cluster can be started on this machine; None if one can."""
     if os.getuid() != 0:
         return "only root can start a Slurm"
     absent = [part for part in _PARTS if shutil.which(part) is None]
@@ -99,7 +102,7 @@ def missing() -> str | None:
 
 @dataclass
 class Cluster:
-    """A running cluster; its methods break it, mend it and ask it."""
+    """A running cluster; its methods break, repair and query it."""
 
     folder: Path
     ports: list[int]
@@ -110,74 +113,76 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """With these variables every command of Slurm speaks to this cluster."""
+        """The variables with which every command of Slurm talks to this cluster."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
         return inherited | {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def run(self, *command: str, check: bool = True, **options: object) -> str:
-        """What a command prints that speaks to this cluster."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
+        """What a command prints that talks to this cluster."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, **options
+        )  # type: ignore[call-overload]
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return str(done.stdout).strip()
 
     def jobs(self) -> dict[str, str]:
-        """Every job that the queue still shows, each task of an array by itself, with its state."""
+        """Job id -> state, of every job in the queue; each array task counts as a job."""
         lines = self.run("squeue", "--array", "--noheader", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 
     def accounted(self, *options: str, fields: str = "JobID,State,ExitCode,NodeList") -> list[dict[str, str]]:
-        """What sacct tells of all jobs, without their steps."""
+        """What sacct reports of all jobs, without their steps."""
         text = self.run("sacct", "--allocations", "--parsable2", f"--format={fields}", *options)
         header, *rows = [line.split("|") for line in text.splitlines()]
         return [dict(zip(header, row, strict=True)) for row in rows]
 
     def nodes(self) -> dict[str, str]:
-        """Each node's state, as `idle`, `mixed`, `down*`."""
+        """Node -> state, such as `idle`, `mixed` or `down*`."""
         return dict(line.split() for line in self.run("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines())
 
     def kill_node(self, name: str) -> None:
-        """A node's sudden death: its daemon and every step on it, by SIGKILL."""
+        """Kill a node's daemon and every step on it, by SIGKILL."""
         self._kill(f"slurmd-{name}")
         _kill_all(lambda environment: environment.get("SLURMD_NODENAME") == name and self._is_ours(environment))
 
     def revive_node(self, name: str) -> None:
-        """The node's daemon again."""
+        """Start the node's daemon again."""
         self._slurmd(name)
 
     def kill_controller(self) -> None:
-        """slurmctld, by SIGKILL: it forgets the jobs of the last seconds, which it had not saved yet."""
+        """Kill slurmctld by SIGKILL: it forgets the jobs of the last seconds, which it had not saved yet."""
         self._kill("slurmctld")
 
     def wait_for_saved_jobs(self) -> None:
-        """Come back when the controller has saved what it knows now, which it does every few seconds."""
+        """Wait until the controller has saved its state, which it does every few seconds."""
         begin = time.time()
         state = self.folder / "state" / "job_state"
         wait_until(lambda: state.exists() and state.stat().st_mtime > begin, "the controller's state")
 
     def revive_controller(self) -> None:
-        """slurmctld again, from the state that it saved."""
+        """Start slurmctld again, from its saved state."""
         self._slurmctld()
 
     def stop_accounting(self) -> None:
-        """slurmdbd, by SIGKILL: the controller goes on, and sacct gets no answer."""
+        """Kill slurmdbd by SIGKILL: the controller continues, and sacct gets no answer."""
         self._kill("slurmdbd")
 
     def revive_accounting(self) -> None:
-        """slurmdbd again."""
+        """Start slurmdbd again."""
         self._slurmdbd()
 
     def configure(self, accounting: bool = True, **settings: str | int) -> None:
-        """Start the controller with other settings; without `accounting` as one that never had any."""
+        """Restart the controller with other settings; without `accounting`, as one that never had any."""
         self.accounting, self.settings = accounting, DEFAULTS | {name: str(value) for name, value in settings.items()}
         self._write_settings()
         self.daemons["slurmctld"].terminate()  # it saves what it knows
-        self.daemons["slurmctld"].wait(60)
+        self.daemons["slurmctld"].wait(PATIENCE)
         self._slurmctld()
         wait_until(lambda: set(self.nodes().values()) <= {"idle", "mixed", "allocated"}, "nodes that are up")
 
     def heal(self) -> None:
-        """No jobs, no changed settings, and everything up: what a test may begin with."""
+        """Restore the state that tests start from: no jobs, default settings, all daemons up."""
         for name, revive in (("slurmdbd", self.revive_accounting), ("slurmctld", self.revive_controller)):
             if self.daemons[name].poll() is not None:
                 revive()
@@ -187,11 +192,11 @@ class Cluster:
             if self.daemons[f"slurmd-{name}"].poll() is not None:
                 self.revive_node(name)
         self.run("scancel", "--user=root", check=False)
-        wait_until(lambda: not self.jobs(), "an empty queue", seconds=60)
-        wait_until(lambda: set(self.nodes().values()) == {"idle"}, "idle nodes", seconds=60)
+        wait_until(lambda: not self.jobs(), "an empty queue")
+        wait_until(lambda: set(self.nodes().values()) == {"idle"}, "idle nodes")
 
     def start(self) -> None:
-        """Everything, from an empty folder."""
+        """Start all daemons, in an empty folder."""
         for name in ("munge", "data", "log", "state", "spool", "dev"):
             (self.folder / name).mkdir()
         self._munged()
@@ -283,7 +288,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path, accounting: bool = True) -> Iterator[Cluster]:
-    """A cluster in an empty folder; no process of it is left behind, whatever ends the caller."""
+    """A cluster in an empty folder. None of its processes is left behind, however the caller ends."""
     folder.chmod(0o755)  # munge's own user has to get in
     for parent in folder.parents[: len(folder.parents) - 2]:
         parent.chmod(parent.stat().st_mode | 0o055)
@@ -307,7 +312,7 @@ def running_cluster(folder: Path, accounting: bool = True) -> Iterator[Cluster]:
 
 
 def end_all(folder: str) -> None:
-    """Kill every process whose SLURM_CONF lies in the folder: daemons, steps, and what the jobs started."""
+    """Kill every process whose SLURM_CONF is in the folder: daemons, steps, and the processes of jobs."""
     conf = str(Path(folder) / "slurm.conf")
     for _ in range(20):  # a job that was just being started is there the next time
         if not _kill_all(lambda environment: environment.get("SLURM_CONF") == conf):
@@ -315,17 +320,17 @@ def end_all(folder: str) -> None:
         time.sleep(0.1)
 
 
-def wait_until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Come back when something holds. Raises AssertionError where it does not within so many seconds."""
+def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until a condition holds. Raises AssertionError if it does not hold in time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds:.0f} s for {what}, in vain")
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def _kill_all(chosen: Callable[[dict[str, str]], bool]) -> int:
-    """Kill every process but this one whose environment is as it should be; how many there were."""
+    """Kill every other process whose environment matches; returns how many there were."""
     killed = 0
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -356,7 +361,7 @@ def _listens(port: int) -> bool:
 
 
 def main() -> int:
-    """Run the command that is named, with a cluster of its own; its exit code."""
+    """Run the given command with a new cluster; returns its exit code."""
     if reason := missing():
         print(reason, file=sys.stderr)
         return 1

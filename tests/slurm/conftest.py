@@ -1,41 +1,66 @@
-"""A real cluster for the tests of this folder: started once, and healed before each test."""
+"""A real cluster for the tests of this folder: started once, and repaired before each test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from tests.slurm.cluster import Cluster, missing, running_cluster
-from tests.slurm.project import Project
+from tests.slurm.cluster import PATIENCE, Cluster, missing, running_cluster
+from tests.slurm.project import Project, check_that_nobody_waits
 
+_SLOW = """
+echo "$(cat $2/state) begins" >> $2/diary
+[ -f $2/state ] && echo '{"top1": 1}' && exit
+trap 'echo saved > $2/state; exit' TERM
+while :; do sleep 0.2; done
+"""
+_PASSED = pytest.StashKey[bool]()
 _LAST = "test_time_limit.py"
-"""It waits for what goes on meanwhile."""
+"""Its jobs run beside the other tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What was begun by the first test of this folder is looked at after the last one."""
+    """Run the tests of _LAST at the end: their jobs start with the first test of this folder.
+
+    Tests of this folder may take far longer than others before they count as hanging: see PATIENCE.
+    """
     items.sort(key=lambda item: item.path.name == _LAST)
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(2.5 * PATIENCE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether a test has passed, for the checks of its fixtures."""
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
 
 
 @dataclass(frozen=True)
 class LongRun:
-    """Studies of one trial, on a cluster of their own, whose time limit is far shorter than they.
+    """Studies of one trial, on another cluster, whose time limit is far shorter than the trial.
 
-    forgetful: its trainer saves nothing; forgetful_ranks: nor does this one, on two nodes.
+    forgetful: its trainer saves nothing; forgetful_ranks: neither does this one, on two nodes. command: its trainer is
+    a command, which saves its state when it is asked to end.
     """
 
     STEPS: ClassVar[int] = 2000
+    cluster: Cluster
     project: Project
     forgetful: Project
     forgetful_ranks: Project
+    command: Project
 
 
 @pytest.fixture(scope="session")
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
-    """Submitted when the first test of this folder begins, if it is asked for at all."""
+    """Submitted when the first test of this folder begins, if any test uses it."""
     if reason := missing():
         pytest.skip(reason)
     with running_cluster(tmp_path_factory.mktemp("slurm_beside")) as cluster:
@@ -46,11 +71,12 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
             Project(folder / name, [5], f'{base}diary = "{folder}/{name}/diary"\n{more}', 'time = "1min"')
             for name, more in (("p", "slow_attempts = 3"), ("f", forget), ("r", f"{forget}[resources]\nnodes = 2\n"))
         ]
+        projects.append(Project.of_command(folder / "c", ["late"], _SLOW, 'time = "1min"'))
         with pytest.MonkeyPatch.context() as within:
             within.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
             for project in projects:
                 project.ablate("run", "small", "--on", "test")
-        yield LongRun(*projects)
+        yield LongRun(cluster, *projects)
 
 
 @pytest.fixture(scope="session")
@@ -64,20 +90,30 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 
 @pytest.fixture
-def cluster(_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The cluster, whole and empty; every command that the test starts, by `ablate` or otherwise, speaks to it."""
+def cluster(
+    _cluster: Cluster, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Cluster]:
+    """The cluster, intact and empty. Every command that the test starts talks to it.
+
+    At the end of a test, every trial below tmp_path is done or told why, and nobody is left waiting, unless the test is
+    marked with `ends_otherwise`.
+    """
     for name in list(os.environ):
         if name.startswith(("SLURM_", "SBATCH_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SLURM_CONF", str(_cluster.folder / "slurm.conf"))
     _cluster.heal()
     yield _cluster
+    node = request.node
+    if node.stash.get(_PASSED, False) and not node.get_closest_marker("ends_otherwise"):
+        for slurm in tmp_path.rglob("results/slurm"):
+            check_that_nobody_waits(slurm.parent, _cluster)
     if _cluster.daemons["slurmctld"].poll() is None:
         _cluster.run("scancel", "--user=root", check=False)
 
 
 class Shim:
-    """A command of Slurm's that notes its calls, and fails when it is told to; else the real one answers."""
+    """A command in front of Slurm's own: it records its calls, fails on request, and otherwise runs the real one."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._calls, self._failures = folder / f"{name}.calls", folder / f"{name}.failures"
@@ -99,12 +135,12 @@ PATH=$(echo "$PATH" | sed "s|{folder}:||g") exec {name} "$@"
         return self._calls.read_text().splitlines() if self._calls.exists() else []
 
     def fail(self, *messages: str) -> None:
-        """The next calls fail, each with one of these messages."""
+        """Make the next calls fail, each with one of these messages."""
         self._failures.write_text("".join(f"{message}\n" for message in messages))
 
 
 class Shims:
-    """Commands in front of the real ones."""
+    """A folder of commands in front of the real ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -116,7 +152,7 @@ class Shims:
 
 @pytest.fixture
 def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shims:
-    """`shim("sbatch")` counts calls of sbatch, and injects failures."""
+    """`shim("sbatch")` records calls of sbatch, and injects failures."""
     folder = tmp_path / "shims"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")

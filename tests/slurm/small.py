@@ -1,6 +1,6 @@
-"""A trainer for the cluster: quick, it goes on from what it saved, and does what its settings say.
+"""A trainer for the cluster: it is fast, resumes from its own state, and fails as its settings say.
 
-It is copied into a project's folder as `small.py`, where jobs find it as they would find anybody's.
+It is copied into a project's folder as `small.py`, where jobs find it like any custom trainer.
 """
 
 import json
@@ -16,16 +16,16 @@ class Settings(BaseModel):
     x: int = 0
     does: str = "train"
     seconds: float = 0.0
-    """Of all steps together."""
+    """Duration of all steps together."""
     steps: int = 10
     slow_attempts: int | None = None
-    """Only so many attempts take that time; later ones hurry."""
+    """Number of attempts that take that time; later ones are fast. Default: all."""
     diary: Path | None = None
-    """A line is added to it by each attempt: the trial, and the step that it begins with."""
+    """Each attempt adds a line: the trial, and the step that it starts with."""
 
 
 def train(config: Settings, context: object) -> dict[str, float]:
-    from ablate.simclr.context import Interrupted
+    from ablate.trainer.contract import Interrupted
 
     context.checkpoints.mkdir(parents=True, exist_ok=True)
     saved = context.checkpoints / "state.json"
@@ -33,7 +33,7 @@ def train(config: Settings, context: object) -> dict[str, float]:
     if config.diary:
         with config.diary.open("a") as diary:
             diary.write(f"{config.x} {config.seed} {done}\n")
-    hurries = config.slow_attempts is not None and len(config.diary.read_text().splitlines()) > config.slow_attempts
+    fast = config.slow_attempts is not None and len(config.diary.read_text().splitlines()) > config.slow_attempts
     while done < config.steps:
         context.progress(done, config.steps, lambda value=value: {"value": value})
         if context.world.agree(context.stopping(), context.device):
@@ -43,9 +43,15 @@ def train(config: Settings, context: object) -> dict[str, float]:
         last = context.world.rank == context.world.size - 1
         if config.does in ("raise", f"raise at {config.x}") or (config.does == "raise on the last rank" and last):
             raise RuntimeError("boom")
+        where = {"die on the first rank": 0, "die on the last rank": context.world.size - 1}
+        if done == config.steps // 2 and where.get(config.does) == context.world.rank:
+            died = context.checkpoints / "died"  # once: the next attempt lives
+            if not died.exists():
+                died.touch()
+                os.kill(os.getpid(), 9)
         if config.does == "die" and done == config.steps // 2:
             os.kill(os.getpid(), 9)
         value = (value * 1.1 + config.x + config.seed) % 17
         done += 1
-        time.sleep(0 if hurries else config.seconds / config.steps)
+        time.sleep(0 if fast else config.seconds / config.steps)
     return {"top1": value}

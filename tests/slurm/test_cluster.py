@@ -1,4 +1,4 @@
-"""The cluster that the other tests stand on does what a real one does, and leaves nothing behind."""
+"""The cluster of the other tests behaves like a real one, and leaves no process behind."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def _submit(cluster: Cluster, tmp_path: Path, script: str, *options: str) -> str
     return cluster.run(*command)
 
 
-def test_a_job_sees_its_gpus_and_is_accounted(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_job_sees_its_gpus_and_appears_in_the_accounting(cluster: Cluster, tmp_path: Path) -> None:
     job = _submit(cluster, tmp_path, "echo $CUDA_VISIBLE_DEVICES", "--gres=gpu:2", "--account=lab", "--qos=high")
     wait_until(lambda: not cluster.jobs(), "the job's end")
     assert (tmp_path / f"{job}.out").read_text() == "0,1\n"
@@ -34,7 +34,7 @@ def test_the_queue_survives_a_killed_controller(cluster: Cluster, tmp_path: Path
     assert cluster.jobs() == {job: "PENDING"}
 
 
-def test_without_accounting_sacct_fails_and_jobs_go_on(cluster: Cluster, tmp_path: Path) -> None:
+def test_without_accounting_sacct_fails_and_jobs_run(cluster: Cluster, tmp_path: Path) -> None:
     cluster.configure(accounting=False, MaxArraySize=11)
     with pytest.raises(AssertionError, match="accounting storage is disabled"):
         cluster.accounted()
@@ -44,7 +44,7 @@ def test_without_accounting_sacct_fails_and_jobs_go_on(cluster: Cluster, tmp_pat
     wait_until(lambda: (tmp_path / f"{job}.out").exists() and not cluster.jobs(), "the job's end")
 
 
-def test_a_shim_counts_calls_and_fails_as_told(cluster: Cluster, tmp_path: Path, shim: Shims) -> None:
+def test_a_shim_records_calls_and_fails_on_request(cluster: Cluster, tmp_path: Path, shim: Shims) -> None:
     sbatch = shim("sbatch")
     sbatch.fail("sbatch: error: Socket timed out on send/recv operation")
     with pytest.raises(AssertionError, match="Socket timed out"):
@@ -63,7 +63,7 @@ with running_cluster(Path(sys.argv[1]), accounting=False) as cluster:
 """
 
 
-def test_nothing_is_left_of_a_cluster_whose_test_was_killed(cluster: Cluster, tmp_path: Path) -> None:
+def test_no_process_is_left_of_a_cluster_whose_test_was_killed(cluster: Cluster, tmp_path: Path) -> None:
     with subprocess.Popen(
         (sys.executable, "-c", _INTERRUPTED, str(tmp_path)),
         cwd=Path(__file__).parents[2],

@@ -1,11 +1,11 @@
-"""The same tests for training in this process, in a pool, and on a cluster: what people rely on everywhere."""
+"""The same tests for training in this process, in a pool, and on a cluster."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import wait_until
+from tests.slurm.cluster import PATIENCE, wait_until
 from tests.slurm.project import Project
 
 HOW = {
@@ -48,7 +48,7 @@ def test_every_trial_is_trained_once_and_a_page_is_written(how: tuple[str, ...],
     assert len(project.diary) == 3
 
 
-def test_a_trial_that_fails_is_told_and_costs_the_others_nothing(how: tuple[str, ...], make: Make) -> None:
+def test_a_failed_trial_is_reported_and_does_not_affect_the_others(how: tuple[str, ...], make: Make) -> None:
     project = make(range(3), 'does = "raise at 1"')
     printed = project.ablate("run", "small", *how, code=1)
     assert "error: 1 of 3 trials failed\n  1 x exception: RuntimeError: boom\n      first: x=1 seed=0" in printed
@@ -59,12 +59,35 @@ def test_a_trial_that_fails_is_told_and_costs_the_others_nothing(how: tuple[str,
     assert sorted(project.diary) == ["0 0 0", "1 0 0", "1 0 0", "2 0 0"]
 
 
-def test_a_cancelled_trial_stops_and_goes_on_when_it_is_asked_for_again(how: tuple[str, ...], make: Make) -> None:
+_ENDS = """
+case $1 in
+  error) echo 'no data here' >&2; exit 3;;
+  signal) kill -SEGV $$;;
+  nothing) exit 0;;
+esac
+echo '{"top1": 1}'
+"""
+
+
+def test_each_end_of_a_command_has_its_cause(how: tuple[str, ...], tmp_path: Path) -> None:
+    ends = {"well": None, "error": "exit_code", "signal": "signal", "nothing": "metrics_missing"}
+    project = Project.of_command(tmp_path / "project", list(ends), _ENDS, "trials_per_job = 2")
+    printed = project.ablate("run", "small", *how, code=1)
+    assert "error: 3 of 4 trials failed" in printed
+    assert "ended with exit code 3: no data here" in printed
+    assert sorted(project.ends(), key=str) == sorted(
+        [("failed" if cause else "done", cause) for cause in ends.values()], key=str
+    )
+    assert list(project.results().values()) == [1]
+    assert project.page.exists()
+
+
+def test_a_cancelled_trial_stops_and_resumes_when_it_is_run_again(how: tuple[str, ...], make: Make) -> None:
     project = make(range(1), "seconds = 20\nsteps = 400")
     run = project.start("run", "small", *how)
-    wait_until(lambda: project.diary, "the trial's first step", seconds=120)
+    wait_until(lambda: project.diary, "the trial's first step")
     project.ablate("cancel", "small")
-    run.communicate(timeout=120)
+    run.communicate(timeout=PATIENCE)
     assert project.ends()[0] == ("interrupted", "cancelled")
     project.ablate("run", "small", *how)
     first, second = project.diary

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ablate.errors import UserError
-from ablate.study.expand import expand
+from ablate.study.expansion.expand import expand
 from ablate.study.load import load_profile, load_study
 
 BROKEN = Path(__file__).parent / "broken"

@@ -17,11 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ablate.errors import UserError
-from ablate.study.expand import expand
-from ablate.study.lint import lint
+from ablate.errors import UserError, toml
+from ablate.study.checks.lint import lint
+from ablate.study.expansion.expand import expand
 from ablate.study.load import load_profile, load_study
-from ablate.study.words import toml
 from tests.study.material import BELOW, KEYS, RICH, TOKENS, VALUES
 
 STUDIES = Path(__file__).parents[2] / "studies"

@@ -4,7 +4,7 @@ import datetime
 import re
 from typing import Any
 
-from ablate.study.words import toml
+from ablate.errors import toml
 
 BELOW = """\
 title = "Below"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.study.checked import check_files
+from ablate.study.check import check_files
 from tests.study.approve import BROKEN, told, told_of
 
 Write = Callable[..., Path]
@@ -51,22 +51,18 @@ def test_no_message_on_a_broken_study_is_empty_and_each_names_the_file() -> None
 
 def test_bytes_that_are_not_utf_8_are_told_with_their_line(write: Write) -> None:
     path = write(HEAD + b"# Schl\xfcssel\n" + AXES)
-    assert told(path) == (
-        "error: mine.toml:4 is not UTF-8: byte 0xfc\n  help: save the file as UTF-8, which is what TOML is written in\n"
-    )
+    assert told(path) == ("error: mine.toml:4 is not UTF-8: byte 0xfc\n  help: save the file as UTF-8\n")
 
 
 def test_an_image_is_told_to_be_no_text(write: Write) -> None:
     path = write(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    assert told(path) == (
-        "error: mine.toml:1 is not UTF-8: byte 0x89\n  help: save the file as UTF-8, which is what TOML is written in\n"
-    )
+    assert told(path) == ("error: mine.toml:1 is not UTF-8: byte 0x89\n  help: save the file as UTF-8\n")
 
 
 def test_a_file_of_nulls_is_told_where_they_begin(write: Write) -> None:
     path = write(HEAD + b"\0\0\0")
     assert told(path) == (
-        "error: not TOML: this line is neither KEY = VALUE, nor [TABLE], nor a # comment\n"
+        "error: invalid TOML: this line is neither KEY = VALUE, nor [TABLE], nor a # comment\n"
         "  --> mine.toml:4:1\n"
         "  |\n"
         "4 | \ufffd\ufffd\ufffd\n"
@@ -98,7 +94,7 @@ def test_a_mistake_behind_tabs_and_wide_letters_is_marked_where_it_stands(write:
 def test_colors_of_a_terminal_in_a_file_are_not_printed(write: Write) -> None:
     path = write(HEAD + b'x = "\x1b[31m"\n')
     assert told(path) == (
-        "error: not TOML: the character '\\x1b' may not stand here\n"
+        "error: invalid TOML: the character '\\x1b' is not allowed here\n"
         "  --> mine.toml:4:6\n"
         "  |\n"
         '4 | x = "\ufffd[31m"\n'
@@ -109,7 +105,8 @@ def test_colors_of_a_terminal_in_a_file_are_not_printed(write: Write) -> None:
 def test_five_megabytes_of_nesting_are_told_by_their_size(write: Write) -> None:
     path = write(HEAD + b"x = " + b"[" * 5_000_000)
     assert told(path) == (
-        "error: mine.toml has 5,000,051 bytes, which no study or profile needs\n  help: is it the right file?\n"
+        "error: mine.toml has 5,000,051 bytes, too many for a study or profile\n"
+        "  help: check that this is the right file\n"
     )
 
 
@@ -119,7 +116,7 @@ def test_nesting_is_told_with_its_key(write: Write, opening: bytes) -> None:
     for depth in (30, 40_000):
         path = write(HEAD + b"[base]\nepochs = " + opening * depth + b"1" + closing * depth + b"\n")
         first, place, *_ = told(path).splitlines()
-        assert first == "error: nested more than 20 deep, which no study or profile needs"
+        assert first == "error: nested more than 20 levels deep"
         assert place.startswith("  --> mine.toml:5:")
 
 
@@ -134,7 +131,7 @@ def test_a_key_of_a_hundred_thousand_parts_is_told(write: Write) -> None:
 def test_a_number_of_thousands_of_digits_is_told_with_its_key(write: Write, number: str) -> None:
     path = write(HEAD + f"[base]\nepochs = {number}\n".encode() + AXES)
     first, place, _, line, marks = told(path).splitlines()
-    assert first == "error: a whole number of more than 64 bits, which TOML does not have"
+    assert first == "error: a whole number of more than 64 bits, which TOML does not allow"
     assert (place, marks) == ("  --> mine.toml:5:1", "  | ^^^^^^")
     assert len(line) < 160
 
@@ -143,12 +140,12 @@ def test_a_line_of_thousands_of_characters_is_shown_around_its_mistake(write: Wr
     values = ", ".join(str(number) for number in range(5000))
     path = write(HEAD + f"[axes]\nepochs = [{values}, 4999]\n".encode())
     assert told(path) == (
-        "error: axes.epochs.values has 4999 twice\n"
+        "error: axes.epochs.values lists 4999 twice\n"
         "  --> mine.toml:5:28901\n"
         "  |\n"
         "5 | ... 4990, 4991, 4992, 4993, 4994, 4995, 4996, 4997, 4998, 4999, 4999]\n"
         "  |                                                                 ^^^^\n"
-        "  help: each value is one cell; for several trainings of it there are seeds\n"
+        "  help: each value makes one cell; to train a cell several times, use seeds\n"
     )
 
 
@@ -187,12 +184,12 @@ def test_a_file_that_may_not_be_read_is_told(write: Write, monkeypatch: pytest.M
 def test_a_study_that_extends_itself_is_told(write: Write) -> None:
     path = write(b'extends = "mine"\n' + HEAD + AXES)
     assert told(path) == (
-        "error: extends goes in a circle: mine.toml -> mine.toml\n"
+        "error: extends is circular: mine.toml -> mine.toml\n"
         "  --> mine.toml:1:1\n"
         "  |\n"
         '1 | extends = "mine"\n'
         "  | ^^^^^^^\n"
-        "  help: one of them must stand by itself\n"
+        "  help: remove one of these references\n"
     )
 
 
@@ -201,12 +198,12 @@ def test_studies_that_extend_one_another_are_told_with_the_whole_circle(write: W
     write(b'extends = ["mine"]\n', "third.toml")
     path = write(b'extends = "second"\n' + HEAD + AXES)
     assert told(path) == (
-        "error: extends goes in a circle: mine.toml -> second.toml -> third.toml -> mine.toml\n"
+        "error: extends is circular: mine.toml -> second.toml -> third.toml -> mine.toml\n"
         "  --> third.toml:1:12\n"
         "  |\n"
         '1 | extends = ["mine"]\n'
         "  |            ^^^^^^\n"
-        "  help: one of them must stand by itself\n"
+        "  help: remove one of these references\n"
     )
 
 
@@ -214,7 +211,7 @@ def test_a_chain_of_more_than_ten_studies_is_told(write: Write) -> None:
     for number in range(12):
         write(f'extends = "s{number + 1}"\n'.encode(), f"s{number}.toml")
     write(b"", "s12.toml")
-    assert told(Path("s0.toml")).startswith("error: extends goes over more than 10 files: s0.toml -> s1.toml -> ")
+    assert told(Path("s0.toml")).startswith("error: extends chains more than 10 files: s0.toml -> s1.toml -> ")
 
 
 def test_extending_what_is_not_there_is_told_with_the_nearest_name(write: Write) -> None:
@@ -226,7 +223,7 @@ def test_extending_what_is_not_there_is_told_with_the_nearest_name(write: Write)
         "  |\n"
         '4 | extends = ["temperature", "temprature"]\n'
         "  |                           ^^^^^^^^^^^^\n"
-        "  help: beside it are: temperature\n"
+        "  help: files in that folder: temperature\n"
     )
 
 
@@ -255,7 +252,7 @@ def test_a_mistake_in_a_profile_file_is_told_there(write: Write) -> None:
     Path("profiles").mkdir()
     write(b'title = "T"\ndescription = "D"\n[base]\nloss.temperature = 0\n', "profiles/embedded.toml")
     assert told(write(HEAD + b"axes.epochs = [1, 2]\n")) == (
-        "error: loss.temperature = 0: should be greater than 0\n"
+        "error: loss.temperature = 0 must be greater than 0\n"
         "  --> profiles/embedded.toml:4:1\n"
         "  |\n"
         "4 | loss.temperature = 0\n"
@@ -275,7 +272,7 @@ def test_the_command_prints_all_mistakes_and_a_summary_and_exits_with_2(write: W
     command = [sys.executable, "-m", "ablate", "check", "--profile", "embedded", name]
     run = subprocess.run(command, cwd=BROKEN, capture_output=True, text=True, timeout=60, check=False)
     approved = (BROKEN / name).with_suffix(".txt").read_text(encoding="utf-8")
-    assert run.stdout == f"{approved}\n{name}: 8 mistakes\n"
+    assert run.stdout == f"{approved}\n{name}: 8 errors\n"
     assert run.stderr == ""
     assert run.returncode == 2
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ablate.study.expand import expand
-from ablate.study.load import LoadedStudy, load_profile, load_study
-from ablate.study.trial import Trial
+from ablate.study.expansion.expand import expand
+from ablate.study.expansion.trial import Trial
+from ablate.study.load import load_profile, load_study
+from ablate.study.schema.study import LoadedStudy
 
 BELOW = """
 name = "below"
@@ -69,7 +70,7 @@ def test_false_over_truth_is_a_value(tmp_path: Path) -> None:
 
 def test_false_where_nothing_is_below_is_told_with_its_place(tmp_path: Path) -> None:
     problems = extended(tmp_path, "axes.temprature = false\n").problems
-    assert [problem.message for problem in problems] == ["axes.temprature = false: should be a table"]
+    assert [problem.message for problem in problems] == ["axes.temprature = false must be a table"]
     assert f"{tmp_path}/mine.toml:3:1" in str(problems[0])
 
 
@@ -86,7 +87,9 @@ def test_a_wrong_value_in_such_a_list_is_told_in_the_file_that_has_it(tmp_path: 
 
 def test_a_condition_on_a_value_that_is_replaced_is_told_in_the_file_that_has_it(tmp_path: Path) -> None:
     problems = extended(tmp_path, "axes.temperature = [0.2, 0.3]\n").problems
-    assert [problem.message for problem in problems] == ["exclude: temperature has no value 0.5; it has 0.2, 0.3"]
+    assert [problem.message for problem in problems] == [
+        "exclude: temperature has no value 0.5; its values are 0.2, 0.3"
+    ]
     assert f"{tmp_path}/below.toml:6:12" in str(problems[0])
 
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from ablate.study.json_schema import json_schema
-from ablate.study.trainers import find_trainer
+from ablate.trainer.find import find_trainer
 from tests.study.approve import BROKEN
 from tests.study.material import RICH
 
@@ -69,5 +69,30 @@ def test_a_broken_study_is_not_valid_where_it_is_broken(name: str, place: str) -
 
 def test_editors_are_given_the_settings_of_the_trainer_and_their_descriptions() -> None:
     definitions = json_schema(find_trainer())["$defs"]
-    assert "loss.temperature" in definitions["Axis"]["properties"]["setting"]["examples"]
+    assert "loss.temperature" in definitions["Axis"]["properties"]["setting"]["anyOf"][0]["enum"]
     assert definitions["Settings"]["properties"]["batch_size"]["description"].startswith("N: images per step")
+
+
+KEYWORDS = set(jsonschema.Draft202012Validator.VALIDATORS) | {
+    "$schema", "$defs", "title", "description", "default", "examples", "then", "else",
+}  # fmt: skip
+
+
+def keywords(schema: Any) -> set[str]:
+    """The keywords of a schema and of those inside it."""
+    if not isinstance(schema, dict):
+        return set()
+    found = set(schema)
+    for name, value in schema.items():
+        if name in ("properties", "patternProperties", "$defs"):
+            found |= set().union(*map(keywords, value.values()))
+        elif name in ("anyOf", "allOf", "oneOf", "prefixItems"):
+            found |= set().union(*map(keywords, value))
+        elif name in ("items", "additionalProperties", "propertyNames", "not", "if", "then", "else"):
+            found |= keywords(value)
+    return found
+
+
+@pytest.mark.parametrize("of_profile", [False, True])
+def test_the_schema_has_no_keywords_that_a_strict_validator_refuses(of_profile: bool) -> None:
+    assert keywords(json_schema(find_trainer(), of_profile)) - KEYWORDS == set()

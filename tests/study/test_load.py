@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import UserError
+from ablate.study.check import check_files
 from ablate.study.load import load_profile, load_study
-from ablate.study.schema import Study
+from ablate.study.schema.study import Study
 
 
 def write(folder: Path, text: str, name: str = "mine") -> str:
@@ -64,7 +65,7 @@ def test_text_that_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_too_early_is_told_without_a_traceback(tmp_path: Path) -> None:
-    assert "not TOML" in message(tmp_path, GOOD + 'x = "')
+    assert "invalid TOML" in message(tmp_path, GOOD + 'x = "')
 
 
 def test_a_missing_study_is_told_with_the_nearest_name() -> None:
@@ -84,16 +85,16 @@ def test_an_unknown_profile_is_told_with_those_there_are() -> None:
 
 
 def test_a_name_that_differs_from_the_files_is_an_error(tmp_path: Path) -> None:
-    assert "differs from the name of the file" in message(tmp_path, GOOD.replace('"mine"', '"other"'))
+    assert "does not match the file name" in message(tmp_path, GOOD.replace('"mine"', '"other"'))
 
 
 @pytest.mark.parametrize("name", ["trials", "metrics"])
 def test_a_study_may_not_take_the_name_of_a_table(tmp_path: Path, name: str) -> None:
-    assert "is a table of the store" in message(tmp_path, GOOD.replace('"mine"', f'"{name}"'), name)
+    assert "is reserved for a table of the store" in message(tmp_path, GOOD.replace('"mine"', f'"{name}"'), name)
 
 
 def test_a_value_that_stands_twice_on_an_axis_is_an_error(tmp_path: Path) -> None:
-    assert "has 0.1 twice" in message(tmp_path, GOOD.replace("0.5]", "0.1]"))
+    assert "lists 0.1 twice" in message(tmp_path, GOOD.replace("0.5]", "0.1]"))
 
 
 def test_an_axis_given_as_a_list_varies_the_setting_of_its_name(tmp_path: Path) -> None:
@@ -106,3 +107,13 @@ def test_every_study_and_profile_of_the_checkout_is_valid() -> None:
     for path in folder.glob("*.toml"):
         for profile in (folder / "profiles").glob("*.toml"):
             load_profile(profile.stem, load_study(str(path)).source.path)
+
+
+@pytest.mark.parametrize("table", ["", "[base]", "[profile.embedded]", "[profile.embedded.base]"])
+def test_of_many_problems_the_first_are_listed_with_a_note(tmp_path: Path, table: str) -> None:
+    unknown = "".join(f"unknown{number} = 1\n" for number in range(2_000))
+    text = f"{GOOD}\n{table}\n{unknown}" if table else unknown + GOOD
+    (checked,) = check_files([write(tmp_path, text)], ["embedded"])
+    kinds = [problem.kind for problem in checked.problems]
+    assert kinds.count("error") == 50
+    assert "note" in kinds

@@ -68,7 +68,7 @@ def test_two_files_of_one_name_are_told_as_two(suite: Path) -> None:
     Path("more").mkdir()
     Path("more/tiny.toml").write_text(Path("studies/tiny.toml").read_text())
     message = told(suite, '"other"', '"../../more/tiny.toml"')
-    assert "studies names two files called tiny.toml: " in message
+    assert "studies lists two files called tiny.toml: " in message
     assert "/studies/tiny.toml and " in message
     assert "twice" in told(suite, '"other"', '"../tiny.toml"')
 
@@ -82,14 +82,14 @@ def test_a_name_that_is_nearly_a_suites_is_told_with_it(suite: Path) -> None:
 
 def test_an_unknown_study_is_told_where_it_stands_with_the_nearest_name(suite: Path) -> None:
     message = told(suite, '"other"', '"othr"')
-    assert "error: studies names 'othr': there is no file" in message
+    assert "error: studies lists 'othr', but there is no file" in message
     assert "did you mean 'other'?" in message
     assert "both.toml:3:20" in message
 
 
 def test_a_study_that_comes_twice_and_a_suite_in_a_suite_are_mistakes(suite: Path) -> None:
-    assert "studies names 'tiny' twice" in told(suite, '"other"', '"tiny"')
-    assert "studies names 'both', which is a suite: suites do not nest" in told(suite, '"other"', '"both"')
+    assert "studies lists 'tiny' twice" in told(suite, '"other"', '"tiny"')
+    assert "studies lists 'both', which is a suite: suites cannot be nested" in told(suite, '"other"', '"both"')
     assert "'suites/both.toml', which is a suite" in told(suite, '"other"', '"../suites/both.toml"').replace("../", "")
 
 
@@ -97,6 +97,6 @@ def test_unknown_and_missing_keys_and_other_kinds_of_values_are_told_like_those_
     message = told(suite, "title", "titel")
     assert "error: the key 'title' is missing" in message
     assert "error: unknown key 'titel'; did you mean 'title'?" in message
-    assert "studies = 3: should be a list of the names of studies" in told(suite, '["tiny", "other"]', "3")
-    assert "studies = []: should be a list" in told(suite, '["tiny", "other"]', "[]")
-    assert "differs from the name of the file, 'both'" in told(suite, '"both"', '"bth"')
+    assert "studies = 3 must be a list of study names" in told(suite, '["tiny", "other"]', "3")
+    assert "studies = [] must be a list" in told(suite, '["tiny", "other"]', "[]")
+    assert "does not match the file name 'both'" in told(suite, '"both"', '"bth"')

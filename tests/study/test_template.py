@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import UserError
-from ablate.study.checked import check_files
+from ablate.study.authoring import new_study
+from ablate.study.check import check_files
 from ablate.study.load import load_study
-from ablate.study.mistakes import setting_paths
-from ablate.study.template import new_study
-from ablate.study.trainers import find_trainer
+from ablate.study.toml.problems import setting_paths
+from ablate.trainer.find import find_trainer
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from ablate.study.trainers import find_trainer
         ("head.name", "none,linear", ["none", "linear"]),
         ("head.output_dimension", None, [64, 128, 256]),
         ("augment.color.jitter_probability", None, [0.4, 0.8, 1.0]),
-        ("data.center_crop", None, [0.5, 1.0]),
+        ("augment.auto_augment.probability", None, [0.5, 1.0]),
         ("epochs", "2,3", [2, 3]),
     ],
 )
@@ -44,12 +44,12 @@ def test_the_axis_of_a_new_study_has_a_name_that_a_study_allows(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("name", "setting", "values", "message"),
     [
-        ("My-Study", "epochs", None, "should be of small letters"),
-        ("trials", "epochs", None, "is a table of the store"),
+        ("My-Study", "epochs", None, "must consist of lower-case letters"),
+        ("trials", "epochs", None, "is reserved for a table of the store"),
         ("mine", "loss.temprature", None, "unknown setting; did you mean 'loss.temperature'?"),
-        ("mine", "augment.transforms", None, "which values?"),
-        ("mine", "encoder.name", None, "which values? the ones at hand do not fit: encoder: torchvision"),
-        ("mine", "warmup_epochs", None, "which values? the ones at hand do not fit: warmup_epochs = 5"),
+        ("mine", "augment.transforms", None, "needs values"),
+        ("mine", "encoder.name", None, "needs values: the suggested values are invalid: encoder: torchvision"),
+        ("mine", "warmup_epochs", None, "needs values: the suggested values are invalid: warmup_epochs = 5"),
         ("mine", "seed", None, "seeds"),
         ("mine", "loss.temperature", "0.1,,0.5", "a value is empty"),
     ],

@@ -1,1 +1,1 @@
-"""The charts of a page, as Altair charts of plain values."""
+"""Charts of study pages, drawn with Altair from plain values."""

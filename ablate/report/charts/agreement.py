@@ -1,127 +1,203 @@
-"""Measured against published: one point a cell that has both."""
+"""Agreement: one value of each cell against another, measured against published and after against before."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from ablate.judge.correlation import spearman
-from ablate.report.charts.layout import Layout
-from ablate.report.charts.look import Look, spanned, told, valued
-from ablate.report.charts.rows import told as words_of
-from ablate.report.charts.shown import Shown, placed
-from ablate.report.charts.sides import measured_cells
-from ablate.report.charts.theme import INK, palette, pickable, picked
-from ablate.report.charts.words import digits
-from ablate.report.figure import Figure
-from ablate.report.measured import Measured
+from ablate.judge.statistics.pooled import spearman
+from ablate.report.charts.layers import (
+    INK,
+    QUIET,
+    Style,
+    digits,
+    palette,
+    pickable,
+    picked,
+    spanned,
+    styled,
+    titled,
+    tooltip,
+    valued,
+)
+from ablate.report.charts.marks import Mark, measured_marks, positioned
+from ablate.report.render.figure import Figure
 
-_SIDE = 340
+if TYPE_CHECKING:
+    from ablate.judge.evidence import Evidence
+    from ablate.report.charts.encoding import Encoding
+
+_SIDE, _PAIR_SIDE = 340, 320  # pixels
 _FEWEST = 3
-"""Cells, for an order of them to say anything."""
+"""The fewest cells whose order is informative."""
 
 
 @dataclass(frozen=True)
 class Both:
-    """One cell on both sides."""
+    """One cell with its measured and its published value."""
 
-    cell: Shown
+    mark: Mark
     value: float
     paper: float
     approximate: bool
-    """Whether the paper's number was read off a figure."""
+    """Whether the published number was read off a figure."""
 
 
-def agreement_figure(measured: Measured, shape: Layout) -> Figure | None:
-    """`agreement`: the cells of the main chart by the paper's number and ours; None for fewer than 3.
+def agreement_figure(evidence: Evidence, encoding: Encoding) -> Figure | None:
+    """`agreement`: measured against published values of the main chart's cells; None for fewer than 3 cells.
 
-    With their rank correlation. Called by name are the cells that are highest and lowest on either side.
+    With their rank correlation. The cells with the highest and lowest values on either axis are labeled.
     """
-    cells = [cell for _, cell in placed(shape, measured_cells(measured, {})) if cell.case is None]
+    published = {each.cell: each.paper for each in evidence.grid}
     both = [
-        Both(cell, cell.value, paper, measured.cells[cell.cell].paper_status == "figure-read")
-        for cell in cells
-        if cell.cell is not None and cell.value is not None
-        and (paper := measured.cells[cell.cell].paper) is not None
-    ]  # fmt: skip
+        Both(mark, mark.value, paper.value, paper.approximate)
+        for mark in positioned(encoding, measured_marks(evidence, {}))
+        if mark.value is not None and (paper := published.get(mark.cell)) is not None
+    ]
     if len(both) < _FEWEST:
         return None
     rank = spearman([each.value for each in both], [each.paper for each in both])
-    told_rank = "No rank correlation: all are alike" if rank is None else f"Rank correlation {rank:.2f} (Spearman)"
-    label = measured.plan["reference"]["label"]
-    columns = ("cell", f"measured {measured.metric}", f"published {measured.metric}")
-    rows = tuple((each.cell.label, measured.shown(each.value), measured.shown(each.paper)) for each in both)
+    rank_text = (
+        "No rank correlation: all values are equal" if rank is None else f"Rank correlation {rank:.2f} (Spearman)"
+    )
+    columns = ("cell", f"measured {evidence.metric}", f"published {evidence.metric}")
+    rows = tuple((each.mark.label, evidence.shown(each.value), evidence.shown(each.paper)) for each in both)
     return Figure(
         "agreement",
-        _chart(measured, both, f"{told_rank}, {len(both)} cells"),
-        f"Measured here against published in {label}, over the {len(both)} cells that have both.",
-        _summary(both, told_rank),
+        _chart(evidence, both, rank, f"{rank_text}, {len(both)} cells"),
+        f"Measured values against those published in {evidence.plan.cited}, for the {len(both)} cells that have both.",
+        _summary(both, rank_text),
         columns,
         rows,
     )
 
 
-def _chart(measured: Measured, both: Sequence[Both], title: str) -> alt.LayerChart:
-    named = {each.cell.label for each in _extremes(both)}
+def _chart(evidence: Evidence, both: Sequence[Both], rank: float | None, about: str) -> alt.LayerChart:
+    named = _apart(_extremes(both), both)
     rows: list[dict[str, Any]] = [
         {
-            "cell": each.cell.cell,
-            "label": each.cell.label,
+            "cell": each.mark.number,
+            "label": each.mark.label,
             "value": each.value,
             "paper": each.paper,
             "about": each.approximate,
-            "told": words_of(each.cell, digits(measured)),
-            "name": each.cell.label if each.cell.label in named else "",
+            "text": each.mark.text(digits(evidence)),
+            "name": each.mark.label if each.mark.label in named else "",
         }
-        | ({} if each.cell.low is None else {"low": each.cell.low, "high": each.cell.high})
+        | ({} if each.mark.low is None else {"low": each.mark.low, "high": each.mark.high})
         for each in both
     ]
     ours = [value for row in rows for name in ("value", "low", "high") if (value := row.get(name)) is not None]
-    look = Look(title, f"measured {measured.metric}", spanned(ours), digits(measured))
-    theirs = replace(look, metric=f"published {measured.metric}", domain=spanned([each.paper for each in both]))
+    style = Style(
+        titled(_finding(rank), about, width=60), f"measured {evidence.metric}", spanned(ours), digits(evidence)
+    )
+    theirs = replace(style, metric=f"published {evidence.metric}", domain=spanned([each.paper for each in both]))
     base = alt.Chart().encode(
         x=valued(alt.X, theirs, "paper"),
-        tooltip=[*told(look), alt.Tooltip("paper:Q", title=theirs.metric, format=look.digits)],
+        tooltip=[*tooltip(style), alt.Tooltip("paper:Q", title=theirs.metric, format=style.digits)],
         opacity=picked(),
     )  # fmt: skip
     color = palette([""])[0]
     point = base.mark_point(size=60, filled=True, color=color, stroke=color, strokeWidth=1.5, cursor="pointer").encode(
-        y=valued(alt.Y, look), fillOpacity=alt.condition("datum.about", alt.value(0), alt.value(0.75))
+        y=valued(alt.Y, style), fillOpacity=alt.condition("datum.about", alt.value(0), alt.value(0.75))
     )
     spread = (
         base.transform_filter("isValid(datum.low)")
         .mark_rule(color=INK)
-        .encode(y=valued(alt.Y, look, "low"), y2="high:Q")
+        .encode(y=valued(alt.Y, style, "low"), y2="high:Q")
     )
     names = (
         base.transform_filter("datum.name")
         .mark_text(align=_inwards(theirs), fontSize=11, dy=-10, color=INK, limit=200)
-        .encode(y=valued(alt.Y, look), text="name:N")
+        .encode(y=valued(alt.Y, style), text="name:N")
     )
-    chart = alt.layer(spread, point, names, data=alt.InlineData(values=rows))
-    return pickable(chart.properties(title=title, width=_SIDE, height=_SIDE), "width")  # type: ignore[no-any-return]
+    chart = alt.layer(*_equal(style, theirs), spread, point, names, data=alt.InlineData(values=rows))
+    return pickable(chart.properties(title=style.title, width=_SIDE, height=_SIDE), "width")  # type: ignore[no-any-return]
 
 
-def _inwards(across: Look) -> Any:
-    """A name begins at a point on the left, ends at one on the right, and so leaves the chart on neither side."""
+_STRONG = 0.5
+"""The rank correlation from which the title speaks of the same order."""
+
+
+def _finding(rank: float | None) -> str:
+    if rank is None or abs(rank) < _STRONG:
+        return "The order of the cells differs from the published one"
+    return "The cells rank similarly to the published ones" if rank > 0 else "The order of the cells is reversed"
+
+
+def _equal(ours: Style, theirs: Style) -> list[alt.Chart]:
+    """A dashed line where both values are equal, if both scales have such values."""
+    low, high = max(ours.domain[0], theirs.domain[0]), min(ours.domain[1], theirs.domain[1])
+    if low >= high:
+        return []
+    ends = alt.InlineData(values=[{"value": low, "paper": low}, {"value": high, "paper": high}])
+    line = alt.Chart(ends).mark_line(color=QUIET, strokeDash=[4, 4], strokeWidth=1)
+    return [line.encode(x=valued(alt.X, theirs, "paper"), y=valued(alt.Y, ours))]
+
+
+def _inwards(across: Style) -> Any:
+    """The alignment of names: away from the nearer edge of the chart, so that they stay inside."""
     low, high = across.domain
     third = (high - low) / 3
     return alt.expr(f"datum.paper < {low + third} ? 'left' : datum.paper > {high - third} ? 'right' : 'center'")
 
 
+def _apart(wanted: Sequence[Both], both: Sequence[Both]) -> set[str]:
+    """The names of those cells whose names would not cover one another."""
+    across, up = (
+        max(values) - min(values) or 1.0 for values in zip(*((each.paper, each.value) for each in both), strict=True)
+    )
+    kept: list[Both] = []
+    for each in wanted:
+        if all(abs(each.paper - one.paper) > 0.3 * across or abs(each.value - one.value) > 0.06 * up for one in kept):
+            kept.append(each)
+    return {each.mark.label for each in kept}
+
+
 def _extremes(both: Sequence[Both]) -> list[Both]:
-    """Lowest and highest here, lowest and highest in the paper."""
+    """The cells with the lowest and the highest measured, and the lowest and the highest published value."""
     ours, theirs = sorted(both, key=lambda each: each.value), sorted(both, key=lambda each: each.paper)
     return [ours[0], ours[-1], theirs[0], theirs[-1]]
 
 
-def _summary(both: Sequence[Both], told_rank: str) -> str:
+def _summary(both: Sequence[Both], rank_text: str) -> str:
     _, ours, _, theirs = _extremes(both)
     if ours == theirs:
-        return f"{told_rank}. The same cell is highest in both: {ours.cell.label}."
+        return f"{rank_text}. The same cell is highest in both: {ours.mark.label}."
     place = 1 + sum(each.value > theirs.value for each in both)
     return (
-        f"{told_rank}. Highest here: {ours.cell.label}; highest in the paper: {theirs.cell.label}, "
-        f"which has place {place} of {len(both)} here."
+        f"{rank_text}. Highest measured: {ours.mark.label}. Highest published: {theirs.mark.label}, "
+        f"which ranks {place} of {len(both)} here."
+    )
+
+
+def before_and_after(name: str, metric: str, cells: Sequence[tuple[str, float, float]]) -> Figure | None:
+    """One point per cell (label, before, after); None without cells.
+
+    name: the figure's. metric: the name of the values.
+    """
+    if not cells:
+        return None
+    points = [{"cell": label, "before": before, "after": after} for label, before, after in cells]
+    values = [value for _, *both in cells for value in both]
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 1.0
+    scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
+    dots = alt.Chart(alt.InlineData(values=points)).mark_circle(size=60, color="#3b528b", opacity=0.8).encode(
+        x=alt.X("before:Q", scale=scale, title=f"before: {metric}"),
+        y=alt.Y("after:Q", scale=scale, title=f"after: {metric}"),
+    )  # fmt: skip
+    ends = [{"at": low - margin}, {"at": high + margin}]
+    line = alt.Chart(alt.InlineData(values=ends)).mark_line(color="#5a5a66", strokeDash=[4, 4]).encode(
+        x=alt.X("at:Q", scale=scale), y=alt.Y("at:Q", scale=scale)
+    )  # fmt: skip
+    above, below = (sum(way * after > way * before for _, before, after in cells) for way in (1, -1))
+    return Figure(
+        name,
+        styled(alt.layer(line, dots).properties(width=_PAIR_SIDE, height=_PAIR_SIDE)),
+        f"{metric} of each cell, after against before the change; cells on the dashed line did not change.",
+        f"After the change, {above} of {len(points)} cells are higher and {below} are lower.",
     )

@@ -1,4 +1,4 @@
-"""Fig. 6: how intensities are spread in crops of one image, without and with color distortion."""
+"""Fig. 6: histograms of intensities in crops of an image, without and with color distortion."""
 
 from itertools import combinations
 from statistics import mean
@@ -6,9 +6,9 @@ from typing import Any
 
 import altair as alt
 
-from ablate.report.charts.theme import styled
-from ablate.report.figure import Figure
-from ablate.report.pictures.kept import Drawn
+from ablate.report.charts.layers import styled
+from ablate.report.render.figure import Figure
+from ablate.report.render.kept import Drawn
 
 _PANEL = (54, 44)
 """Width and height in pixels; four of them fit on a phone."""
@@ -17,7 +17,7 @@ Shares = list[float]
 
 
 def histogram_figure(drawn: Drawn) -> Figure:
-    """Small multiples: a row for each image without and with color distortion, a column for each crop."""
+    """Small charts: one row per image without and with color distortion, one column per crop."""
     without, distorted = drawn["shares"]  # each (images, crops, bins)
     always = drawn["probability"] >= 1
     applied = "" if always else f", which is applied with probability {drawn['probability']:g}"
@@ -29,10 +29,10 @@ def histogram_figure(drawn: Drawn) -> Figure:
     return Figure(
         "histograms",
         _chart(without, distorted),
-        "How often each intensity occurs, over all channels, in different crops of two training images; and in the "
-        f"same crops with color distortion of strength {drawn['strength']:g}{applied}, as in Fig. 6 of the paper (the "
+        "Histograms of the intensities of all channels in crops of two training images, and in the same crops "
+        f"with color distortion of strength {drawn['strength']:g}{applied}, as in Fig. 6 of the paper (the "
         "heights are square roots). "
-        "Crops of which the histograms are alike can be matched by their colors alone.",
+        "If two crops share a histogram, color alone identifies them.",
         summary,
         columns=("image", "views", "share of the histograms of two crops that is common"),
         rows=tuple(
@@ -44,7 +44,7 @@ def histogram_figure(drawn: Drawn) -> Figure:
 
 
 def mean_overlap(images: list[list[Shares]]) -> float:
-    """Mean share in common of the histograms of any two crops of one image: 1 where they are the same."""
+    """Mean share that the histograms of two crops of an image have in common: 1 if all are equal."""
     return mean(sum(map(min, one, other)) for crops in images for one, other in combinations(crops, 2))
 
 

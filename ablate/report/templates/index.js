@@ -1,4 +1,4 @@
-// Claims by verdict: with none of the buttons pressed all are there, as without this script.
+// Filters claims by verdict; with no button pressed all claims are shown, as without this script.
 const filter = document.getElementById("filter");
 if (filter) {
   const buttons = [...filter.querySelectorAll("button")];

@@ -1,4 +1,4 @@
-// In watch mode only: the page loads itself again, but not while someone is at it, and stays where it was.
+// In watch mode only: reloads the page unless it is in use, and restores the scroll position.
 const seconds = Number(document.getElementById("reload").dataset.seconds);
 const place = `ablate ${location.pathname}`;
 let touched = 0;
@@ -12,7 +12,7 @@ try {
     scrollTo(before.x, before.y);
   }
 } catch {
-  // a browser that keeps nothing for files starts at the top
+  // a browser without storage for local files starts at the top
 }
 setInterval(() => {
   if (document.hidden || Date.now() - touched < 1000 * seconds) return;

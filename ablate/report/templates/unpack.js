@@ -1,4 +1,4 @@
-// Vega stands compressed in the page, at less than half of its size: whoever draws first waits until it is unpacked.
+// Vega is embedded compressed, at less than half of its size; the first drawing waits until it is decompressed.
 const unpacked = (async () => {
   const packed = atob(document.getElementById("vega").textContent);
   const bytes = Uint8Array.from(packed, (each) => each.charCodeAt(0));

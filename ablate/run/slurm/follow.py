@@ -1,196 +1,224 @@
-"""What is done when jobs have ended: their ends written into the records, a canary judged, the next wave submitted."""
+"""Looks after a submission: records how its jobs ended, judges the canary, submits retries, and notifies the user."""
 
-import time
-from collections import Counter
-from collections.abc import Collection, Iterator
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from ablate.errors import UserError
-from ablate.records.attempt import State, attempt_status, end_attempt_of_dead_process
-from ablate.records.cancel import cancel_requested
+from ablate.records.attempt import is_done
 from ablate.records.files import Results
-from ablate.run.failures import failure_of_another_rank
-from ablate.run.slurm.commands import release, scancel
-from ablate.run.slurm.known import measured_of, pretrainings
-from ablate.run.slurm.ledger import Array, Ledger, Submission
-from ablate.run.slurm.queue import Job, Queue, accounted, queued, read_queue
-from ablate.run.slurm.rules import OF_THE_PLACE, decide, with_more_memory
-from ablate.run.slurm.shares import Share, share_out
-from ablate.run.slurm.submit import Group, recover
-from ablate.run.slurm.waves import alive_jobs, submit_wave
-from ablate.run.stops import interruption
-from ablate.study.schema import Resources
+from ablate.run.cluster import Cluster
+from ablate.run.slurm.controller import SlurmError, controller_of
+from ablate.run.slurm.ends import unfinished_trials
+from ablate.run.slurm.ledger import End, Ledger, Submission, Watch
+from ablate.run.slurm.packing import Group, share_out
+from ablate.run.slurm.queue import Queue, queued, read_queue
+from ablate.run.slurm.retry import NOT_THE_TRIALS_FAULT, Need, Unfinished, plan_retries, wants_memory
+from ablate.run.slurm.room import with_the_canarys_place
+from ablate.run.slurm.scheduler import cancel, change, most_memory, own_job, release
+from ablate.run.slurm.watch import next_delay
+from ablate.run.slurm.waves import alive_jobs, jobs_of_others, recover, submit_follow_up, submit_next_wave, timing_of
 
-_ENDS: dict[str, tuple[State, str]] = {
-    "NODE_FAIL": ("interrupted", "node_failure"),
-    "BOOT_FAIL": ("interrupted", "node_failure"),
-    "OUT_OF_MEMORY": ("failed", "out_of_memory"),
-    "TIMEOUT": ("interrupted", "timeout"),
-    "DEADLINE": ("interrupted", "timeout"),
-    "PREEMPTED": ("interrupted", "preempted"),
-    "CANCELLED": ("interrupted", "cancelled"),
-}
-"""Slurm's state of a job -> state and cause of the attempt that it ended."""
+_NOTIFY_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Step:
-    """What looking after a submission came to."""
+    """The result of looking after a submission once."""
 
     submission: Submission
     alive: tuple[str, ...] = ()
-    """Ids of its jobs that wait or run."""
+    """Ids of its jobs that are pending or running."""
+    watch: Watch | None = None
+    """The follow-up job that was submitted to wait for them."""
     next: Submission | None = None
     """The wave that was submitted now."""
     given_up: dict[str, str] | None = None
-    """Trial key -> cause, of those that are not done and are not tried again; None while jobs are left."""
-
-
-@dataclass(frozen=True)
-class _Open:
-    """A trial without a result whose job is over."""
-
-    key: str
-    array: Array
-    share: Share
-    cause: str
-    message: str
-    nodes: str
+    """Trial key -> why, of those that are not done and will not be retried; None while jobs are left."""
 
 
 def look_after(results: Results, id: str) -> Step:
-    """Deal with what the jobs of a submission left; once all have ended, submit what is to be tried again.
+    """Deal with what the jobs of a submission left; once all have ended, submit the retries.
 
-    Raises UserError or SlurmError where the next wave cannot be submitted.
+    Jobs that are left get the next follow-up job. The caller ends the submission once it has written the page. Raises
+    SlurmError if the controller does not answer.
     """
     ledger = Ledger(results)
     with ledger.lock():
-        submission = ledger.read(id)
+        submission = ledger.read_own(id)
+        if ledger.has_ended(id):  # another process was faster
+            return Step(submission)
         recover(results, submission)
-        queue = read_queue(results, fresh=True)
-        alive = alive_jobs(results, submission, queue)
+        queue = read_queue(results, fresh=True).without(own_job())
         if not queue.answered:
-            return Step(submission, alive)
-        over = list(_open_trials(results, submission, queue))
-        if alive:
-            _judge_canary(submission, queue, over)
-            return Step(submission, alive)
-        if (ledger.folder(id) / "ended").exists():  # somebody else was quicker
-            return Step(submission, given_up={})
-        again = queued(results, queue)  # by somebody who ran the study meanwhile, or by this, cut off before it ended
-        step = _next(results, submission, [trial for trial in over if trial.key not in again], again)
-        ledger.end(id)
+            raise SlurmError("squeue", "no answer, so it is unknown which jobs have ended")
+        unfinished = list(unfinished_trials(results, submission, queue))
+        if alive := alive_jobs(results, submission, queue):
+            return Step(submission, alive, _watch_on(results, submission, queue, unfinished))
+        step = _next_wave(results, submission, unfinished, queue)
+        if step.next:
+            ledger.end(id, End(next=step.next.id, given_up=step.given_up or {}))
         return step
 
 
-def _open_trials(results: Results, submission: Submission, queue: Queue) -> Iterator[_Open]:
-    """The trials without a result whose jobs are over, their attempts ended with what Slurm says of the job."""
-    ids = Ledger(results).jobs(submission.id)
-    over = [
-        (array, index)
-        for array in submission.arrays
-        for index, share in enumerate(array.shares)
-        if not queue.alive(array, index) and not all(results.trial(key).result.exists() for key in share.keys)
-    ]
-    forgotten = {array.name: array for array, index in over if not queue.job(array, index)}
-    told = accounted(list(forgotten.values()), submission.created)
-    for array, index in over:
-        id = ids.get(array.name, "?")
-        job = queue.job(array, index) or told.get((array.name, index))
-        job = job or Job(f"{id}_{index}" if len(array.shares) > 1 else id, "UNKNOWN")
-        for key in array.shares[index].keys:
-            if not results.trial(key).result.exists():
-                cause, message = _ended(results, key, job)
-                yield _Open(key, array, array.shares[index], cause, message, job.nodes)
+def watch_later(results: Results, id: str, failures: int = 0, trouble: str = "") -> Watch:
+    """Submit a follow-up job that tries later what this one could not do. failures, trouble: see submit_follow_up."""
+    ledger = Ledger(results)
+    with ledger.lock():
+        submission = ledger.read_own(id)
+        delay = next_delay(ledger.watch(id), calm=False)
+        return submit_follow_up(results, submission, (), delay, failures, trouble)
 
 
-def _ended(results: Results, key: str, job: Job) -> tuple[str, str]:
-    """Why a trial of a job that is over has no result; an attempt that could not write its end gets it now."""
-    folder = results.trial(key)
-    state, cause = _ENDS.get(job.state, ("interrupted", "lost"))
-    own = [path for path in folder.attempt_folders() if path.name.partition("-")[2] == f"slurm-{job.id}"]
-    for attempt in own:
-        if rank := failure_of_another_rank(attempt):
-            end_attempt_of_dead_process(attempt, "failed", rank.cause, rank.message)
-        known, then = interruption(results, key, attempt.name, cause)
-        end_attempt_of_dead_process(attempt, state, known, f"{job.told}; {then}")
-    if cancel_requested(folder) or job.state == "CANCELLED":
-        return "cancelled", job.told
-    if not own:
-        return ("not_begun" if job.state in ("FAILED", "COMPLETED", "UNKNOWN") else cause), job.told
-    status = attempt_status(own[-1], time.time())
-    return status.cause or status.state, status.message or ""
+def mend(results: Results, queue: Queue, cluster: Cluster | None = None) -> bool:
+    """Watch again over submissions that nobody watches, or whose process was killed; whether there were any.
+
+    The ledger's lock must be held, and squeue must have answered just now. Finds jobs whose ids were not recorded,
+    judges canaries that are over or lost, and submits missing follow-up jobs: a controller that dies forgets the jobs
+    of its last seconds. Submissions of other users are left to them: their jobs would refuse what this user wrote.
+    cluster: as the user's file describes it now, possibly corrected since the submission.
+    """
+    ledger = Ledger(results)
+    mended = False
+    for submission in queue.submissions:
+        known = ledger.jobs(submission.id)
+        if queue.followed(submission) and all(array.name in known for array in submission.arrays):
+            continue
+        if not ledger.owns(submission.id):
+            continue
+        mended = True
+        recover(results, submission)
+        if not ledger.jobs(submission.id):  # its process was killed before the first sbatch
+            ledger.end(submission.id)
+            continue
+        if cluster and cluster.name == submission.cluster.name and cluster != submission.cluster:
+            submission = submission.model_copy(update={"cluster": cluster})
+            ledger.write(submission)
+        _watch_on(results, submission, queue, list(unfinished_trials(results, submission, queue)), again=True)
+    return mended
 
 
-def _judge_canary(submission: Submission, queue: Queue, over: list[_Open]) -> None:
-    """Once the canary has ended: let go what waits for it, or end it where all would fail alike."""
-    canary = submission.canary
-    if canary is None or queue.alive(canary, 0):
-        return
-    held = [array for array in submission.arrays if array.held]
-    failed = next((trial for trial in over if trial.array is canary), None)
-    for array in held:
+def _watch_on(
+    results: Results, submission: Submission, queue: Queue, unfinished: Sequence[Unfinished], again: bool = False
+) -> Watch:
+    """Judge the canary if it is over, and submit the follow-up job of the jobs that are left.
+
+    That job never depends on held jobs, which might wait for ever. again: whether there was no follow-up job.
+    """
+    ledger = Ledger(results)
+    jobs, canary = ledger.jobs(submission.id), submission.canary
+    if canary and queue.alive(canary, 0) and canary.name in jobs:
+        after, calm = [jobs[canary.name]], True
+    else:
+        held = _judge_canary(submission, queue, unfinished)
+        _give_its_place(submission, jobs)
+        alive = alive_jobs(results, submission, queue)
+        after = [job for job in alive if job not in {jobs.get(name) for name in held}]
+        calm = bool(after) or not alive
+    watch = ledger.watch(submission.id)
+    delay = 0 if again and calm else next_delay(watch, calm)
+    return submit_follow_up(results, submission, after, delay)
+
+
+def _judge_canary(submission: Submission, queue: Queue, unfinished: Sequence[Unfinished]) -> set[str]:
+    """Release the held arrays, or cancel them if all their trials would fail like the canary's, which is over or lost.
+
+    Returns the names of those that are held still, because the controller did not do it.
+    """
+    at, failed = controller_of(submission.cluster), next((each for each in unfinished if each.array.canary), None)
+    left = set()
+    for array in [array for array in submission.arrays if array.held]:
         jobs = [job for index in range(len(array.shares)) if (job := queue.job(array, index)) and not job.over]
         if not any(job.reason.startswith("JobHeld") for job in jobs):
             continue
-        if failed is None or failed.cause in OF_THE_PLACE:
-            release(array.name)
+        if failed is None or failed.cause in NOT_THE_TRIALS_FAULT:
+            if not release(array.name, at):
+                left.add(array.name)
         else:
-            scancel(sorted({job.id.partition("_")[0] for job in jobs}))  # all of them wait
+            cancel(sorted({job.id.partition("_")[0] for job in jobs}), at)  # all of them are held
+    return left
 
 
-def _next(results: Results, submission: Submission, over: list[_Open], again: Collection[str]) -> Step:
-    """Submit what is to be tried again, and what found no room so far."""
-    canary = next((trial for trial in over if trial.array.canary), None)
-    groups: dict[tuple[Resources, tuple[str, ...], bool], list[str]] = {}
-    given_up: dict[str, str] = {}
-    causes = {key: dict(counts) for key, counts in submission.causes.items()}
-    for trial in over:
-        cause = trial.cause
-        if canary and trial.array.held and cause == "cancelled" and not cancel_requested(results.trial(trial.key)):
-            cause = canary.cause  # it was ended for that, and shares its fate
-        counts = Counter(causes.get(trial.key, {})) + Counter([cause])
-        causes[trial.key] = dict(counts)
-        wanted = _wanted(submission, trial, cause, counts)
-        if wanted is None:
-            given_up[trial.key] = cause
-        else:
-            groups.setdefault(wanted, []).append(trial.key)
-    left = [key for key in submission.left if key not in again and not results.trial(key).result.exists()]
-    if left:
-        groups.setdefault((submission.resources, (), False), []).extend(left)
+def _give_its_place(submission: Submission, jobs: Mapping[str, str]) -> None:
+    """Let another job have the place of the canary, which is over, where the number of jobs at once is limited.
+
+    jobs: array name -> id.
+    """
+    if submission.canary and submission.cluster.most_jobs and len(submission.arrays) > 1:
+        for name, what in with_the_canarys_place(submission.arrays).items():
+            if name in jobs:
+                change(jobs[name], what, controller_of(submission.cluster))
+
+
+def _next_wave(results: Results, submission: Submission, every: Sequence[Unfinished], queue: Queue) -> Step:
+    """Submit the trials to retry, and those that had no room so far. every: all that are unfinished.
+
+    What sbatch refuses is given up, with sbatch's words.
+    """
+    again = queued(results, queue)  # submitted since by another run, or by this one before it was interrupted
+    unfinished = [trial for trial in every if trial.key not in again]
+    at, own = controller_of(submission.cluster), submission.cluster.partition
+    used = {trial.array.resources.partition or own for trial in unfinished if wants_memory(trial)}
+    largest = most_memory(",".join(filter(None, used)) if None not in used else None, at) if used else None
+    retries = plan_retries(submission, unfinished, largest)
+    said = {trial.key: trial.message.partition("\n")[0] for trial in unfinished}
+    given_up = {key: ": ".join(filter(None, (cause, said[key]))) for key, cause in retries.given_up.items()}
+    groups = dict(retries.groups)
+    left = [key for key in submission.left if key not in again and not is_done(results.trial(key))]
+    for key in left:
+        need = Need(submission.needs.get(key, submission.resources))
+        groups[need] = [*groups.get(need, ()), key]
     if not groups:
         return Step(submission, given_up=given_up)
-    base = submission.model_copy(update={"causes": causes, "wave": submission.wave + 1})
-    waves = [_group(results, submission, *wanted, keys) for wanted, keys in groups.items()]
+    behind = jobs_of_others(results, queue, submission)
+    update = {"causes": retries.causes, "wave": submission.wave + 1, "behind": behind}
+    base = submission.model_copy(update=update)
+    # Trials that waited for a canary which failed have not been tried: one of them goes first again.
+    first = any(trial.array.canary and trial.cause not in NOT_THE_TRIALS_FAULT for trial in unfinished)
+    waves = [
+        replace(_group(results, submission, need, keys), canary=first and number == 0)
+        for number, (need, keys) in enumerate(groups.items())
+    ]
+    wave, refused = submit_next_wave(results, base, waves)
+    words = {key: f"refused: {text}" for key, text in refused.items()}
+    return Step(submission, next=wave, given_up=given_up | words)
+
+
+def _group(results: Results, submission: Submission, need: Need, keys: Sequence[str]) -> Group:
+    resources = need.resources.model_copy(update={"at_once": 1}) if need.alone else need.resources
+    pretrainings = {key: results.trial(key).pretrain_key for key in keys}
+    shares = share_out(pretrainings, resources, timing_of(results, submission.keys))
+    return Group(resources, shares, need.avoid)
+
+
+def notify(target: str | Sequence[str], submission: Submission, failed: int, page: Path) -> None:
+    """Tell the user that a study has ended; prints why that failed, if it did.
+
+    target: a command to run with ABLATE_* variables, whose words no shell reads; or an https address to which the same
+    is posted as JSON. failed: how many trials are not done and will not be retried.
+    """
+    about = {
+        "study": submission.study,
+        "profile": submission.profile,
+        "trials": str(len(submission.keys)),
+        "failed": str(failed),
+        "page": str(page.absolute()),
+    }
     try:
-        return Step(submission, next=submit_wave(results, base, waves), given_up=given_up)
-    except UserError:
-        if not any(group.avoid for group in waves):
-            raise
-    anywhere = [replace(group, avoid=()) for group in waves]  # no other node does
-    return Step(submission, next=submit_wave(results, base, anywhere), given_up=given_up)
+        if isinstance(target, str) and target.startswith("https://"):
+            text = f"{submission.study} [{submission.profile}] has ended; {failed} trials failed"
+            import urllib.request  # as slow to import as all of this module
 
-
-def _wanted(
-    submission: Submission, trial: _Open, cause: str, counts: Counter[str]
-) -> tuple[Resources, tuple[str, ...], bool] | None:
-    """What a trial is tried again with: resources, nodes to avoid, whether alone; None where it is not."""
-    resources, avoid = trial.array.resources, trial.array.avoid
-    action = decide(cause, trial.message, counts, resources, trial.share.at_once)
-    if action is None:
-        return None
-    if action == "more memory":
-        more = with_more_memory(resources, submission.cluster.memory_cap)
-        return (more, avoid, False) if more else None
-    if action == "elsewhere" and trial.nodes and cause != "node_failure":  # a node that is down is not picked
-        avoid = tuple(dict.fromkeys((*avoid, trial.nodes)))
-    return resources, avoid, action == "alone"
-
-
-def _group(
-    results: Results, submission: Submission, resources: Resources, avoid: tuple[str, ...], alone: bool, keys: list[str]
-) -> Group:
-    resources = resources.model_copy(update={"at_once": 1}) if alone else resources
-    measured = measured_of(results, submission.keys)
-    return Group(resources, share_out(pretrainings(results, keys), resources, measured), avoid)
+            body = json.dumps({"text": text, **about}).encode()
+            request = urllib.request.Request(target, body, {"Content-Type": "application/json"})
+            urllib.request.urlopen(request, timeout=_NOTIFY_SECONDS).close()
+        else:
+            variables = {f"ABLATE_{name.upper()}": value for name, value in about.items()}
+            environment = {**os.environ, **variables}
+            words = shlex.split(target) if isinstance(target, str) else target
+            subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=_NOTIFY_SECONDS, env=environment)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"on_finish = {target!r}: {error}")

@@ -1,132 +1,139 @@
-"""What Slurm knows of the jobs of all submissions: one squeue for all, one sacct where that does not do, both kept."""
+"""The queue of a results folder: the jobs of all submissions, from one squeue whose answer is cached."""
 
 import contextlib
-import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from ablate.records.attempt import attempt_status
+from pydantic import BaseModel, ConfigDict
+
+from ablate.records.attempt import attempt_status, is_done
+from ablate.records.coordination import cancel_requested
 from ablate.records.files import Results, write_json
-from ablate.run.slurm.commands import SlurmError, ask
-from ablate.run.slurm.ledger import Array, Ledger, Submission
+from ablate.records.reading import read_object
+from ablate.run.slurm.controller import Controller, SlurmError, controller_of
+from ablate.run.slurm.ledger import Ledger, Submission, Watch
+from ablate.run.slurm.packing import Array
+from ablate.run.slurm.scheduler import WHOLE, Job, active_jobs, cancel, ended_jobs
 
 KEEP_SECONDS = 20.0
-"""An answer of squeue or sacct serves everybody for so long, however often they look."""
-_OVER = {
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
-    "TIMEOUT",
-}  # fmt: skip
-_WHOLE = -1
-"""The place of a job that is no array; and of the tasks that waited when an array was cancelled, which have no row."""
-_SQUEUE = "%j|%F|%K|%T|%N|%r"
-_SACCT = "JobName,JobID,State,NodeList,ExitCode"
+"""How long an answer of squeue is served from the cache, to all processes."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """How one job stands."""
+class _Answer(BaseModel):
+    """The last answer of squeue: queue.json."""
 
-    id: str
-    """`12`, or `12_3` of an array."""
-    state: str
-    """In Slurm's words, without who or what did it: PENDING, RUNNING, NODE_FAIL."""
-    nodes: str = ""
-    reason: str = ""
-    """Why it waits, or its exit code."""
-    log: Path | None = None
-    """What it printed outside of trials, where `find_job` found it."""
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    @property
-    def over(self) -> bool:
-        """Whether it ended; anything else may run again, also SUSPENDED and REQUEUE_HOLD."""
-        return self.state in _OVER
-
-    @property
-    def told(self) -> str:
-        """`job 12_3 is PENDING (Priority)`."""
-        why = f" ({self.reason})" if self.reason not in ("", "None") else ""
-        where = f" on {self.nodes}" if self.nodes else ""
-        return f"job {self.id} {'was' if self.over else 'is'} {self.state}{where}{why}"
+    time: float = 0.0
+    """Seconds since 1970."""
+    names: list[str] = []
+    """The jobs that squeue was asked for."""
+    jobs: list[tuple[str, int, str, str, str, str]] = []
+    """The fields of each job, without its log."""
+    answered: bool = True
 
 
 @dataclass(frozen=True)
 class Queue:
-    """The jobs of all submissions that are not dealt with."""
+    """The jobs of all submissions that have not ended."""
 
     submissions: tuple[Submission, ...]
-    jobs: dict[tuple[str, int], Job]
-    """By the array's name and the place in it, or _WHOLE; of those that Slurm still knows."""
+    jobs: Mapping[tuple[str, int], Job]
+    """Array name and index, or WHOLE -> the job, for those that Slurm still knows."""
     answered: bool = True
-    """Whether squeue did; else everything is believed to be where it was, and nothing is submitted twice."""
+    """Whether squeue answered. If not, all jobs are assumed to be queued still, so that nothing is submitted twice."""
+    watches: Mapping[str, Watch] = field(default_factory=dict)
+    """Id of a submission -> its newest follow-up job."""
 
     def job(self, array: Array, index: int) -> Job | None:
-        """The job of a share; None where Slurm knows it no more."""
+        """The job of a share; None if Slurm has forgotten it."""
         if found := self.jobs.get((array.name, index)):
             return found
-        whole = self.jobs.get((array.name, _WHOLE))
+        whole = self.jobs.get((array.name, WHOLE))
         return whole and (replace(whole, id=f"{whole.id}_{index}") if len(array.shares) > 1 else whole)
 
     def alive(self, array: Array, index: int) -> bool:
-        """Whether the job of a share waits or runs."""
+        """Whether the job of a share is pending or running."""
         job = self.job(array, index)
         return not job.over if job else not self.answered
 
+    def without(self, id: str | None) -> "Queue":
+        """The same with one job counted as over: the one that asks is about to end."""
+        jobs = {place: replace(job, state="COMPLETED") if job.id == id else job for place, job in self.jobs.items()}
+        return replace(self, jobs=jobs)
+
+    def watcher(self, submission: Submission) -> Job | None:
+        """The newest follow-up job of a submission; None if Slurm has forgotten it, or never had it."""
+        return self.jobs.get((self.watches.get(submission.id, Watch()).name(submission.id), WHOLE))
+
     def followed(self, submission: Submission) -> bool:
-        """Whether the job that looks after a submission waits or runs."""
-        job = self.jobs.get((submission.follower, _WHOLE))
+        """Whether the follow-up job of a submission is pending or running."""
+        job = self.watcher(submission)
         return not job.over if job else not self.answered
 
     @property
-    def waiting(self) -> dict[str, Job]:
-        """Trial key -> the job that has it to train, or is at it."""
+    def active(self) -> dict[str, Job]:
+        """Trial key -> the job that will train it, or is training it."""
         found: dict[str, Job] = {}
         for submission in self.submissions:
             for array in submission.arrays:
                 for index, share in enumerate(array.shares):
                     if self.alive(array, index):
-                        unknown = Job("?", "UNKNOWN", reason="squeue gives no answer")
+                        unknown = Job(array.name, index, "?", "UNKNOWN", reason="squeue does not answer")
                         found |= dict.fromkeys(share.keys, self.job(array, index) or unknown)
         return found
 
 
 def read_queue(results: Results, fresh: bool = False) -> Queue:
-    """How all jobs stand, from one squeue; where nothing was ever submitted, nobody is asked.
+    """The jobs of all submissions, from one squeue; Slurm is not asked if nothing was submitted.
 
-    fresh: ask now; otherwise an answer of a few seconds ago serves.
+    fresh: ask squeue now; otherwise an answer of the last seconds is good enough.
     """
     ledger = Ledger(results)
-    submissions = tuple(ledger.open())
-    names = [array.name for submission in submissions for array in submission.arrays]
-    names += [submission.follower for submission in submissions]
-    if not names or shutil.which("squeue") is None:  # records that were copied from a cluster
+    submissions = tuple(each for each in ledger.open() if _can_ask(each))
+    watches = {submission.id: ledger.watch(submission.id) for submission in submissions}
+    wanted = _names(submissions, watches)
+    names = sorted(name for each in wanted.values() for name in each)
+    if not names:
         return Queue((), {})
-    kept = _kept(ledger)
-    known = kept["names"]
-    if not fresh and time.time() - kept["time"] < KEEP_SECONDS and set(names) <= set(known):
-        return Queue(submissions, _jobs(kept["rows"]), kept["answered"])
-    rows, answered = kept["rows"], True
-    try:
-        text = ask(
-            "squeue", "--noheader", "--array", "--states=all", f"--format={_SQUEUE}", f"--name={','.join(names)}"
-        )
-        rows = [line.split("|", 5) for line in text.splitlines() if line.count("|") >= 5]
-    except SlurmError:
-        answered = False
-    _keep(ledger, kept | {"time": time.time(), "names": names, "rows": rows, "answered": answered})
-    return Queue(submissions, _jobs(rows), answered)
+    cached = _read_cache(ledger)
+    is_new = 0 <= time.time() - cached.time < KEEP_SECONDS  # not one of the future, as a clock that was wrong leaves
+    if fresh or not is_new or not set(names) <= set(cached.names):
+        jobs, answered = cached.jobs, True
+        try:
+            jobs = [astuple(job)[:-1] for at, own in wanted.items() for job in active_jobs(own, at)]
+        except SlurmError:
+            answered = False
+        cached = _Answer(time=time.time(), names=names, jobs=jobs, answered=answered)
+        with contextlib.suppress(OSError):  # another user's folder
+            write_json(_cache_file(ledger), cached.model_dump(mode="json"))
+    known = by_place(Job(*fields) for fields in cached.jobs)
+    return Queue(submissions, known, cached.answered, watches)
+
+
+def _names(submissions: Iterable[Submission], watches: Mapping[str, Watch]) -> dict[Controller, list[str]]:
+    """Controller -> the names of the jobs to ask it for."""
+    wanted: dict[Controller, list[str]] = {}
+    for submission in submissions:
+        own = wanted.setdefault(controller_of(submission.cluster), [])
+        own += [*(array.name for array in submission.arrays), watches[submission.id].name(submission.id)]
+    return wanted
+
+
+def _can_ask(submission: Submission) -> bool:
+    """Whether this machine has the command that asks for its jobs: not where records were copied from a cluster."""
+    return shutil.which(controller_of(submission.cluster).command("squeue")[0]) is not None
 
 
 def queued(results: Results, queue: Queue) -> dict[str, Job]:
-    """Trial key -> its job, of those that a job has still to train; not of those that this job has ended or is at."""
+    """Trial key -> its job, for trials that a job has yet to train: not those that it has ended or is training now."""
     found = {}
-    for key, job in queue.waiting.items():
+    for key, job in queue.active.items():
         folder = results.trial(key)
-        if folder.result.exists():
+        if is_done(folder):
             continue
         own = [path for path in folder.attempt_folders() if path.name.partition("-")[2] == f"slurm-{job.id}"]
         if not own or job.state != "RUNNING" or attempt_status(own[-1], time.time()).state == "interrupted":
@@ -135,89 +142,56 @@ def queued(results: Results, queue: Queue) -> dict[str, Job]:
 
 
 def find_job(results: Results, key: str) -> Job | None:
-    """The newest job that has, or had, a trial to train; None where there is none, or nobody knows it any more."""
+    """The newest job that was to train a trial, with its log; None if there is none, or Slurm has forgotten it."""
     ledger = Ledger(results)
     queue = read_queue(results)
     for id in reversed(ledger.all_ids()):
         with contextlib.suppress(OSError, ValueError):
             submission = ledger.read(id)
-            if (place := submission.place_of(key)) is not None:
+            if (place := submission.share_of(key)) is not None:
                 array, index = place
-                job = queue.job(array, index) or accounted([array], submission.created).get((array.name, index))
-                return job and replace(job, log=ledger.log(id) / f"{job.id}_0_log.out")  # as submitit names it
+                job = queue.job(array, index) or by_place(
+                    ended_jobs([array.name], submission.created, controller_of(submission.cluster))
+                ).get((array.name, index))
+                return job and replace(job, log=ledger.log(id) / f"{job.id}_0_log.out")  # see script.py
     return None
 
 
-def _jobs(rows: Iterable[Sequence[str]]) -> dict[tuple[str, int], Job]:
-    found = {}
-    for name, id, places, state, nodes, reason in rows:
-        if places == "N/A":
-            found[name, _WHOLE] = Job(id, state, nodes, reason)
-        for place in _places(places):
-            found[name, place] = Job(f"{id}_{place}", state, nodes, reason)
-    return found
+def cancel_jobs(results: Results) -> list[str]:
+    """End the jobs that have nothing left to train but trials that were cancelled; returns their ids."""
+    queue = read_queue(results, fresh=True)
+    cancelled: dict[Controller, list[str]] = {}
+    for submission in queue.submissions:
+        own = cancelled.setdefault(controller_of(submission.cluster), [])
+        for array in submission.arrays:
+            for index, share in enumerate(array.shares):
+                job = queue.job(array, index)
+                folders = [results.trial(key) for key in share.keys]
+                unfinished = [folder for folder in folders if not is_done(folder)]
+                if job and not job.over and unfinished and all(map(cancel_requested, unfinished)):
+                    own.append(job.id)
+    for at, ids in cancelled.items():
+        cancel(ids, at)
+    forget_queue(results)
+    return [id for ids in cancelled.values() for id in ids]
 
 
-def _places(text: str) -> Iterator[int]:
-    """`3`, `[0-2,7%4]`: the tasks of an array that waited, or were cancelled while they did, stand together."""
-    for part in filter(None, text.strip("[]").partition("%")[0].split(",")):
-        first, _, last = part.partition("-")
-        if first.isdigit():
-            yield from range(int(first), int(last if last.isdigit() else first) + 1)
-
-
-def accounted(arrays: Sequence[Array], since: float) -> dict[tuple[str, int], Job]:
-    """How jobs ended that squeue knows no more, from one sacct; nothing where there is no accounting.
-
-    since: seconds since 1970 of their submission: ids are used again, and so only newer ones are meant.
-    """
-    names = [array.name for array in arrays]
-    if not names:
-        return {}
-    start = datetime.fromtimestamp(since - 60).strftime("%Y-%m-%dT%H:%M:%S")
-    command = (
-        "sacct",
-        "--noheader",
-        "--parsable2",
-        "--allocations",
-        f"--starttime={start}",
-    )
-    try:
-        text = ask(*command, f"--format={_SACCT}", f"--name={','.join(names)}")
-    except SlurmError:
-        return {}
-    return dict(_accounted(text))
-
-
-def _accounted(text: str) -> Iterator[tuple[tuple[str, int], Job]]:
-    for line in text.splitlines():
-        name, id, words, nodes, code = line.split("|")[:5]
-        state = words.split()[0]  # CANCELLED by 0
-        if state not in _OVER:  # the controller has forgotten it
-            continue
-        number, array, places = id.partition("_")
-        told, where = "" if code == "0:0" else f"exit code {code}", nodes.replace("None assigned", "")
-        for place in _places(places) if array else (0,):
-            yield (name, place), Job(f"{number}_{place}" if array else id, state, where, told)
-
-
-def forget_answer(results: Results) -> None:
-    """Let nobody read what was true before jobs were submitted or ended."""
+def forget_queue(results: Results) -> None:
+    """Drop the cached answer, which is out of date once jobs were submitted or cancelled."""
     with contextlib.suppress(OSError):
-        _path(Ledger(results)).unlink(missing_ok=True)
+        _cache_file(Ledger(results)).unlink(missing_ok=True)
 
 
-def _path(ledger: Ledger) -> Path:
+def by_place(jobs: Iterable[Job]) -> dict[tuple[str, int], Job]:
+    """Array name and index, or WHOLE -> the job."""
+    return {(job.name, job.index): job for job in jobs}
+
+
+def _cache_file(ledger: Ledger) -> Path:
     return ledger.root / "queue.json"
 
 
-def _kept(ledger: Ledger) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"time": 0.0, "names": [], "rows": [], "answered": True}
-    with contextlib.suppress(OSError, ValueError):
-        return {**nothing, **json.loads(_path(ledger).read_text(encoding="utf-8"))}
-    return nothing
-
-
-def _keep(ledger: Ledger, kept: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # a folder of somebody else's
-        write_json(_path(ledger), kept)
+def _read_cache(ledger: Ledger) -> _Answer:
+    with contextlib.suppress(ValueError):
+        return _Answer.model_validate(read_object(_cache_file(ledger)))
+    return _Answer()

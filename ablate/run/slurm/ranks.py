@@ -1,104 +1,118 @@
-"""A trial on many ranks: the first claims and records it, the others train with it; they meet where Slurm says."""
+"""A job on several ranks: the first rank claims and records each trial, the others train it together with the first.
 
-import json
+srun python -m ablate.run.slurm.ranks RESULTS SUBMISSION ARRAY
+"""
+
+import contextlib
 import os
 import re
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from submitit import JobEnvironment
+
 from ablate.records.files import Results
-from ablate.run.failures import note_failure_of_rank
-from ablate.run.slurm.commands import ask
-from ablate.run.slurm.ledger import Array, Submission
-from ablate.run.slurm.life import Canary, Signals, end_own_attempts, place
-from ablate.run.slurm.shares import Share
+from ablate.records.reading import read_trial
+from ablate.run.causes import record_failure_of_rank
+from ablate.run.slurm.controller import SlurmError, ask
+from ablate.run.slurm.job import Canary, Signals, end_own_attempts, place, run_job
+from ablate.run.slurm.ledger import Submission
+from ablate.run.slurm.packing import Array, Share
 
 if TYPE_CHECKING:
     from torch import device as Device
 
-    from ablate.run.pool import Outcome
-    from ablate.simclr.distributed import World
+    from ablate.run.causes import Outcome
+    from ablate.trainer.world import World
 
 _FIRST_PORT, _PORTS = 20_000, 20_000
 
 
-def run_on_ranks(
+def train_on_ranks(
     results: Results, submission: Submission, array: Array, share: Share, signals: Signals
 ) -> "dict[str, Outcome]":
-    """Train a share's trials one after another on all ranks of this step; called on each. How they ended, by key.
+    """Train the trials of a share one after another on all ranks of this step; called on each rank.
 
-    Raises Leave where the job has to end, and RuntimeError where ranks can no longer go on together.
+    Raises Leave if the job has to end, and RuntimeError if the ranks cannot continue together.
     """
     import torch
 
-    from ablate.run.serve import pick_device
-    from ablate.simclr.distributed import started
+    from ablate.run.machine import pick_device
+    from ablate.trainer.world import started
 
     torch.set_num_threads(array.resources.cpus_per_task or 1)
-    os.environ.update(rendezvous(os.environ))
+    os.environ.update(rendezvous())
     kind = pick_device(submission.device).partition(":")[0]
     with started(kind) as (world, device):
         if world.first:
-            return _first(results, share, str(device), world, signals, Canary(submission, array))
-        _other(results, device, world, signals)
+            return _train_and_record(results, share, str(device), world, signals, Canary(submission, array))
+        _train(results, device, world, signals)
     return {}
 
 
-def rendezvous(environment: "os._Environ[str] | dict[str, str]") -> dict[str, str]:
-    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT of a rank that srun started.
+def rendezvous() -> dict[str, str]:
+    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT of a rank that srun started.
 
-    The address is the first node's as Slurm has it, since nodes' names need not resolve; the port is another after
-    each requeue, so that no rank of an earlier life is met.
+    The address is Slurm's for the first node, since names of nodes may not resolve. The port changes with each requeue,
+    so that no rank of an earlier run is met.
     """
-    first = ask("scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]).split()[0]
-    told = re.search(r"NodeAddr=(\S+)", ask("scontrol", "show", "node", first))
-    number = int(environment["SLURM_JOB_ID"]) + 7919 * int(environment.get("SLURM_RESTART_COUNT", 0))
+    job = JobEnvironment()
+    first = job.hostnames[0]
+    address = None
+    with contextlib.suppress(SlurmError):  # a container without Slurm's commands
+        address = re.search(r"NodeAddr=(\S+)", ask("scontrol", "show", "node", first))
+    number = int(job.raw_job_id) + 7919 * int(os.environ.get("SLURM_RESTART_COUNT", 0))
     return {
-        "RANK": environment["SLURM_PROCID"],
-        "LOCAL_RANK": environment["SLURM_LOCALID"],
-        "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
-        "MASTER_ADDR": told[1] if told else first,
+        "RANK": str(job.global_rank),
+        "LOCAL_RANK": str(job.local_rank),
+        "WORLD_SIZE": str(job.num_tasks),
+        "MASTER_ADDR": address[1] if address else first,
         "MASTER_PORT": str(_FIRST_PORT + number % _PORTS),
     }
 
 
-def _first(
+def _train_and_record(
     results: Results, share: Share, device: str, world: "World", signals: Signals, canary: Canary
 ) -> "dict[str, Outcome]":
-    """The rank that claims and writes."""
-    from ablate.run.worker import run_trial
+    """What the first rank does."""
+    from ablate.run.attempt import run_trial
 
-    end_own_attempts(results, share.keys, place())
+    end_own_attempts(results, share.keys)
     outcomes: dict[str, Outcome] = {}
     for key in share.keys:
-        signals.ask()
+        signals.check()
         outcomes[key] = run_trial(results, key, place(), device, lambda: signals.cause, canary.look, world=world)
         if outcomes[key]["state"] == "done":
             canary.passed()
         if outcomes[key]["state"] == "interrupted":
-            signals.ask(outcomes)
-        if outcomes[key]["state"] == "failed" and outcomes[key].get("cause") != "diverged":
-            raise RuntimeError(f"trial {key[:12]} failed on the first rank, which the others may not know of")
+            signals.check(outcomes)
+        if outcomes[key]["state"] == "failed" and outcomes[key].get("cause") not in ("diverged", "metric"):
+            raise RuntimeError(f"trial {key[:12]} failed on the first rank; other ranks may not have noticed")
     world.tell(None)
     return outcomes
 
 
-def _other(results: Results, device: "Device", world: "World", signals: Signals) -> None:
-    """A rank that trains what the first one says, and writes nothing unless it fails."""
-    from ablate.run.worker import function_and_config
-    from ablate.simclr.context import Console, Diverged, Interrupted
+def _train(results: Results, device: "Device", world: "World", signals: Signals) -> None:
+    """What the other ranks do: train the trials that the first one names, and record nothing but failures."""
+    from ablate.run.attempt import function_and_config
+    from ablate.trainer.contract import Console, Diverged, Interrupted
 
-    while (told := world.tell(None)) is not None:
-        key, attempt = told
+    while (announced := world.tell(None)) is not None:
+        key, attempt = announced
         folder = results.trial(key)
-        spec: dict[str, Any] = json.loads(folder.trial.read_text(encoding="utf-8"))
+        spec: dict[str, Any] = read_trial(folder.trial).model_dump(exclude_unset=True)
         try:
             train, config = function_and_config(spec)
             checkpoints = results.pretrained(spec["pretrain_key"])
             train(config, Console(device, checkpoints, world, stopping=lambda: signals.cause is not None))
-        except (Interrupted, Diverged):  # on all ranks alike
+        except (Interrupted, Diverged):  # on all ranks at the same step
             continue
-        except Exception as error:
+        except BaseException as error:
             traceback.print_exc()
-            note_failure_of_rank(folder.attempts / attempt, world.rank, error)
+            record_failure_of_rank(folder.attempts / attempt, world.rank, error)
             raise
+
+
+if __name__ == "__main__":
+    run_job(sys.argv[1:], train_on_ranks)

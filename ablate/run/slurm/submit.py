@@ -1,196 +1,148 @@
-"""Submission: arrays through submitit, noted before they are sent, found again where nobody heard their ids."""
+"""Submits a plan to a cluster, or shows the scripts that it would submit."""
 
 import getpass
-import re
+import os
+import platform
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ablate.errors import UserError
-from ablate.records.files import Results
-from ablate.run.slurm.commands import SlurmError, ask, clean_environment, configuration, patiently, scancel
-from ablate.run.slurm.job import RunShare
-from ablate.run.slurm.ledger import Array, Ledger, Submission
-from ablate.run.slurm.queue import forget_answer
-from ablate.run.slurm.script import MOST_TIMEOUTS, executor_for, minutes_of, of_array, of_follow_up
-from ablate.run.slurm.shares import Share, ranks
-from ablate.study.schema import Resources
+from ablate.errors import visible
+from ablate.records.attempt import trial_status
+from ablate.records.code import snapshot, snapshot_folder
+from ablate.records.files import Results, TrialFolder
+from ablate.run.cluster import Cluster
+from ablate.run.options import RunOptions
+from ablate.run.order import in_order, seeds_of
+from ablate.run.slurm.controller import SlurmError, dropped_choices
+from ablate.run.slurm.ledger import ON_LOGIN, Ledger, Submission, Watch
+from ablate.run.slurm.packing import Group, Room, Timing, resources_on, share_out, unused_gpus
+from ablate.run.slurm.queue import queued, read_queue
+from ablate.run.slurm.room import room
+from ablate.run.slurm.script import array_script, follow_up_script
+from ablate.run.slurm.waves import first_to_end, jobs_of_others, make_wave, submit_wave, timing_of
+from ablate.study.schema.resources import Resources
+from ablate.trainer.find import sources_of
 
-_FULL = re.compile(r"MaxSubmitJob|GrpSubmitJob|job submit limit", re.IGNORECASE)
+if TYPE_CHECKING:
+    from ablate.run.plan import Plan
+    from ablate.study.expansion.trial import Trial
 
-
-@dataclass(frozen=True)
-class Group:
-    """Trials that need the same of a machine, in shares."""
-
-    resources: Resources
-    shares: tuple[Share, ...]
-    avoid: tuple[str, ...] = ()
-    canary: bool = False
-    """Whether its first trial goes first."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """What a cluster takes at once."""
-
-    array: int
-    """Jobs of one array: MaxArraySize is one more than the greatest index."""
-    jobs: int | None
-    """Jobs that may still be submitted; None where nothing limits them."""
+PREVIEW = "ID"
+"""The id of a submission that is only shown."""
 
 
-def room() -> Room:
-    """What the controller and the accounting allow this user."""
-    array = int(configuration().get("MaxArraySize", 1001))
-    user = getpass.getuser()
-    try:
-        own = ask("sacctmgr", "-nP", "show", "assoc", "where", f"user={user}", "format=MaxSubmitJobs,GrpSubmitJobs")
-        limits = [int(number) for number in re.findall(r"\d+", own)]
-        if not limits:
-            return Room(array, None)
-        there = ask("squeue", "--noheader", "--array", f"--user={user}", "--format=%i").splitlines()
-    except SlurmError:  # no accounting: sbatch itself tells
-        return Room(array, None)
-    return Room(array, max(0, min(limits) - len(there) - 1))  # one is for the job that follows
+def submit_plan(plan: "Plan", results: Results, options: RunOptions) -> Submission | None:
+    """Submit the trials of a recorded plan that no job has yet; None if there are none.
 
-
-def arrays_of(groups: Iterable[Group], base: str, room: Room) -> tuple[tuple[Array, ...], tuple[str, ...]]:
-    """Groups as arrays that a cluster takes, those that wait for a canary before it; and the trials without room."""
-    arrays: list[Array] = []
-    left: list[str] = []
-    places = room.jobs
-    for group in groups:
-        first, shares = _canary(group)
-        kept = len(shares) if places is None else max(0, min(len(shares), places - len(first)))
-        places = None if places is None else places - kept - len(first)
-        left += [key for share in shares[kept:] for key in share.keys]
-        for start in range(0, kept, room.array):
-            part = tuple(shares[start : min(kept, start + room.array)])
-            arrays.append(_array(base, group, len(arrays), part, held=bool(first)))
-        if first:
-            arrays.append(_array(base, group, len(arrays), tuple(first), canary=True))
-    return tuple(arrays), tuple(left)
-
-
-def _array(base: str, group: Group, number: int, shares: tuple[Share, ...], **kind: bool) -> Array:
-    return Array(name=f"{base}-{number + 1}", resources=group.resources, shares=shares, avoid=group.avoid, **kind)
-
-
-def _canary(group: Group) -> tuple[Sequence[Share], Sequence[Share]]:
-    """A share of the first trial alone, and the others."""
-    if not group.canary or len(group.shares) < 2:
-        return (), group.shares
-    head, *rest = group.shares
-    others = [head.model_copy(update={"keys": head.keys[1:]})] if len(head.keys) > 1 else []
-    return (Share(keys=head.keys[:1]),), (*others, *rest)
-
-
-def submit(results: Results, submission: Submission) -> Submission:
-    """Write a submission down and send its arrays; returns it without what found no room after all.
-
-    Raises UserError where sbatch refuses: what it had taken of the submission is cancelled. Raises SlurmError where
-    the controller does not answer for minutes.
+    Raises UserError for what the cluster cannot do, SlurmError if the controller does not answer.
     """
-    ledger = Ledger(results)
-    ledger.write(submission)
-    for array in submission.arrays:
-        try:
-            ledger.note_job(submission.id, array.name, _send(ledger, submission, array))
-        except SlurmError as error:
-            if _FULL.search(error.told) and not array.canary:
-                submission = _without(submission, array)
-                ledger.write(submission)
-                continue
-            scancel(list(ledger.jobs(submission.id).values()))
-            ledger.end(submission.id)
-            told = f"sbatch refuses the jobs of '{submission.study}': {error.told.strip()}"
-            raise UserError(told, help="ablate doctor --on NAME compares the cluster file with the cluster") from error
-    forget_answer(results)
+    from ablate.run.slurm.follow import mend
+
+    trainer = plan.expansion.trainer
+    code = snapshot(results, sources_of(trainer.name), trainer.files)
+    for note in filter(None, (*code.notes, dropped_choices(os.environ))):
+        print(visible(note), file=sys.stderr)
+    base = _base(plan, options, code.folder)
+    with Ledger(results).lock():
+        queue = read_queue(results, fresh=True)
+        if not queue.answered:
+            raise SlurmError(
+                "squeue", "no answer, so queued trials are unknown; nothing was submitted, and nothing is lost"
+            )
+        if mend(results, queue, options.cluster):
+            queue = read_queue(results, fresh=True)
+        todo = _todo(plan, results, queued(results, queue))
+        if not todo:
+            return None
+        base = base.model_copy(update={"behind": jobs_of_others(results, queue, base)})
+        submission = submit_wave(results, base, _groups(plan, results, base.cluster, todo))
+        watch = Ledger(results).watch(submission.id)
+    if unused := unused_gpus(submission.resources, submission.cluster):
+        print(visible(unused), file=sys.stderr)
+    if watch.job is None:
+        note = f"sbatch refuses the follow-up job: {watch.trouble}; the last job of each array does its work"
+        if watch.trouble == ON_LOGIN:
+            note = "no job looks after these jobs: keep ablate watch running on a login node, in tmux or from cron"
+        print(visible(note), file=sys.stderr)
     return submission
 
 
-def _without(submission: Submission, array: Array) -> Submission:
-    kept = tuple(each for each in submission.arrays if each is not array)
-    left = tuple(key for share in array.shares for key in share.keys)
-    return submission.model_copy(update={"arrays": kept, "left": submission.left + left})
+def preview(plan: "Plan", results: Results, options: RunOptions) -> dict[Path, str]:
+    """The scripts that submit_plan would send now, by the paths that it would keep them at; writes and sends nothing.
+
+    The id of the submission is PREVIEW, and the follow-up job depends on names of arrays instead of ids of jobs.
+    Without Slurm on this machine, its default limits apply.
+    """
+    trainer = plan.expansion.trainer
+    base = _base(plan, options, snapshot_folder(results, sources_of(trainer.name), trainer.files))
+    todo = _todo(plan, results, queued(results, read_queue(results)))
+    if not todo:
+        return {}
+    free = room(base.cluster) if shutil.which("scontrol") else Room()
+    submission = make_wave(base, _groups(plan, results, base.cluster, todo), PREVIEW, free)
+    log = Ledger(results).log(PREVIEW)
+    scripts = {log / f"{array.name}.sh": array_script(results, submission, array) for array in submission.arrays}
+    after, first = first_to_end(submission), Watch(number=1)
+    return scripts | {log / f"{first.name(PREVIEW)}.sh": follow_up_script(results, submission, after, first)}
 
 
-def recover(results: Results, submission: Submission) -> None:
-    """Find the ids that were never noted: whoever submitted them was killed in between."""
-    ledger = Ledger(results)
-    known = ledger.jobs(submission.id)
-    for array in submission.arrays:
-        if array.name not in known and (job := _by_name(array.name)):
-            _leave_pickles(ledger, submission, array, job)
-            ledger.note_job(submission.id, array.name, job)
+def _base(plan: "Plan", options: RunOptions, code: Path) -> Submission:
+    """What all submissions of a plan have in common. Raises UserError if the cluster's nodes lack GPUs."""
+    cluster = options.cluster or Cluster()
+    return Submission(
+        id="",
+        study=plan.loaded.study.name,
+        profile=plan.profile,
+        created=time.time(),
+        by=f"{getpass.getuser()}@{platform.node()}",
+        cluster=cluster,
+        arrays=(),
+        code=str(code),
+        path=tuple(_python_path(code)),
+        device=options.device,
+        reports=str(options.reports.absolute()) if options.reports else None,
+        resources=resources_on(plan.expansion.resources, cluster).model_copy(update={"when": ()}),
+        fresh=not plan.expansion.trainer.shares_process,
+    )
 
 
-def submit_follow_up(results: Results, submission: Submission, after: Sequence[str]) -> str:
-    """Submit the small job that looks after a submission when jobs have ended; returns its id."""
-    from submitit.helpers import CommandFunction
-
-    ledger = Ledger(results)
-    command = [sys.executable, "-P", "-m", "ablate", "follow", submission.id, "--results", str(results.root.absolute())]
-    if submission.reports:
-        command += ["--reports", submission.reports]
-    executor = executor_for(ledger.log(submission.id), submission, of_follow_up(submission, after), srun=False)
-
-    def send() -> str:
-        return _job_id(executor, lambda: executor.submit(CommandFunction(command)))
-
-    return patiently(send)
+def _python_path(code: Path) -> Iterator[str]:
+    """Where this Python finds modules and a job's own would not: the project's folder, a PYTHONPATH."""
+    for entry in dict.fromkeys(str(Path(entry).absolute()) for entry in sys.path):
+        if entry != str(code) and not entry.startswith((sys.prefix, sys.base_prefix)) and Path(entry).is_dir():
+            yield entry
 
 
-def _send(ledger: Ledger, submission: Submission, array: Array) -> str:
-    """Submit one array; the id of its job."""
-    multiple = ranks(array.resources) > 1
-    executor = executor_for(ledger.log(submission.id), submission, of_array(submission, array), srun=multiple)
-    count = len(array.shares)
-    root = str(ledger.root.parent.absolute())
-
-    def send() -> str:
-        return _job_id(
-            executor,
-            lambda: executor.map_array(
-                RunShare(), [root] * count, [submission.id] * count, [array.name] * count, range(count)
-            )[0],
-        )
-
-    def heard_of() -> str | None:
-        if job := _by_name(array.name):
-            _leave_pickles(ledger, submission, array, job)
-        return job
-
-    return patiently(send, heard_of)
+def _todo(plan: "Plan", results: Results, waiting: Collection[str]) -> "list[Trial]":
+    """The trials to submit: those of the plan that are neither queued nor, by now, running or done."""
+    now = time.time()
+    trials = [trial for trial in in_order(plan.to_run, seeds_of(plan.expansion.trials)) if trial.key not in waiting]
+    return [trial for trial in trials if not _is_taken(results.trial(trial.key), now)]
 
 
-def _job_id(executor: Any, call: Any) -> str:
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-    try:
-        with clean_environment():
-            return str(call().job_id).partition("_")[0]
-    except (FailedJobError, FailedSubmissionError) as error:
-        raise SlurmError("sbatch", str(error)) from error
+def _is_taken(folder: TrialFolder, now: float) -> bool:
+    """Whether a trial is done or running. It is neither without an attempt and a result, which is quick to tell."""
+    begun = os.path.lexists(folder.attempts) or os.path.lexists(folder.result)
+    return begun and trial_status(folder, now).state in ("done", "running")
 
 
-def _by_name(name: str) -> str | None:
-    """The id of the job of that name, where squeue knows one."""
-    lines = patiently(lambda: ask("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F")).split()
-    return lines[0] if lines else None
+def _groups(plan: "Plan", results: Results, cluster: Cluster, todo: "Sequence[Trial]") -> list[Group]:
+    """The trials in groups that need the same. If none of the plan has run yet, one trial runs first.
 
-
-def _leave_pickles(ledger: Ledger, submission: Submission, array: Array, job: str) -> None:
-    """What submitit leaves for each job after sbatch has returned."""
-    from submitit.core.utils import DelayedSubmission, JobPaths
-
-    for index in range(len(array.shares)):
-        own = job if len(array.shares) == 1 else f"{job}_{index}"
-        path = JobPaths(ledger.log(submission.id), job_id=own).submitted_pickle
-        if not path.exists():
-            root = str(ledger.root.parent.absolute())
-            delayed = DelayedSubmission(RunShare(), root, submission.id, array.name, index)
-            delayed.set_timeout(minutes_of(submission, array), MOST_TIMEOUTS)
-            delayed.dump(path)
+    Raises UserError if the cluster's nodes lack GPUs.
+    """
+    timing = timing_of(results, [key for key in plan.distinct if plan.states[key] == "done"])
+    if timing.seconds is None:
+        hours = [price.pretraining[1] + price.evaluation for price in plan.cost.prices if not price.assumed]
+        timing = Timing(3600 * sum(hours) / len(hours), timing.gpu_memory) if hours else timing
+    together: dict[Resources, dict[str, str]] = {}
+    for trial in todo:
+        needed = resources_on(plan.expansion.resources_of(trial.cell), cluster)
+        together.setdefault(needed, {})[trial.key] = trial.pretrain_key
+    groups = [Group(needed, share_out(own, needed, timing)) for needed, own in together.items()]
+    return [replace(group, canary=not plan.counts["done"] and group is groups[0]) for group in groups]

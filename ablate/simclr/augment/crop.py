@@ -1,32 +1,77 @@
-"""Random resized crop with flip."""
+"""Random resized crop with flip (App. A): boxes drawn as TensorFlow or as torchvision draws them."""
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from __future__ import annotations
 
-from ablate.simclr.augment.separable import apply_separable, resize_matrix
-from ablate.simclr.config.augment import Crop
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ablate.simclr.base import Probability, Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from ablate.simclr.augment import Draws, Shapes
 
 _LEAST_COVERED = 0.1
-_WINDOW = 32
-"""Pixels to which windows are rounded up; more would waste products, fewer would make more groups."""
-_Integers = NDArray[np.int64]
 
 
-def draw_boxes(shapes: _Integers, crop: Crop, generator: np.random.Generator) -> _Integers:
+class Crop(Settings):
+    """Random resized crop with flip (App. A)."""
+
+    sampler: Literal["tensorflow", "torchvision"] = "tensorflow"
+    """How boxes are drawn: uniform height and aspect ratio, at least a tenth of the image, 100 attempts (the authors'
+    sample_distorted_bounding_box); or uniform area and logarithm of the aspect ratio, 10 attempts."""
+    area_min: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest box as a share of the image's area; the largest is 1."""
+    aspect_max: Annotated[float, Field(ge=1, le=4)] = 4 / 3
+    """Aspect ratios lie between 1 / aspect_max and aspect_max."""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    """Resampling filter."""
+    antialias: bool = False
+    """Widen the filter when downsampling, as Pillow does; the authors' code does not."""
+    flip_probability: Probability = 0.5
+    """Probability of a left-right flip."""
+
+
+def draw(settings: Crop, shapes: Shapes, random: np.random.Generator, views: int) -> Draws:
+    """Draw each image's box, and whether it is flipped."""
+    boxes = draw_boxes(shapes, settings, random)
+    return {"boxes": boxes, "shapes": shapes, "flip": random.random(len(shapes)) < settings.flip_probability}
+
+
+def apply(images: Tensor, draws: Draws, settings: Crop) -> Tensor:
+    """Crop each image, and resize it to the size it had."""
+    return crop_to(images, draws, settings, images.shape[-1])
+
+
+def crop_to(images: Tensor, draws: Draws, settings: Crop, size: int) -> Tensor:
+    """Crop to size x size from images of any stored size, which may have been squashed from their shapes."""
+    import numpy as np
+
+    from ablate.simclr.base.device import beside
+    from ablate.simclr.base.resample import resized_crop
+
+    stored = np.array([[*images.shape[-2:]] * 2])  # (1, 4)
+    boxes = beside(images, draws["boxes"] * (stored / np.tile(draws["shapes"], 2)))
+    return resized_crop(images, boxes, beside(images, draws["flip"]), size, settings.interpolation, settings.antialias)
+
+
+def draw_boxes(shapes: Shapes, crop: Crop, generator: np.random.Generator) -> Shapes:
     """Boxes (N, 4) of whole pixels, (top, left, height, width), in images of `shapes` (N, 2), (height, width)."""
     draw = _draw_as_tensorflow if crop.sampler == "tensorflow" else _draw_as_torchvision
     return draw(shapes, crop, generator)
 
 
-def _draw_as_torchvision(
-    shapes: _Integers, crop: Crop, generator: np.random.Generator, attempts: int = 10
-) -> _Integers:
+def _draw_as_torchvision(shapes: Shapes, crop: Crop, generator: np.random.Generator, attempts: int = 10) -> Shapes:
     """RandomResizedCrop.get_params: area uniform, logarithm of the aspect ratio uniform, ten attempts.
 
-    Where none fits: the whole image, or its centre brought to the nearest aspect ratio allowed.
+    If none fits: the whole image, or its centre with the nearest allowed aspect ratio.
     """
+    import numpy as np
+
     count = len(shapes)
     full_height, full_width = shapes[:, :1], shapes[:, 1:]
     area = full_height * full_width * generator.uniform(crop.area_min, 1, (count, attempts))
@@ -40,19 +85,19 @@ def _draw_as_torchvision(
     height = np.where(found, height[image, first], np.minimum(shapes[:, 0], np.rint(shapes[:, 1] * crop.aspect_max)))
     width = np.where(found, width[image, first], np.minimum(shapes[:, 1], np.rint(shapes[:, 0] * crop.aspect_max)))
     sides = np.stack([height, width], axis=1).astype(np.int64)
-    place = (generator.random((count, 2)) * (shapes - sides + 1)).astype(np.int64)
-    return np.concatenate([np.where(found[:, None], place, (shapes - sides) // 2), sides], axis=1)
+    corner = (generator.random((count, 2)) * (shapes - sides + 1)).astype(np.int64)
+    return np.concatenate([np.where(found[:, None], corner, (shapes - sides) // 2), sides], axis=1)
 
 
-def _draw_as_tensorflow(
-    shapes: _Integers, crop: Crop, generator: np.random.Generator, attempts: int = 100
-) -> _Integers:
-    """tf.image.sample_distorted_bounding_box with the whole image as the object, a tenth of which must be seen.
+def _draw_as_tensorflow(shapes: Shapes, crop: Crop, generator: np.random.Generator, attempts: int = 100) -> Shapes:
+    """tf.image.sample_distorted_bounding_box with the whole image as the object, a tenth of which must be covered.
 
-    Aspect ratio uniform, then the height uniform among those that keep the area and the box inside. Like
-    TensorFlow's, a box smaller than the image never touches its lower or right edge. Where no attempt fits:
-    the whole image.
+    The aspect ratio is uniform, then the height among those that keep the area in its range and the box inside. As in
+    TensorFlow, a box smaller than the image never touches its lower or right edge. If no attempt fits: the whole
+    image.
     """
+    import numpy as np
+
     boxes = np.concatenate([np.zeros_like(shapes), shapes], axis=1)
     open_ = np.arange(len(shapes))
     for _ in range(attempts):
@@ -64,8 +109,10 @@ def _draw_as_tensorflow(
     return boxes
 
 
-def _one_attempt(shapes: _Integers, crop: Crop, generator: np.random.Generator) -> tuple[_Integers, NDArray[np.bool_]]:
+def _one_attempt(shapes: Shapes, crop: Crop, generator: np.random.Generator) -> tuple[Shapes, NDArray[np.bool_]]:
     """GenerateRandomCrop of TensorFlow's sample_distorted_bounding_box_op.cc for many images."""
+    import numpy as np
+
     full_height, full_width = shapes.T
     full_area = full_height * full_width
     aspect = generator.uniform(1 / crop.aspect_max, crop.aspect_max, len(shapes))
@@ -83,60 +130,5 @@ def _one_attempt(shapes: _Integers, crop: Crop, generator: np.random.Generator) 
     area = height * width
     fits = (area >= crop.area_min * full_area) & (area >= _LEAST_COVERED * full_area) & (area <= full_area)
     fits &= (width > 0) & (height > 0) & (width <= full_width) & (height <= full_height)
-    place = (generator.random(shapes.shape) * (shapes - np.stack([height, width], axis=1))).astype(np.int64)
-    return np.concatenate([np.maximum(place, 0), height[:, None], width[:, None]], axis=1), fits
-
-
-def center_boxes(shapes: _Integers, share: float) -> NDArray[np.float64]:
-    """The centre square of each image, `share` of its shorter side long: boxes (N, 4)."""
-    side = share * shapes.min(axis=1, keepdims=True)
-    return np.concatenate([(shapes - side) / 2, side, side], axis=1)
-
-
-def resized_crop(
-    images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: str, antialias: bool = True
-) -> Tensor:
-    """Cuts boxes (B, 4), in pixels of images (B, C, H, W), resizes them to size x size, flips where flip (B,).
-
-    There may be several rounds of boxes, each one box an image: k B boxes give k B results.
-    Equal to torchvision's resized_crop; bicubic results are clipped to [0, 1].
-    """
-    boxes = boxes.to(images.dtype)
-    if images.device.type == "cpu" and max(images.shape[-2:]) > _WINDOW:
-        return _crop_windows(images, boxes, flip, size, interpolation, antialias)
-    return _crop(images.repeat(len(boxes) // len(images), 1, 1, 1), boxes, flip, size, interpolation, antialias)
-
-
-def _crop(images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: str, antialias: bool) -> Tensor:
-    top, left, height, width = boxes.unbind(1)
-    rows = resize_matrix(top, height, torch.zeros_like(flip), images.shape[-2], size, interpolation, antialias)
-    columns = resize_matrix(left, width, flip, images.shape[-1], size, interpolation, antialias)
-    return apply_separable(images, rows, columns).clamp_(0, 1)
-
-
-def _crop_windows(
-    images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: str, antialias: bool
-) -> Tensor:
-    """The same in groups of images whose boxes fit one size of window, so that products leave out what is not cut.
-
-    On a CPU the products of large images take most of the time, and a window has about half the pixels.
-    """
-    limits = torch.tensor(images.shape[-2:])
-    first = boxes[:, :2].floor().long()
-    needed = (boxes[:, :2] + boxes[:, 2:]).ceil().long().minimum(limits) - first
-    windows = (-(-needed // _WINDOW) * _WINDOW).minimum(limits)  # (B, 2)
-    first = first.minimum(limits - windows)
-    sides, group_of = windows.unique(dim=0, return_inverse=True)
-    out = images.new_empty(len(boxes), images.shape[1], size, size)
-    for number, (rows, columns) in enumerate(sides.tolist()):
-        members = (group_of == number).nonzero()[:, 0]
-        corners = first[members]
-        cut = torch.stack(
-            [
-                images[box % len(images), :, top : top + rows, left : left + columns]
-                for box, (top, left) in zip(members.tolist(), corners.tolist(), strict=True)
-            ]
-        )
-        inside = boxes[members] - torch.nn.functional.pad(corners, (0, 2))
-        out[members] = _crop(cut, inside, flip[members], size, interpolation, antialias)
-    return out
+    corner = (generator.random(shapes.shape) * (shapes - np.stack([height, width], axis=1))).astype(np.int64)
+    return np.concatenate([np.maximum(corner, 0), height[:, None], width[:, None]], axis=1), fits

@@ -1,1 +1,1 @@
-"""Images in memory: drawn textures, or any image folder."""
+"""The images of a trial: generated textures, image folders and packs, and their batches."""

@@ -1,41 +1,40 @@
-"""A data set as the trainer sees it, in memory or in a pack, and the ways to get one."""
+"""Sets of images and their labels: in memory, in a pack, joined, or a subset of others."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ablate.simclr.config.data import Data
-from ablate.simclr.data import folder, textures
-from ablate.simclr.data.listing import look
-from ablate.simclr.data.packed import Packed, feed
-from ablate.simclr.data.subset import balanced
-from ablate.simclr.device import to_device
+from ablate.simclr.base.device import to_device
+from ablate.trainer.contract import DataError
+
+if TYPE_CHECKING:
+    from ablate.simclr.data.packed import Packed
 
 Rows = NDArray[np.int64]
-_RESIDENT_BYTES = 2**29
-"""What a CPU keeps in memory of a pack; above it, the pages that the system keeps serve all processes."""
+_SEVERAL = -1
 
 
 class Images(Protocol):
-    """Square uint8 images, squashed from `shapes` (N, 2) (height, width) where they were not square."""
+    """Square uint8 images; `shapes` (N, 2) has their original height and width, from which they were squashed."""
 
     size: int
     shapes: NDArray[np.int64]
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.shapes)
 
     def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """The images of each array of indices, uint8 (n, 3, size, size) on the device."""
 
 
-class Resident:
+class Resident(Images):
     """Images in the memory of the device: uint8 (N, 3, size, size)."""
 
     def __init__(self, pixels: Tensor, shapes: NDArray[np.int64] | None = None) -> None:
@@ -43,54 +42,30 @@ class Resident:
         self.size = pixels.shape[-1]
         self.shapes = np.full((len(pixels), 2), self.size) if shapes is None else shapes
 
-    def __len__(self) -> int:
-        return len(self.pixels)
-
     def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """The images of each array of indices."""
         for order in orders:
             yield self.pixels.index_select(0, to_device(order, self.pixels.device))
 
 
-class Paged:
-    """Some rows of a pack, read while they are needed."""
+class Chosen(Images):
+    """Some rows of other images, or of a pack, which is read on demand."""
 
-    def __init__(self, packed: Packed, rows: Rows) -> None:
-        self._packed, self._rows = packed, rows
-        self.size, self.shapes = packed.size, packed.shapes[rows].astype(np.int64)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
-        """The images of each array of indices, read ahead in a thread."""
-        return feed(self._packed, (self._rows[order] for order in orders), device)
-
-
-class Chosen:
-    """Some rows of other images."""
-
-    def __init__(self, images: Images, rows: Rows) -> None:
+    def __init__(self, images: "Images | Packed", rows: Rows) -> None:
         self._images, self._rows = images, rows
-        self.size, self.shapes = images.size, images.shapes[rows]
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self.size, self.shapes = images.size, images.shapes[rows].astype(np.int64)
 
     def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """The images of each array of indices."""
         return self._images.stream((self._rows[order] for order in orders), device)
 
 
-class Joined:
-    """Images of two sets, those of the first before those of the second; both of one stored size."""
+class Joined(Images):
+    """The images of two sets, one after the other; both have the same stored size."""
 
     def __init__(self, first: Images, second: Images) -> None:
         self._first, self._second = first, second
         self.size, self.shapes = first.size, np.concatenate([first.shapes, second.shapes])
-
-    def __len__(self) -> int:
-        return len(self._first) + len(self._second)
 
     def stream(self, orders: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """The images of each array of indices."""
@@ -105,97 +80,71 @@ class Joined:
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their class indices as int64 (N,) on the device; (N, classes) where an image has several."""
+    """Images and their labels on the device: class indices int64 (N,), or (N, classes) if an image has several."""
 
     images: Images
     labels: Tensor
     names: Callable[[], Sequence[str]] | None = None
-    """Reads the file names; None where there are none, or they are not kept."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Training and test images, and how many classes they have."""
-
-    train: Split
-    test: Split
-    classes: int
-    validation: Split | None = None
-    metric: str = "top1"
-    """What its users report: top1, mean_per_class or map11 (App. B.8)."""
+    """Reads the file names; None if there are none or they are not stored."""
 
 
 def joined(first: Split, second: Split) -> Split:
-    """Two splits as one."""
+    """Two splits joined into one."""
     return Split(Joined(first.images, second.images), torch.cat([first.labels, second.labels]))
 
 
-@lru_cache(maxsize=1)
-def load(data: Data, device: torch.device) -> Dataset:
-    """The images of one setting, kept for the next trial of this process with the same setting.
+def some_of(split: Split, rows: Rows) -> Split:
+    """Some images of a split; those in memory are copied."""
+    labels, names = split.labels[to_device(rows, split.labels.device)], split.names
+    images: Images = Chosen(split.images, rows)
+    if isinstance(split.images, Resident):
+        pixels = split.images.pixels
+        images = Resident(pixels.index_select(0, to_device(rows, pixels.device)), split.images.shapes[rows])
+    return Split(images, labels, None if names is None else lambda: _picked(names(), rows))
 
-    Raises ValueError or OSError, with the path, when a folder or a pack is not as it should be.
+
+def _picked(names: Sequence[str], rows: Rows) -> list[str]:
+    return [names[row] for row in rows]
+
+
+def balanced(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """About `count` sorted indices, equally many per class (one more for the first classes); all if there are fewer.
+
+    The same arguments give the same images, and a smaller count gives a subset of a larger one.
     """
-    if data.name == "packed":
-        return load_pack(data, device)
-    if data.name == "folder":
-        folder.check(data)
-    splits = {}
-    for split, count in (("train", data.train_images), ("test", data.test_images)):
-        if data.name == "textures":
-            assert count is not None  # checked by Data
-            images, labels = textures.draw(count, data.image_size, seed=0, split=split)
-        else:
-            images, labels = folder.read(data, split)
-        splits[split] = Split(Resident(torch.from_numpy(images).to(device)), torch.from_numpy(labels).to(device))
-    return Dataset(splits["train"], splits["test"], classes=int(splits["train"].labels.max()) + 1)
+    classes = int(labels.max()) + 1
+    quotas = (count // classes + (label < count % classes) for label in range(classes))
+    return _of_each(labels, range(classes), quotas, seed)
 
 
-def load_mixed_textures(data: Data, device: torch.device) -> Dataset:
-    """As many textures as the data has, of other classes, to transfer to where there is no other data set."""
-    assert data.train_images is not None  # both checked by Data
-    assert data.test_images is not None
-    train, test = (
-        Split(Resident(torch.from_numpy(images).to(device)), torch.from_numpy(labels).to(device))
-        for images, labels in (
-            textures.draw_mixed(data.train_images, data.image_size, seed=0, split="train"),
-            textures.draw_mixed(data.test_images, data.image_size, seed=0, split="test"),
-        )
-    )
-    return Dataset(train, test, classes=len(textures.FAMILIES))
+def share_of_each(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
+    """Sorted indices of the fraction `share` of every class, at least one image each (class-balanced, App. B.5)."""
+    classes, counts = np.unique(labels, return_counts=True)
+    return _of_each(labels, classes.tolist(), (max(1, round(share * count)) for count in counts.tolist()), seed)
 
 
-def load_pack(data: Data, device: torch.device) -> Dataset:
-    """A pack's splits: in the device's memory where they fit well, else read while they are needed."""
-    if data.root is None:
-        raise ValueError("data.name = 'packed' needs data.root")
-    if data.fingerprint is not None and look(data.root).fingerprint != data.fingerprint:
-        raise ValueError(f"{data.root} is another pack than the run was planned for; start the run again")
-    train = Packed(data.root, "train")
-    return Dataset(
-        _split(train, data.train_images, device),
-        _split(Packed(data.root, "test"), data.test_images, device),
-        len(train.classes),
-        _split(Packed(data.root, "val"), None, device) if "val" in train.splits else None,
-        train.metric,
-    )
+def _of_each(labels: NDArray[np.int64], classes: Iterable[int], quotas: Iterable[int], seed: int) -> NDArray[np.int64]:
+    chosen = []
+    for label, quota in zip(classes, quotas, strict=True):
+        of_class = np.flatnonzero(labels == label)
+        chosen.append(np.random.default_rng([seed, label]).permutation(of_class)[:quota])
+    return np.sort(np.concatenate(chosen))
 
 
-def _split(packed: Packed, count: int | None, device: torch.device) -> Split:
-    labels = packed.labels.astype(np.int64)
-    if count is not None and labels.ndim > 1:
-        raise ValueError("data.train_images and data.test_images need images of one class each")
-    rows = np.arange(len(packed)) if count is None else balanced(labels, count, seed=0)
-    images: Images = Paged(packed, rows)
-    if 3 * packed.size**2 * len(rows) <= _resident_bytes(device):
-        images = Resident(packed.take(rows).to(device), packed.shapes[rows].astype(np.int64))
+def named(names: Sequence[str], file: Path) -> NDArray[np.int64]:
+    """Sorted indices of the images named in a file, one per line (like the authors' imagenet_subsets/*.txt).
 
-    def names() -> list[str]:
-        known = packed.names
-        return [known[row] for row in rows]
-
-    return Split(images, torch.from_numpy(labels[rows]).to(device), names)
-
-
-def _resident_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _RESIDENT_BYTES
+    A line may be <class>/<name>. Raises DataError if a name matches no image or several.
+    """
+    at: dict[str, int] = {}
+    for index, name in enumerate(names):
+        path = PurePosixPath(name)
+        for key in {path.name, "/".join(path.parts[-2:])}:  # with or without its class
+            at[key] = _SEVERAL if key in at else index
+    wanted = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if missing := [name for name in wanted if name not in at]:
+        message = f"{len(missing)} of {len(wanted)} images are not in the data set, first {missing[0]!r}"
+        raise DataError(f"{file}: {message}")
+    if several := [name for name in wanted if at[name] == _SEVERAL]:
+        raise DataError(f"{file}: several images are called {several[0]!r}; write <class>/<name>")
+    return np.sort(np.array([at[name] for name in wanted], np.int64))

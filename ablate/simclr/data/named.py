@@ -1,13 +1,13 @@
-"""torchvision's data sets by name, for transfer as in App. B.8: which images train, which test, and the metric.
+"""torchvision's data sets by name, for transfer as in App. B.8: their splits and metrics.
 
-Accuracies are top-1, or the mean over classes (FGVC Aircraft, Pets, Caltech-101, Flowers), or the 11-point
-mean average precision (VOC 2007). FGVC Aircraft, VOC 2007, DTD and Flowers come with validation sets; for the
-others the paper held out a part of the training set, and none is made here. Of DTD it is the first split.
+Metrics are top-1, mean per-class accuracy (FGVC Aircraft, Pets, Caltech-101, Flowers) or 11-point mean average
+precision (VOC 2007). FGVC Aircraft, VOC 2007, DTD and Flowers have validation sets; for the others the paper held out
+a part of the training set, which is not done here. DTD uses its first split.
 
-Two sets have no split in torchvision, and get one from a fixed seed: Caltech-101 (30 images a class to train
-on, the rest to test on, as in the paper; torchvision leaves out the background class, so 101 remain) and
-SUN397 (50 and 50 images a class, the sizes of its authors' first split, though not its images, whose lists
-torchvision does not have). Birdsnap, the paper's twelfth set, is not in torchvision; STL-10 is here besides.
+Two data sets have no split in torchvision and get one from a fixed seed: Caltech-101 (30 images per class for training,
+the rest for testing, as in the paper; torchvision omits the background class, so 101 remain) and SUN397 (50 and 50
+images per class, the sizes of its authors' first split, but other images, because torchvision lacks their lists).
+Birdsnap, the paper's twelfth data set, is not in torchvision; STL-10 is added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ablate.simclr.data.index import Index, Metric, is_pack, read_index
+from ablate.simclr.data.listing import Index, Metric, is_pack, read_index
 from ablate.simclr.data.pack import Progress, pack_items
 from ablate.simclr.data.shard import Label
 
 NOT_COUNTED = -1
-"""A target of VOC 2007 (0 absent, 1 present) for a class of which all objects in the image are marked difficult:
-as in the challenge, the image is neither right nor wrong for that class, and left out of its precision."""
+"""A target of VOC 2007 (0 absent, 1 present) for a class whose objects in the image are all marked difficult: as in the
+challenge, the image is excluded from that class's precision."""
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
@@ -34,17 +34,17 @@ VOC_CLASSES = (
 
 @dataclass(frozen=True)
 class Named:
-    """How torchvision gives one data set."""
+    """How to obtain a data set from torchvision."""
 
     dataset: str
-    """Name of its class."""
+    """Name of its class in torchvision."""
     splits: Mapping[str, Mapping[str, Any]]
-    """Split -> arguments of the class; `all` where the split is `drawn`."""
+    """Split -> arguments of the class; `all` if the split is `drawn`."""
     metric: Metric = "top1"
     size: int = 256
-    """Side in pixels to store by default: the images' own where they are all small."""
+    """Default side of stored images, in pixels: the original size if all images are small."""
     drawn: tuple[int, int | None] | None = None
-    """Images a class to train and to test on (None: the rest), where nobody gives a split."""
+    """Training and test images per class (None: the rest), for data sets without a split."""
     downloads: bool = True
     """Whether torchvision can still download it."""
 
@@ -83,12 +83,11 @@ def get(
 ) -> Index:
     """Download a data set of `NAMED` into `destination`/download and pack it into `destination`.
 
-    Where it is packed already, nothing happens. `size` is by default the set's own. Labels are class
-    indices, int64 (N,); those of VOC 2007 int8 (N, 20): 0, 1 or `NOT_COUNTED`.
+    Does nothing if it is already packed. `size` defaults to the data set's own. Labels are class indices, int64 (N,);
+    for VOC 2007 int8 (N, 20): 0, 1 or `NOT_COUNTED`.
 
-    Raises KeyError for an unknown name, ValueError, telling what to do, when the data set cannot be had,
-    `destination` holds something else or, unless `skip_corrupt`, images cannot be read; OSError when the
-    network or the disk fails.
+    Raises KeyError for an unknown name; ValueError, with advice, if the data set is unavailable, `destination` contains
+    something else or, unless `skip_corrupt`, images are unreadable; OSError if the network or the disk fails.
     """
     named = NAMED[name]
     size = size or named.size
@@ -103,7 +102,7 @@ def get(
 
 @dataclass(frozen=True)
 class Pairs(Sequence[tuple[Image.Image, Label]]):
-    """Some images of a torchvision data set, with their labels as packing wants them."""
+    """Some images of a torchvision data set, with labels in the form that packing needs."""
 
     dataset: Any
     indices: Sequence[int]
@@ -119,7 +118,7 @@ class Pairs(Sequence[tuple[Image.Image, Label]]):
 
 def _open(name: str, named: Named, folder: Path, download: bool) -> tuple[dict[str, Pairs], list[str]]:
     """The splits of a data set and the names of its classes."""
-    from ablate.simclr.vision import torchvision  # seconds, and torch
+    from ablate.simclr.base.vision import torchvision  # seconds, and torch
 
     folder.mkdir(parents=True, exist_ok=True)
     kind = getattr(torchvision.datasets, named.dataset)
@@ -150,7 +149,7 @@ def _missing(name: str, named: Named, folder: Path, why: str) -> str:
 def voc_targets(annotation: Mapping[str, Any]) -> tuple[int, ...]:
     """One number for each of `VOC_CLASSES` from the parsed XML of an image: 1, 0 or `NOT_COUNTED`.
 
-    1 where an object of the class is not marked difficult; `NOT_COUNTED` where all of them are; else 0.
+    1 if an object of the class is not marked difficult, `NOT_COUNTED` if all of them are, otherwise 0.
     """
     things = annotation["annotation"]["object"]
     easy = {thing["name"] for thing in things if thing.get("difficult") != "1"}
@@ -159,8 +158,8 @@ def voc_targets(annotation: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _in_order(dataset: Any) -> tuple[list[int], list[int]]:
-    """All indices of a data set in an order that is the same on every machine, and the label of each."""
-    if hasattr(dataset, "_image_files"):  # SUN397, which lists its files as the file system does
+    """All indices of a data set, in the same order on every machine, and their labels."""
+    if hasattr(dataset, "_image_files"):  # SUN397 lists its files in the order of the file system
         files, labels = dataset._image_files, dataset._labels
         indices = sorted(range(len(files)), key=lambda index: Path(files[index]))
         return indices, [labels[index] for index in indices]
@@ -168,9 +167,9 @@ def _in_order(dataset: Any) -> tuple[list[int], list[int]]:
 
 
 def draw(indices: Sequence[int], labels: Sequence[int], train: int, test: int | None) -> dict[str, list[int]]:
-    """Of every class `train` and `test` images (None: all that remain), always the same for the same input.
+    """Draws `train` and `test` images of every class (None: the rest), always the same for the same input.
 
-    `indices` and `labels` (N,) belong together; the drawn indices come by class, in their order.
+    `indices` and `labels` (N,) correspond; the drawn indices are grouped by class, in the order of classes.
     """
     drawn: dict[str, list[int]] = {"train": [], "test": []}
     of, all_labels = np.array(indices), np.array(labels)

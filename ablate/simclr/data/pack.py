@@ -1,7 +1,7 @@
-"""Packing: every image decoded and resized once, into shards that are then read as memory.
+"""Packing: decode and resize every image once, into shards that are then memory-mapped.
 
-An image is stored whole, squashed to a square, its sides before that beside it: a random crop can still be
-drawn as in the original, which a stored centre square would not allow.
+Images are stored whole, squashed to a square, along with their original sides. Random crops can thus be drawn in the
+original geometry, which a stored centre square would not allow.
 """
 
 import io
@@ -18,29 +18,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ablate.simclr.data.index import (
-    INDEX,
-    LABELS,
-    NAMES,
-    SHAPES,
-    Index,
-    Metric,
-    Shard,
-    Split,
-    is_pack,
-    read_index,
-)
-from ablate.simclr.data.listing import class_names, image_paths
-from ablate.simclr.data.shard import Images, Job, Label, Record, Unreadable
-from ablate.simclr.files import remove_partials, write_whole
+from ablate.simclr.base.files import remove_partials, write_whole
+from ablate.simclr.data import listing
+from ablate.simclr.data.archives import find_archives, read_archives
+from ablate.simclr.data.content import hashes
+from ablate.simclr.data.listing import Index, Metric, find_images, is_pack, read_index
+from ablate.simclr.data.reader import AS_USUAL, Conversion, open_image
+from ablate.simclr.data.scan import Found, draw_test
+from ablate.simclr.data.shard import Images, Job, Label, Record
 
 Progress = Callable[[int, int], None]
-"""Is told how many images are done, and of how many."""
+"""Called with the number of finished images and the total."""
 
 SHARD_BYTES = 64 * 2**20
-"""Of pixels in one shard, at most; two are in memory at a time, so that one is decoded while one is written."""
+"""Maximum size of a shard. Two are in memory at a time: one is decoded while the other is written."""
 
-_VALIDATION = ("val", "valid", "validation")
 _LINES = 20
 
 
@@ -51,29 +43,40 @@ def pack(
     workers: int | None = None,
     progress: Progress | None = None,
     skip_corrupt: bool = False,
+    share: float | None = None,
+    conversion: Conversion = AS_USUAL,
 ) -> Index:
-    """Pack the image folder train/<class>/*, test/<class>/* and, where there is one, val/<class>/*.
+    """Pack an image folder or a CSV list of images, in the layouts that `scan` describes, or `archives`.
 
-    The validation folder may be called val, valid or validation. ImageNet's usual layout, train/ and val/
-    without test/, counts as train and test. Images are stored by class, then file name. When the same
-    command is given again after an interruption, finished shards are kept; given after the end, it does
-    nothing. `workers` threads decode, one a core by default.
+    ImageNet's usual layout, train/ and val/ without test/, counts as train and test; from a folder without either,
+    `share` of every class is drawn for testing. Images are stored by class, then by file name. After an interruption,
+    the same call keeps finished shards; after completion, it does nothing. `workers` threads decode, by default one
+    per core.
 
-    Raises ValueError, telling what to do, when a folder is not as it should be, when `destination` holds
-    something else, and, unless `skip_corrupt`, when images cannot be read (all are named, up to 20; what
-    could be read is kept for the next run). Raises OSError with the path, for example when the disk is full.
+    Raises ValueError, with advice, if a folder is invalid, if `destination` contains something else, or, unless
+    `skip_corrupt`, if images are unreadable (up to 20 are named; finished shards are kept for the next run). Raises
+    OSError with the path, for example if the disk is full.
     """
-    folders = _folders(source)
-    classes = class_names(source, folders["train"])
-    images = {split: _folder_images(source, folder, classes) for split, folder in folders.items()}
-    return _pack(
-        images,
-        destination,
-        Index(name="folder", size=size, classes=tuple(classes), splits={}),
-        workers,
-        progress,
-        skip_corrupt,
-    )
+    images: dict[str, Images]
+    if archives := find_archives(source):
+        found, of = read_archives(source, archives)
+        found = _with_test(draw_test(found, share) if share else found)
+        images = {split: of(found, split) for split in found.splits}
+    else:
+        found = _with_test(find_images(source, share))
+        contents = hashes(source, found)
+        images = {
+            split: _Files(found.root, found.files(split), files.labels, contents[split])
+            for split, files in found.splits.items()
+        }
+    index = Index(name="folder", size=size, classes=found.classes, splits={})
+    return _pack(images, destination, index, workers, progress, skip_corrupt, conversion)
+
+
+def _with_test(found: Found) -> Found:
+    if "test" not in found.splits:
+        raise ValueError(f"{found.root} has no test images; add test/, or draw some with --split 0.1 (share=0.1)")
+    return found
 
 
 def pack_items(
@@ -87,11 +90,11 @@ def pack_items(
     progress: Progress | None = None,
     skip_corrupt: bool = False,
 ) -> Index:
-    """Pack pairs of image and label, as torchvision's data sets give them; splits are train, test, perhaps val.
+    """Pack pairs of image and label, as in torchvision's data sets; splits are train, test and optionally val.
 
-    A label is a class index, or a tuple of one small number for every class. An item is asked for when
-    it is due, from several threads. A finished shard of an earlier run is kept when `name`, the split and its
-    length are the same, so one name must stand for one data set. Raises as `pack` does.
+    A label is a class index, or a tuple with one small number per class. Items are read when needed, from several
+    threads. Finished shards of an earlier run are kept if `name`, the split and its length are the same, so each data
+    set needs its own name. Raises like `pack`.
     """
     images = {split: _Items(items, f"{name}/{split}") for split, items in splits.items()}
     index = Index(name=name, size=size, classes=tuple(classes), metric=metric, splits={})
@@ -103,19 +106,20 @@ class _Files:
     root: Path
     paths: Sequence[Path]
     labels: Sequence[int]
+    hashes: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def name(self, index: int) -> str:
         name = self.paths[index].relative_to(self.root).as_posix()
-        return os.fsencode(name).decode(errors="backslashreplace")  # so that JSON can hold any
+        return os.fsencode(name).decode(errors="backslashreplace")  # so that JSON can store any name
 
     def key(self, index: int) -> str:
-        return f"{self.name(index)} {self.labels[index]} {self.paths[index].stat().st_size}"
+        return f"{self.name(index)} {self.labels[index]} {self.hashes[index]}"
 
     def open(self, index: int) -> tuple[Image.Image, Label]:
-        return Image.open(self.paths[index]), self.labels[index]
+        return open_image(self.paths[index]), self.labels[index]
 
 
 @dataclass(frozen=True)
@@ -136,22 +140,6 @@ class _Items:
         return self.items[index]
 
 
-def _folders(source: Path) -> dict[str, str]:
-    """Split -> name of its folder."""
-    validation = [name for name in _VALIDATION if (source / name).is_dir()]
-    if len(validation) > 1:
-        raise ValueError(f"{source} has {' and '.join(validation)}; keep one of them")
-    if validation and not (source / "test").is_dir():
-        return {"train": "train", "test": validation[0]}
-    return {"train": "train", **({"val": validation[0]} if validation else {}), "test": "test"}
-
-
-def _folder_images(source: Path, folder: str, classes: Sequence[str]) -> _Files:
-    paths = [image_paths(source, folder, name) for name in class_names(source, folder)]
-    labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in paths]).tolist()
-    return _Files(source, list(chain.from_iterable(paths)), labels)
-
-
 def _pack(
     images: Mapping[str, Images],
     destination: Path,
@@ -159,47 +147,49 @@ def _pack(
     workers: int | None,
     progress: Progress | None,
     skip: bool,
+    conversion: Conversion = AS_USUAL,
 ) -> Index:
-    jobs = {split: _jobs(of_split, destination / split, index.size, skip) for split, of_split in images.items()}
+    jobs = {
+        split: _jobs(of_split, destination / split, index.size, skip, conversion) for split, of_split in images.items()
+    }
     if is_pack(destination):
         return _the_same(destination, index, jobs)
     for split in jobs:
         (destination / split).mkdir(parents=True, exist_ok=True)
         if any(path.is_dir() for path in (destination / split).iterdir()):
-            raise ValueError(f"{destination / split} has folders, so it is no place for a pack; choose a new folder")
+            raise ValueError(f"{destination / split} contains folders and cannot hold a pack; choose a new folder")
     for folder in (destination, *(destination / split for split in jobs)):
         remove_partials(folder)
     records = _run(jobs, workers, progress or (lambda done, total: None))
     _refuse_unreadable(records, skip)
     splits = {split: _finish(jobs[split], records[split]) for split in jobs}
     index = index.model_copy(update={"splits": splits}).sealed()
-    write_whole(destination / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+    write_whole(destination / listing.INDEX, (index.model_dump_json(indent=1) + "\n").encode())
     return index
 
 
-def _jobs(images: Images, folder: Path, size: int, skip: bool) -> list[Job]:
+def _jobs(images: Images, folder: Path, size: int, skip: bool, conversion: Conversion) -> list[Job]:
     step = max(1, SHARD_BYTES // (3 * size**2))
-    starts = range(0, len(images), step)
     return [
-        Job(images, start, min(start + step, len(images)), folder / f"shard-{number:05}.bin", size, skip)
-        for number, start in enumerate(starts)
+        Job(images, start, min(start + step, len(images)), folder / f"shard-{number:05}.bin", size, skip, conversion)
+        for number, start in enumerate(range(0, len(images), step))
     ]
 
 
 def _the_same(destination: Path, wanted: Index, jobs: Mapping[str, list[Job]]) -> Index:
-    """The index of a whole pack, if it is of the wanted images."""
+    """The index of a complete pack, if it has the wanted images."""
     found = read_index(destination)
     alike = found.model_copy(update={"splits": {}, "fingerprint": ""}) == wanted and set(found.splits) == set(jobs)
     if not alike or any(job.finished() is None for job in chain.from_iterable(jobs.values())):
         raise ValueError(
-            f"{destination} holds another pack ({found.name}, {found.size} pixels, "
+            f"{destination} contains another pack ({found.name}, {found.size} pixels, "
             f"{sum(split.count for split in found.splits.values())} images); choose another folder or delete it"
         )
     return found
 
 
 def _run(jobs: Mapping[str, list[Job]], workers: int | None, progress: Progress) -> dict[str, list[Record]]:
-    """All shards that are not finished, two at a time: one is written while the other is decoded."""
+    """Write all unfinished shards, two at a time: one is decoded while the other is written."""
     total, done, lock = sum(job.stop - job.start for of_split in jobs.values() for job in of_split), 0, Lock()
 
     def ended(count: int = 1) -> None:
@@ -219,21 +209,18 @@ def _run(jobs: Mapping[str, list[Job]], workers: int | None, progress: Progress)
 
 
 def _refuse_unreadable(records: Mapping[str, list[Record]], skip: bool) -> None:
+    """Raise ValueError with the number of unreadable images and the first of them, one per line, with the reason."""
     unreadable = [image for of_split in records.values() for record in of_split for image in record.unreadable]
     if skip or not unreadable:
         return
-    raise ValueError(_told(unreadable) + "\nreplace them, or leave them out with --skip-corrupt (skip_corrupt=True)")
+    lines = [f"{len(unreadable)} image{'s' * (len(unreadable) > 1)} cannot be read:"]
+    lines += [f"  {image.name}: {image.reason}" for image in unreadable[:_LINES]]
+    lines += [f"  and {len(unreadable) - _LINES} more"] if len(unreadable) > _LINES else []
+    raise ValueError("\n".join((*lines, "replace them, or omit them with --skip-corrupt (skip_corrupt=True)")))
 
 
-def _told(unreadable: Sequence[Unreadable]) -> str:
-    """How many images cannot be read, and the first of them with the reason, one a line."""
-    lines = [f"  {image.name}: {image.reason}" for image in unreadable[:_LINES]]
-    more = [f"  and {len(unreadable) - _LINES} more"] if len(unreadable) > _LINES else []
-    return "\n".join((f"{len(unreadable)} image{'s' * (len(unreadable) > 1)} cannot be read:", *lines, *more))
-
-
-def _finish(jobs: Sequence[Job], records: Sequence[Record]) -> Split:
-    """Write the labels, shapes and names of a split, and remove what an earlier run of other images left."""
+def _finish(jobs: Sequence[Job], records: Sequence[Record]) -> listing.Split:
+    """Write the labels, shapes and names of a split, and remove files of earlier runs with other images."""
     folder = jobs[0].path.parent
     labels = [label for record in records for label in record.labels]
     shapes = [shape for record in records for shape in record.shapes]
@@ -244,21 +231,22 @@ def _finish(jobs: Sequence[Job], records: Sequence[Record]) -> Split:
     for path in folder.glob("shard-*"):
         if path.stem not in {job.path.stem for job in jobs}:
             path.unlink()
-    return Split(
+    kind = np.int8 if isinstance(labels[0], tuple) else np.int64
+    return listing.Split(
         count=len(labels),
         shards=tuple(
-            Shard(file=job.path.name, count=len(record.shapes), sha256=record.sha256)
+            listing.Shard(file=job.path.name, count=len(record.shapes), sha256=record.sha256)
             for job, record in zip(jobs, records, strict=True)
         ),
-        labels=_write_array(folder / LABELS, np.array(labels, np.int8 if isinstance(labels[0], tuple) else np.int64)),
-        shapes=_write_array(folder / SHAPES, np.array(shapes, np.int32)),
-        names=write_whole(folder / NAMES, json.dumps(names).encode()),
+        labels=_write_array(folder / listing.LABELS, np.array(labels, kind)),
+        shapes=_write_array(folder / listing.SHAPES, np.array(shapes, np.int32)),
+        names=write_whole(folder / listing.NAMES, json.dumps(names).encode()),
         skipped=tuple(skipped),
     )
 
 
 def _write_array(path: Path, array: "np.ndarray[Any, Any]") -> str:
-    """As np.save, but whole or not at all; returns the SHA-256 of the file."""
+    """np.save, but atomic; returns the SHA-256 of the file."""
     content = io.BytesIO()
     np.save(content, array)
     return write_whole(path, content.getvalue())

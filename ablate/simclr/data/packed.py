@@ -1,4 +1,4 @@
-"""Reading a pack: batches gathered from memory-mapped shards, ahead of the training step that wants them."""
+"""Reading a pack: batches gathered from memory-mapped shards, ahead of the training step."""
 
 import json
 import os
@@ -15,29 +15,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ablate.simclr.data.index import LABELS, NAMES, SHAPES, read_index
-from ablate.simclr.files import file_sha256
+from ablate.simclr.base.files import file_sha256
+from ablate.simclr.data.listing import LABELS, NAMES, SHAPES, read_index
+from ablate.trainer.contract import DataError
 
 _BLOCK = 2**18
-"""Bytes that are gathered at once: they stay in the processor's cache on their way to the batch."""
+"""Bytes gathered at once, few enough to stay in the processor's cache on their way to the batch."""
 
 _THREADED = 2**14
-"""Bytes of one image from which threads pay."""
+"""Size of an image in bytes above which threads are worthwhile."""
 
 
 class Packed:
-    """One split of a pack. Opening it reads no image; the images stay on disk, and in the system's file cache.
+    """One split of a pack. Opening it reads no image; images stay on disk and in the system's file cache.
 
-    `size`: side in pixels at which images are stored; `classes`: their names; `metric`: `top1`,
-    `mean_per_class` or `map11`; `labels`: int64 (N,), or int8 (N, classes) where an image has several;
-    `shapes`: int32 (N, 2), height and width of each image before it was squashed; `splits`: all that there are.
+    `size`: side of stored images in pixels; `classes`: names of the classes; `metric`: `top1`, `mean_per_class` or
+    `map11`; `labels`: int64 (N,), or int8 (N, classes) if images have several classes; `shapes`: int32 (N, 2), original
+    height and width of each image; `splits`: names of all splits.
     """
 
     def __init__(self, root: Path, split: str) -> None:
-        """Open `train`, `test` or `val`. Raises ValueError, with the path, where the pack is missing or damaged."""
+        """Open `train`, `test` or `val`. Raises DataError, with the path, if the pack is missing or damaged."""
         index = read_index(root)
         if split not in index.splits:
-            raise ValueError(f"{root} has no split {split}; it has {', '.join(index.splits)}")
+            raise DataError(f"{root} has no split {split}; it has {', '.join(index.splits)}")
         self.splits = tuple(index.splits)
         self._folder, self._split = root / split, index.splits[split]
         self.size, self.classes, self.metric = index.size, index.classes, index.metric
@@ -47,14 +48,14 @@ class Packed:
         self._pixels = [self._map(shard.file, shard.count) for shard in shards]
         self._starts = np.cumsum([0] + [shard.count for shard in shards])
         if not self._starts[-1] == len(self.labels) == len(self.shapes) == self._split.count:
-            raise _damaged(self._folder, "its files differ in the number of images")
+            raise _damaged(self._folder, "its files have different numbers of images")
 
     def __len__(self) -> int:
         return self._split.count
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The file names (N,), as train/<class>/<file> of an image folder. Raises ValueError where they are damaged."""
+        """The file names (N,), as train/<class>/<file> of an image folder. Raises DataError if they are damaged."""
         try:
             names = tuple(json.loads((self._folder / NAMES).read_bytes()))
         except (FileNotFoundError, ValueError) as error:
@@ -64,22 +65,26 @@ class Packed:
         return names
 
     def take(self, indices: NDArray[np.int64]) -> Tensor:
-        """The images at `indices`, (n,) in any order and as often as wanted: uint8 (n, 3, size, size) on the CPU.
+        """The images at `indices` (n,), in any order, with repetitions: uint8 (n, 3, size, size) on the CPU.
 
-        Raises IndexError for an index that is negative or not below the number of images.
+        Raises IndexError for an index that is negative or too large.
         """
         return self._gather(indices, pinned=False)
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Compare the SHA-256 of every file with the index, telling `progress` the files done and their number.
+    def stream(self, orders: Iterable[NDArray[np.int64]], device: torch.device) -> Iterator[Tensor]:
+        """The images of each array of indices, read ahead in a thread."""
+        return feed(self, orders, device)
 
-        Raises ValueError naming the first file that differs.
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compare the SHA-256 of every file with the index; calls `progress` with the files done and their number.
+
+        Raises DataError naming the first file that differs.
         """
         wanted = {LABELS: self._split.labels, SHAPES: self._split.shapes, NAMES: self._split.names}
         wanted |= {shard.file: shard.sha256 for shard in self._split.shards}
         for done, (name, sha256) in enumerate(wanted.items(), 1):
             if file_sha256(self._folder / name) != sha256:
-                raise _damaged(self._folder / name, "its SHA-256 is not the one in the index")
+                raise _damaged(self._folder / name, "its SHA-256 differs from the index")
             if progress:
                 progress(done, len(wanted))
 
@@ -88,7 +93,7 @@ class Packed:
             raise IndexError(f"indices from {indices.min()} to {indices.max()} of {len(self)} images")
         batch = torch.empty((len(indices), 3, self.size, self.size), dtype=torch.uint8, pin_memory=pinned)
         out, image_bytes = batch.numpy(), 3 * self.size**2
-        order = np.argsort(indices, kind="stable")  # as they lie on disk
+        order = np.argsort(indices, kind="stable")  # in the order on disk
         shards = np.searchsorted(self._starts, indices[order], side="right") - 1
         rows = indices[order] - self._starts[shards]
 
@@ -119,7 +124,7 @@ class Packed:
         path, shape = self._folder / name, (count, 3, self.size, self.size)
         found, wanted = path.stat().st_size if path.is_file() else None, int(np.prod(shape))
         if found != wanted:
-            raise _damaged(path, "it is missing" if found is None else f"it has {found} bytes, not {wanted}")
+            raise _damaged(path, "it is missing" if found is None else f"it has {found} bytes instead of {wanted}")
         return np.memmap(path, np.uint8, "r", shape=shape)
 
     def _array(self, name: str) -> "NDArray[Any]":
@@ -132,9 +137,9 @@ class Packed:
 def feed(images: Packed, orders: Iterable[NDArray[np.int64]], device: torch.device, ahead: int = 2) -> Iterator[Tensor]:
     """Yield the batch of every array of indices, uint8 (n, 3, size, size) on `device`, in the order of `orders`.
 
-    A thread gathers `ahead` batches (at least 1) ahead, into pinned memory when the device is CUDA, to which
-    they are then copied without waiting. What goes wrong in the thread is raised here, in its batch's
-    place. Closing the generator ends the thread.
+    A thread gathers `ahead` batches (at least 1) in advance; for CUDA, into pinned memory, from which they are copied
+    asynchronously. An exception in the thread is raised here in place of its batch. Closing the generator ends the
+    thread.
     """
     cuda, wanted = device.type == "cuda", iter(orders)
     gathered: deque[Future[Tensor]] = deque()
@@ -153,5 +158,5 @@ def feed(images: Packed, orders: Iterable[NDArray[np.int64]], device: torch.devi
             thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path}: the pack is damaged: {why}; delete the pack and write it again")
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: the pack is damaged: {why}; delete it and pack again")

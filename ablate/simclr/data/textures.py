@@ -1,47 +1,58 @@
-"""Textures: the embedded images, drawn from a seed in seconds, so that a study runs with no download.
+"""Textures: synthetic images generated from a seed in seconds, so that a study needs no download.
 
-They are synthetic, and built to carry the mechanism of section 3 of the SimCLR paper: the colours of an
-image give it away, without telling its class. A class is a family of luminance patterns (stripes, checks,
-rings, ...); an illumination, drawn per image, tints the whole of it. Two crops of one image share the
-tint, so crops alone can be matched by colour; colour distortion takes that shortcut away.
+They have the shortcuts of section 3 of the SimCLR paper. A class is a family of luminance patterns (stripes, checks,
+rings, ...). An image shows its pattern on one ellipse in front of black, under one of a few tints that all images
+share. What is easier to see than the pattern, and gives the image away without telling its class:
+
+- the ellipse's size and shape, wherever both views show the whole image: only crops change them;
+- the tint, together with the crop: color distortion removes it.
+
+docs/embedded-data.md says what was tried, and what the images can and cannot show.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-FAMILIES = (
-    "stripes_upright",
-    "stripes_level",
-    "stripes_diagonal",
-    "checks",
-    "grid",
-    "dots",
-    "rings",
-    "waves",
-    "blocks_coarse",
-    "blocks_fine",
-)
+_Array = NDArray[np.float32]
+_PATTERNS: dict[str, Callable[[_Array, _Array, Callable[[_Array], _Array], _Array], _Array]] = {
+    "stripes_upright": lambda x, y, wave, cells: wave(x),
+    "stripes_level": lambda x, y, wave, cells: wave(y),
+    "stripes_diagonal": lambda x, y, wave, cells: wave((x + y) / np.float32(np.sqrt(2))),
+    "checks": lambda x, y, wave, cells: wave(x) * wave(y),
+    "grid": lambda x, y, wave, cells: np.maximum(wave(x), wave(y)),
+    "dots": lambda x, y, wave, cells: np.where(wave(x) + wave(y) > 1, np.float32(1), np.float32(-1)),
+    "rings": lambda x, y, wave, cells: wave(np.hypot(x, y)),
+    "waves": lambda x, y, wave, cells: wave(x + 0.08 * np.sin(2 * np.pi * 2 * y)),
+    "blocks_coarse": lambda x, y, wave, cells: _blocks(cells, side=6),
+    "blocks_fine": lambda x, y, wave, cells: _blocks(cells, side=2),
+}
+"""Family -> its luminance pattern in [-1, 1], (count, size, size), of coordinates, a wave and a sign per pixel."""
+FAMILIES = tuple(_PATTERNS)
 
+_TINTS = np.array([[0.65, 0.70, 0.66], [0.98, 0.73, 0.70], [0.50, 0.69, 0.63]], np.float32)
+"""RGB gains of the illuminations that all images share."""
 _CHUNK = 500
 _SIGNS = np.array([-1, 1], np.float32)
-_Array = NDArray[np.float32]
 
 
 def draw(
     count: int, size: int, seed: int, split: str, first: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw `count` images of one split, or the `first` of them only; the same arguments give the same images.
+    """Draw `count` images of one split, or only the `first` of them; the same arguments give the same images.
 
-    Returns images as uint8 (count, 3, size, size) and labels as int64 (count,), an index into `FAMILIES`.
-    The classes are balanced: image i belongs to family i modulo ten.
+    Returns images, uint8 (count, 3, size, size), and labels, int64 (count,), indices of `FAMILIES`. The classes are
+    balanced: image i belongs to family i modulo ten.
     """
     return _drawn(count, size, [seed, {"train": 0, "test": 1}[split]], first=first)
 
 
 def draw_mixed(count: int, size: int, seed: int, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw images of other classes than `draw`, to transfer to: each is the product of two families' patterns.
+    """Draw images of other classes than `draw`, for transfer: each is the product of two families' patterns.
 
-    Class c multiplies family c by the family three places on. Shapes and balance as in `draw`.
+    Class c multiplies family c by family c + 3. Shapes and balance as in `draw`.
     """
     return _drawn(count, size, [seed, {"train": 2, "test": 3}[split]], partner=3)
 
@@ -75,16 +86,18 @@ def _draw_chunk(
         pattern *= _patterns((labels + partner) % len(FAMILIES), x, y, frequency, cells)
 
     contrast = uniform(0.2, 0.5) * generator.choice(_SIGNS, (count, 1, 1))
-    luminance = (0.5 + contrast * pattern + uniform(-0.15, 0.15)) * _gradient(count, size, generator)
+    luminance = 0.5 + contrast * pattern + uniform(-0.1, 0.1)
     luminance += 0.18 * generator.standard_normal((count, size, size), np.float32)  # grain, tinted like the rest
-    gains = uniform(0.3, 1.0, 3, 1, 1)
-    image = 1.2 * gains * luminance[:, None]
+    tint = _TINTS[generator.integers(len(_TINTS), size=count)] * uniform(0.92, 1.08, 3)  # (count, 3)
+    image = 1.2 * tint[:, :, None, None] * luminance[:, None]
+    background = uniform(0, 0.1) + 0.02 * generator.standard_normal((count, size, size), np.float32)
+    image = np.where(_ellipse(count, size, generator)[:, None], image, background[:, None])
     pixels: NDArray[np.uint8] = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
     return pixels
 
 
 def _placed_coordinates(count: int, size: int, generator: np.random.Generator) -> tuple[_Array, _Array]:
-    """Coordinates x and y, each (count, size, size) in image sides, turned a little and shifted freely."""
+    """Coordinates x and y in image sides, each (count, size, size), slightly rotated and randomly shifted."""
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
     angle = generator.normal(0, 0.1, (count, 1, 1)).astype(np.float32)  # radians
     shift = generator.uniform(-0.5, 0.5, (2, count, 1, 1)).astype(np.float32)
@@ -93,49 +106,33 @@ def _placed_coordinates(count: int, size: int, generator: np.random.Generator) -
     return x, y
 
 
-def _gradient(count: int, size: int, generator: np.random.Generator) -> _Array:
-    """A light that falls off along one direction: factors (count, size, size) between 0.6 and 1.4."""
-    grid = np.linspace(-1, 1, size, dtype=np.float32)
-    angle = generator.uniform(0, 2 * np.pi, (count, 1, 1)).astype(np.float32)
-    slope = generator.uniform(0, 0.4, (count, 1, 1)).astype(np.float32)
-    along = np.cos(angle) * grid[None, None, :] + np.sin(angle) * grid[None, :, None]
-    factors: _Array = 1 + slope * along / np.abs(along).max(axis=(1, 2), keepdims=True)
-    return factors
+def _ellipse(count: int, size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Which pixels show the pattern, (count, size, size): an upright ellipse near the centre, cut off by the edges.
+
+    Its area is log-uniform between 0.3 of the image's and all of it, the ratio of its axes between 1 / 1.2 and
+    1.2; its centre lies up to 0.15 image sides from the image's.
+    """
+    grid = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
+    area = np.exp(generator.uniform(np.log(0.3), 0, (count, 1, 1)))
+    ratio = np.exp(generator.uniform(-np.log(1.2), np.log(1.2), (count, 1, 1)))
+    across, down = np.sqrt(area * ratio / np.pi), np.sqrt(area / ratio / np.pi)  # semi-axes
+    x, y = generator.uniform(-0.15, 0.15, (2, count, 1, 1))
+    inside: NDArray[np.bool_] = ((grid[None, None, :] - x) / across) ** 2 + ((grid[None, :, None] - y) / down) ** 2 < 1
+    return inside
 
 
 def _patterns(labels: NDArray[np.int64], x: _Array, y: _Array, frequency: _Array, cells: _Array) -> _Array:
     """Each image's luminance pattern in [-1, 1], (count, size, size)."""
     pattern = np.empty_like(x)
-    for family, name in enumerate(FAMILIES):
+    for family, draw in enumerate(_PATTERNS.values()):
         of = labels == family
-        pattern[of] = _pattern(name, x[of], y[of], frequency[of], cells[of])
+        pattern[of] = draw(x[of], y[of], partial(_wave, frequency[of]), cells[of])
     return pattern
 
 
-def _pattern(name: str, x: _Array, y: _Array, frequency: _Array, cells: _Array) -> _Array:
-    """One family's luminance pattern in [-1, 1], (count, size, size)."""
-
-    def wave(along: _Array) -> _Array:
-        waves: _Array = np.sin(2 * np.pi * frequency * along)
-        return waves
-
-    if name == "stripes_upright":
-        return wave(x)
-    if name == "stripes_level":
-        return wave(y)
-    if name == "stripes_diagonal":
-        return wave((x + y) / np.float32(np.sqrt(2)))
-    if name == "checks":
-        return wave(x) * wave(y)
-    if name == "grid":
-        return np.maximum(wave(x), wave(y))
-    if name == "dots":
-        return np.where(wave(x) + wave(y) > 1, np.float32(1), np.float32(-1))
-    if name == "rings":
-        return wave(np.hypot(x, y))
-    if name == "waves":
-        return wave(x + 0.08 * np.sin(2 * np.pi * 2 * y))
-    return _blocks(cells, side=6 if name == "blocks_coarse" else 2)
+def _wave(frequency: _Array, along: _Array) -> _Array:
+    waves: _Array = np.sin(2 * np.pi * frequency * along)
+    return waves
 
 
 def _blocks(cells: _Array, side: int) -> _Array:

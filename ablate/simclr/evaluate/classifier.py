@@ -2,43 +2,54 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ablate.simclr.batches import Batch, Stream
-from ablate.simclr.checkpoint import Checkpoints, finite
-from ablate.simclr.config import Augment, Config
-from ablate.simclr.context import Context, Diverged, Interrupted
+from ablate.simclr.augment import Augment
+from ablate.simclr.base.checkpoint import Checkpoints, finite
+from ablate.simclr.base.device import autocast, to_device
+from ablate.simclr.base.randomness import Purpose, generator
+from ablate.simclr.config import RECIPE_VERSION, Config, Finetune, Linear
+from ablate.simclr.data.batches import Batch, Stream, stream_of
 from ablate.simclr.data.images import Images
-from ablate.simclr.device import to_device
-from ablate.simclr.distributed import ALONE, World
-from ablate.simclr.encoder import dropout_of_step
 from ablate.simclr.model import zero_linear
-from ablate.simclr.precision import autocast, model_dtype
-from ablate.simclr.randomness import Purpose
-from ablate.simclr.schedule import learning_rate
+from ablate.simclr.model.encoder import dropout_of_step
+from ablate.simclr.model.optimizer import LARS, learning_rate
+from ablate.trainer.contract import Context, Diverged, Interrupted
+from ablate.trainer.world import ALONE, World
 
 _ROUND = 8
-"""Steps after which several ranks agree on whether to stop."""
+"""Several ranks agree every this many steps on whether to stop."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum 0.9 and cosine decay, without warm-up, on cropped and flipped images."""
+    """SGD with Nesterov momentum 0.9, or LARS; cosine decay without warm-up; cropped and flipped images."""
 
     part: str
-    """The evaluation it belongs to."""
+    """Part of the evaluation."""
     purpose: Purpose
     steps: int
     batch_size: int
     learning_rate: float
-    """The first and highest."""
+    """The initial, highest rate."""
     weight_decay: float = 0.0
     whole: bool = False
-    """Train the encoder too, with batch norm's statistics of each batch."""
+    """Train the encoder too, normalising by each batch's statistics."""
+    optimizer: Literal["sgd", "lars"] = field(default="sgd", repr=False)
+
+
+def recipe_by_epochs(
+    part: str, purpose: Purpose, settings: Linear | Finetune, images: int, world: World, **others: Any
+) -> Recipe:
+    """A recipe of some epochs over the images, with a rate in proportion to the batch size."""
+    size = fitting_batch(settings.batch_size, images, world.size)
+    steps = max(1, settings.epochs * images // size)
+    return Recipe(part, purpose, steps, size, settings.learning_rate * size / 256, **others)
 
 
 def train_classifier(
@@ -50,54 +61,72 @@ def train_classifier(
     labels: Tensor,
     context: Context,
 ) -> None:
-    """Train `classifier`, and `encoder` where the recipe says so, in place.
+    """Train `classifier`, and `encoder` if the recipe says so, in place.
 
-    labels (N,) are class indices; (N, classes) are 1, 0 or -1, which is left out, each class for itself. Its state
-    is kept with the pretraining's checkpoints. Raises Interrupted, the state saved, when the context stops it;
-    Diverged when the weights are no longer numbers.
+    labels (N,) are class indices; (N, classes) are 1, 0 or -1 (ignored) for each class. The state is saved with the
+    pretraining's checkpoints. Raises Interrupted, after saving it, if the context stops; Diverged if the weights are
+    not finite.
     """
-    trained = nn.ModuleList([encoder, classifier]) if recipe.whole else nn.ModuleList([classifier])
-    optimizer = torch.optim.SGD(
-        trained.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
-    )
-    stream = _stream(config, recipe, images)
-    store = _store(config, recipe, context)
-    world, start = context.world, 0
-    if store and (state := world.tell(store.newest() if world.first else None)):
-        start = state["done"]
-        trained.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+    trained = nn.ModuleList([encoder, classifier] if recipe.whole else [classifier])
+    optimizer = _optimizer(recipe, trained)
+    stream, store = _stream(config, recipe, images), _store(config, recipe, context)
+    start = _resume(store, trained, optimizer)
     encoder.train(recipe.whole)
-    saved = time.monotonic()
+    world, saved = context.world, time.monotonic()
     for batch in stream.batches(start, world, context.device):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(batch.step, recipe.steps, 0, recipe.learning_rate)
-        h = _encode(config, recipe, encoder, batch).to(classifier.weight.dtype)
+        h = _encode(config, recipe, encoder, batch, world).to(classifier.weight.dtype)
         optimizer.zero_grad(set_to_none=True)
         cross_entropy(classifier(h), labels[to_device(batch.rows, labels.device)], world).backward()
         world.mean_gradients(trained.parameters())
         optimizer.step()
         stop = (world.size == 1 or batch.step % _ROUND == 0) and world.agree(context.stopping(), context.device)
         due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
-        if store and world.first and (stop or due) and finite(trained):
+        if store.writes and (stop or due) and finite(trained):
             state = {"done": batch.step + 1, "model": trained.state_dict(), "optimizer": optimizer.state_dict()}
             store.save(state, batch.step + 1)
             saved = time.monotonic()
         if stop:
-            world.tell(None)  # the others stay until it is saved
+            world.tell(None)  # the other ranks wait until the state is saved
             raise Interrupted
-    if store and world.first:
+    if store.writes:
         store.clear()
     if not finite(trained):
-        told = f"{recipe.part}: the weights are no longer numbers after {recipe.steps} steps"
-        raise Diverged(f"{told}, learning rate {recipe.learning_rate:.4g}")
+        message = f"{recipe.part}: the weights are not finite after {recipe.steps} steps"
+        raise Diverged(f"{message}, learning rate {recipe.learning_rate:.4g}")
 
 
-def _encode(config: Config, recipe: Recipe, encoder: nn.Module, batch: Batch) -> Tensor:
+def _optimizer(recipe: Recipe, trained: nn.Module) -> torch.optim.Optimizer:
+    if recipe.optimizer == "lars":
+        return LARS(trained.parameters(), lr=0.0, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(_groups(trained, recipe.weight_decay), lr=0.0, momentum=0.9, nesterov=True)
+
+
+def _groups(trained: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return the parameters with and without decay: none on batch norm, as in the authors' code; there is on biases."""
+    norms = {id(each) for part in trained.modules() if hasattr(part, "running_mean") for each in part.parameters()}
+    decayed = [each for each in trained.parameters() if id(each) not in norms]
+    others = [each for each in trained.parameters() if id(each) in norms]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _resume(store: Checkpoints, trained: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Load the newest state, if there is one; returns the steps done."""
+    if (state := store.newest()) is None:
+        return 0
+    trained.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["done"])
+
+
+def _encode(config: Config, recipe: Recipe, encoder: nn.Module, batch: Batch, world: World) -> Tensor:
+    random = generator(config.seed, recipe.purpose, batch.step, part=2 + world.rank)
     views = batch.views.contiguous(memory_format=torch.channels_last)
     with (
         torch.set_grad_enabled(recipe.whole),
-        dropout_of_step(encoder, views.device, (config.seed, batch.step)),
+        dropout_of_step(encoder, views.device, random),
         autocast(config.precision, views.device),
     ):
         h: Tensor = encoder(views)
@@ -105,29 +134,22 @@ def _encode(config: Config, recipe: Recipe, encoder: nn.Module, batch: Batch) ->
 
 
 def _stream(config: Config, recipe: Recipe, images: Images) -> Stream:
-    return Stream(
-        images=images,
-        augment=Augment(transforms=("crop",), crop=config.evaluate.crop),
-        size=config.data.image_size,
-        batch_size=recipe.batch_size,
-        steps=recipe.steps,
-        seed=config.seed,
-        purpose=recipe.purpose,
-        views=1,
-        dtype=model_dtype(config.precision),
-    )
+    augment = Augment.model_validate({"transforms": ("crop",), "crop": config.evaluate.crop})
+    cropped = config.model_copy(update={"augment": augment})
+    return stream_of(cropped, images, recipe.batch_size, recipe.steps, recipe.purpose, views=1)
 
 
-def _store(config: Config, recipe: Recipe, context: Context) -> Checkpoints | None:
-    """A folder for this evaluation beside the pretraining's checkpoints, which other evaluations share."""
-    if context.checkpoints is None:
-        return None
-    owner = hashlib.sha256(f"{config.evaluate.model_dump_json()}{recipe}".encode()).hexdigest()
-    return Checkpoints(context.checkpoints / f"{recipe.part}-{owner[:16]}", owner, context.say)
+def _store(config: Config, recipe: Recipe, context: Context) -> Checkpoints:
+    """Return the checkpoints of this evaluation, in a subfolder of the pretraining's."""
+    sgd = {"linear": {"optimizer"}} if recipe.optimizer == "sgd" else None  # its state keeps the name from before LARS
+    settings = config.evaluate.model_dump_json(exclude=sgd)
+    owner = hashlib.sha256(f"{RECIPE_VERSION}{settings}{recipe}".encode()).hexdigest()
+    folder = context.checkpoints and context.checkpoints / f"{recipe.part}-{owner[:16]}"
+    return Checkpoints(folder, owner, context.say, context.world, set_aside=True)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, world: World = ALONE) -> Tensor:
-    """The mean cross entropy; with labels (N, classes) the mean binary one over those of all ranks that are not -1."""
+    """Mean cross entropy; for labels (N, classes) the mean binary one over all ranks' labels that are not -1."""
     if labels.ndim == 1:
         return F.cross_entropy(logits, labels)
     known = (labels >= 0).to(logits.dtype)
@@ -136,20 +158,15 @@ def cross_entropy(logits: Tensor, labels: Tensor, world: World = ALONE) -> Tenso
 
 
 def fitting_batch(wanted: int, images: int, ranks: int) -> int:
-    """The batch size asked for, or the largest that so few images give on so many ranks.
+    """Return the wanted batch size, or the largest multiple of the ranks that the images allow.
 
-    Raises ValueError when there are fewer images than ranks.
+    Raises ValueError if there are fewer images than ranks.
     """
     if images < ranks:
         raise ValueError(f"{images} labelled images are fewer than the {ranks} ranks")
     return min(wanted, images) // ranks * ranks
 
 
-def steps_of(epochs: int, images: int, batch_size: int) -> int:
-    """Steps of so many epochs, at least one."""
-    return max(1, epochs * images // batch_size)
-
-
 def zero_classifier(inputs: int, classes: int, like: Tensor) -> nn.Linear:
-    """A linear layer that starts at zero, on the device and in the format of `like`."""
+    """Make a linear layer that starts at zero, with the device and dtype of `like`."""
     return zero_linear(inputs, classes).to(like.device, like.dtype)

@@ -1,4 +1,4 @@
-"""What features and a linear head look like without labels: rank, alignment, uniformity, spectrum."""
+"""What representations look like without labels: contrast (Table 5), spectrum (App. B.4), rank and geometry."""
 
 import math
 
@@ -6,8 +6,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ablate.simclr.data.batches import stream_of
+from ablate.simclr.evaluate.frozen import Frozen
+from ablate.simclr.loss import temperature_of
+from ablate.simclr.loss.pairs import match
+from ablate.simclr.model import ProjectionHead
+from ablate.trainer.world import ALONE
+
 RANKME_EPSILON = 1e-7
 """Added to every normalised singular value, as in Garrido et al. 2023, Eq. 1."""
+
+
+def contrastive(frozen: Frozen) -> dict[str, float]:
+    """Contrastive accuracy in percent and entropy in nats of the test images' views, batch by batch (Table 5)."""
+    found = []
+    settings = frozen.config.loss
+    for first, second in _pairs(frozen):
+        if settings.normalize:
+            first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
+        found.append(torch.stack(match(first, second, temperature_of(settings))))
+    accuracy, entropy = torch.stack(found).mean(0).tolist()
+    return {"contrastive_test_accuracy": 100 * accuracy, "contrastive_test_entropy": entropy}
+
+
+def geometry(frozen: Frozen) -> dict[str, float]:
+    """Effective ranks of h and z of the test images, alignment of their views, uniformity of z."""
+    first, second = (torch.cat(views) for views in zip(*_pairs(frozen), strict=True))
+    return {
+        "effective_rank_h": effective_rank(frozen.features("test", "h")),
+        "effective_rank_z": effective_rank(frozen.features("test", "z")),
+        "alignment": alignment(first, second),
+        "uniformity": uniformity(frozen.features("test", "z")),
+    }
+
+
+def _pairs(frozen: Frozen) -> list[tuple[Tensor, Tensor]]:
+    """Compute z of two views of the test images, in batches of the pretraining's size: float32 (n, d) each."""
+    config, images = frozen.config, frozen.data.test.images
+    batch_size = min(config.batch_size, len(images))
+    stream = stream_of(config, images, batch_size, len(images) // batch_size, "pairs", views=2)
+    pairs = []
+    for batch in stream.batches(0, ALONE, frozen.context.device):
+        frozen.go_on()
+        first, second = frozen.through(batch.views.split(500), ("z",))["z"].chunk(2)
+        pairs.append((first, second))
+    return pairs
+
+
+def spectrum(frozen: Frozen) -> dict[str, float]:
+    """How many directions a linear head keeps, by its squared eigenvalues, logged one per row (App. B.4)."""
+    head = frozen.model.head
+    assert isinstance(head, ProjectionHead)  # Config requires it
+    values = squared_eigenvalues(next(head.last.parameters()).detach())
+    for number, value in enumerate(values.tolist(), 1):
+        frozen.context.log({"phase": "spectrum", "number": number, "squared_eigenvalue": value})
+    return {"spectrum_above_hundredth": float((values > values[0] / 100).sum()), "spectrum_largest": float(values[0])}
 
 
 @torch.no_grad()
@@ -15,7 +68,7 @@ def effective_rank(features: Tensor, block: int = 8192) -> float:
     """RankMe (Garrido et al. 2023, Eq. 1): exp of the entropy of the normalised singular values of features (N, d).
 
     Between 1 and min(N, d), up to the paper's epsilon; 0 for features that are all zero. The features are not
-    centred. Float64: a QR decomposition takes in `block` rows at a time, its triangle has the singular values.
+    centred. Computed in float64 by a QR decomposition, `block` rows at a time, which preserves the singular values.
     """
     triangle = features.new_zeros(0, features.shape[1], dtype=torch.float64)
     for rows in features.split(block):
@@ -46,7 +99,7 @@ def uniformity(features: Tensor, t: float = 2, block: int = 2048) -> float:
     """
     count = len(features)
     if count < 2:
-        raise ValueError(f"uniformity is of pairs of features, not of {count}")
+        raise ValueError(f"uniformity needs at least 2 features, not {count}")
     blocks = F.normalize(features, dim=1).split(block)
     total = torch.zeros((), dtype=torch.float64, device=features.device)
     for number, rows in enumerate(blocks):

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.simclr.context import Diverged, Interrupted
-from ablate.simclr.randomness import generator
+from ablate.trainer.contract import Diverged, Interrupted
 
 L2_GRID = tuple(float(value) for value in np.logspace(-6, 5, 45))
 """45 values from 1e-6 to 1e5, evenly spaced in the logarithm (App. B.8)."""
@@ -98,22 +97,6 @@ def sweep_l2(
     l2, found = best
     both = torch.cat([train[0], validation[0]]), torch.cat([train[1], validation[1]])
     return Sweep(fit_logistic(*both, classes, l2, found, tolerance, max_iterations, stopping), l2, scores)
-
-
-def hold_out(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices to train on and indices held out, int64 and ascending, for sets without a validation part.
-
-    Of every class in `labels` int64 (N,), `share` of its rows is held out, rounded, but at least one is held out
-    and one kept; a class of one row is kept. The paper states neither the size nor the draw.
-    """
-    order = generator(seed, "order", 0).permutation(len(labels))
-    known = labels.cpu().numpy()
-    held = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(known):
-        rows = order[known[order] == label]
-        held[rows[: min(max(round(share * len(rows)), 1), len(rows) - 1)]] = True
-    kept, out = (torch.from_numpy(np.flatnonzero(chosen)).to(labels.device) for chosen in (~held, held))
-    return kept, out
 
 
 class _Problem:

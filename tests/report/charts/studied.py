@@ -5,49 +5,53 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ablate.judge.study import Judged
+from ablate.judge.evidence import Evidence, MeasuredCell
+from ablate.judge.published import published_numbers
+from ablate.records.plan_file import parse_plan
 from ablate.report.charts.figures import figures_of
-from ablate.report.figure import Figure
-from ablate.report.measured import Cell, Measured
-from ablate.report.reading import Reading
-from ablate.study.at_paper import drawn
-from ablate.study.cells import cells, design
+from ablate.report.render.figure import Figure
+from ablate.study.cells.cell import short_titles
+from ablate.study.declared import declared
+from ablate.study.expansion.design import cells, design
 from ablate.study.load import load_study
-from ablate.study.schema import ProfileOverrides
 
 STUDIES = Path(__file__).parents[3] / "studies"
 
 
 def plan_of(study: str, chart: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What a plan file at the embedded profile says of a study, but for its trials."""
+    """What a plan file at the embedded profile says of a study, with one trial of each cell."""
     loaded = load_study(str(STUDIES / f"{study}.toml"))
     of = loaded.study
-    varied = design(of, of.profile.get("embedded", ProfileOverrides()), "embedded")
-    references = [reference.model_dump(mode="json", exclude_unset=True) for reference in of.reference]
+    varied = design(of, "embedded")
+    every = [each.cell for each in cells(of, varied, loaded.source)]
     return {
-        "study": of.name, "profile": "embedded", "title": of.title, "metric": of.metric, "trainer": of.trainer,
-        "references": references, "reference": references[0] if references else None,
+        "study": of.name, "profile": "embedded", "design": "d", "title": of.title,
+        "metric": of.metric, "trainer": of.trainer,
         "axes": [{"name": name, "values": axis.names, "label": axis.label} for name, axis in varied.axes.items()],
         "cases": [{"name": case.name, "label": case.label} for case in of.cases],
-        **drawn(loaded), **({} if chart is None else {"chart": chart}),
-        "cells": [(cell.axes, cell.case) for cell in cells(of, varied, loaded.source)],
+        **declared(loaded), **({} if chart is None else {"chart": chart}),
+        "trials": [{"key": "k", "seed": 0, "axes": cell.axes, "case": cell.case} for cell in every],
     }  # fmt: skip
 
 
-def figures(plan: dict[str, Any], seeds: int = 1, done: int | None = None, planned: int | None = None) -> list[Figure]:
+def figures(
+    record: dict[str, Any], seeds: int = 1, done: int | None = None, planned: int | None = None
+) -> list[Figure]:
     """The charts of a plan whose cell number n has 10 + n, 11 + n, ... for its seeds.
 
     done: how many cells have numbers, all by default. planned: seeds asked for.
     """
+    plan = parse_plan(record)
+    every = [trial.cell for trial in plan.trials]
+    titles = [f"cell {number}" for number in range(len(every))]
+    published = published_numbers(plan, every, list(plan.axis_values))
     made = []
-    for number, (axes, case) in enumerate(plan["cells"]):
+    for number, label in enumerate(short_titles(every, titles)):
         has = seeds if done is None or number < done else 0
-        values = tuple(10.0 + number + seed for seed in range(has))
-        made.append(Cell(axes, case, f"cell {number}", values, planned or seeds, None, None))
-    measured = Measured(plan, "embedded", tuple(made), (), (), (), (), (), (), (), None)
-    sizes = dict.fromkeys(range(len(made)), 11_000_000)
-    judged = Judged(plan, (), (), None, False, (), None)
-    return figures_of(Reading(measured, judged, (), sizes))
+        numbers = {seed: {plan.metric: 10.0 + number + seed} for seed in range(has)}
+        asked, paper = tuple(range(planned or seeds)), published.get(every[number], {})
+        made.append(MeasuredCell(every[number], titles[number], label, plan.metric, numbers, asked, paper))
+    return figures_of(Evidence(plan, tuple(made)), (), {cell.key: 11_000_000 for cell in every})
 
 
 @cache

@@ -1,23 +1,34 @@
 """Learning curves: what is read of them, and how little of that is drawn."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from ablate.judge.evidence import Evidence
+from ablate.records.address import find_trial
+from ablate.records.detail import read_detail
 from ablate.records.files import Results
+from ablate.records.plan_file import PlanFile
 from ablate.records.store import open_store
-from ablate.report.charts.curves import curves_figure
-from ablate.report.curves import LONGEST, Curve, compact, read_curves
-from ablate.report.measured import Cell, Measured, measure
+from ablate.report.charts.curves import LONGEST, compact, curves_figure
+from ablate.report.charts.logged import Curve, read_curves
+from ablate.report.reading import read_study
+from tests.judge.claimed import measured
+from tests.records.by_hand import key_of, write_plan_of, write_trial
 from tests.report.charts.studied import rows
 from tests.report.test_page import like_the_paper, results_with
 
+OWN = PlanFile("mine", "embedded", "d", (), (), trainer="mine:train")
 
-def measured_of(count: int) -> Measured:
-    cells = tuple(Cell({"a": number}, None, str(number), (float(number),), 1, None, None) for number in range(count))
-    return Measured({"axes": [], "reference": None}, "embedded", cells, (), (), (), (), (), (), (), None)
+
+def measured_of(count: int) -> Evidence:
+    cells = tuple(
+        measured({"a": number}, None, str(number), 1, {0: {"top1": float(number)}}) for number in range(count)
+    )
+    return Evidence(PlanFile("mine", "embedded", "d", (), ()), cells)
 
 
 @pytest.mark.parametrize("count", [1, 2, 49, 50, 51, 100, 1000])
@@ -27,7 +38,7 @@ def test_a_curve_keeps_its_first_and_last_point_and_at_most_fifty_in_all(count: 
     assert (epochs[0], epochs[-1]) == (1, count)
     assert len(epochs) == len(set(epochs)) == min(count, LONGEST)
     for epoch, value in zip(epochs, values, strict=True):  # a plain look-up in the whole curve
-        assert value == pytest.approx(curve.values[curve.epochs.index(epoch)], rel=1e-3)
+        assert value == pytest.approx(curve.values[curve.at.index(epoch)], rel=1e-3)
     gaps = [after - before for before, after in pairwise(epochs)]
     assert max(gaps, default=0) - min(gaps, default=0) <= 1
 
@@ -45,8 +56,61 @@ def test_a_curve_is_the_mean_over_the_seeds_and_an_epoch_trained_again_counts_on
     metrics(results, "cropcrop0", "001-local", {2: 4.0, 3: 3.0})
     metrics(results, "cropcrop1", "001-local", {1: 6.0, 2: 2.0, 3: 1.0})
     with open_store(results) as store:
-        (curve,) = read_curves(store, measure(results, "pairs", None, store))
+        (curve,) = read_curves(store, read_study(results, "pairs", None, store).measured)
     assert curve == Curve(0, "loss", (1, 2, 3), (7.0, 3.0, 2.0))
+
+
+EPOCHS = [{"epoch": number / 4, "loss": 1 / number} for number in range(1, 5)]
+STEPS = [{"step": 10 * number, "loss": 1 / number} for number in range(1, 5)]
+ROWS = [{"loss": 1 / number} for number in range(1, 5)]
+LOSSES = (1.0, 1 / 2, 1 / 3, 1 / 4)
+
+
+@pytest.mark.parametrize(
+    ("logged", "along", "at", "values"),
+    [
+        (EPOCHS, "epoch", (0.25, 0.5, 0.75, 1.0), LOSSES),
+        (STEPS, "step", (10, 20, 30, 40), LOSSES),
+        (ROWS, "row", (1, 2, 3, 4), LOSSES),
+        ([row | {"epoch": 1} for row in STEPS], "step", (10, 20, 30, 40), LOSSES),
+        ([row | {"epoch": 1} for row in ROWS], "row", (1, 2, 3, 4), LOSSES),
+        ([STEPS[0], EPOCHS[1], ROWS[2], STEPS[3]], "row", (1, 2, 3, 4), LOSSES),
+        ([EPOCHS[0], {"epoch": 0.5, "loss": None}, EPOCHS[2]], "epoch", (0.25, 0.75), (1.0, 1 / 3)),
+        ([{"epoch": 1, "loss": 2}, {"epoch": 2, "loss": "0.75"}, {"epoch": 2, "loss": True}], "epoch", (1,), (2.0,)),
+    ],
+    ids=range(8),
+)
+def test_every_logged_row_is_a_point_of_the_curve(
+    tmp_path: Path, logged: list[dict[str, object]], along: str, at: tuple[float, ...], values: tuple[float, ...]
+) -> None:
+    results = Results(tmp_path)
+    attempt = write_trial(results, key_of(1), losses=())
+    (attempt / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in logged))
+    write_plan_of(results, [{"key": key_of(1), "axes": {"a": 1}, "case": None, "seed": 0}])
+    with open_store(results) as store:
+        evidence = replace(read_study(results, "mine", None, store).measured, plan=OWN)
+        (curve,) = read_curves(store, evidence)
+        detail = read_detail(store, find_trial(store, key_of(1)))
+    assert curve == Curve(0, "loss", at, values, along)
+    shown = [
+        (place, loss) for place, loss in zip(detail.curve.at, detail.curve.losses, strict=True) if loss is not None
+    ]
+    assert (shown, detail.curve.along) == (list(zip(at, values, strict=True)), along)
+    figure = curves_figure(evidence, [curve])
+    assert figure is not None
+    assert figure.rows[0][-1] == f"{values[-1]:.4g}"
+
+
+def test_phases_of_a_trainer_of_ones_own_have_curves_of_their_own(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    attempt = write_trial(results, key_of(1), losses=())
+    logged = [{"phase": phase, "epoch": epoch, "loss": loss} for phase, epoch, loss in
+              (("fit", 1, 4.0), ("valid", 1, 5.0), ("fit", 2, 3.0), ("valid", 2, 6.0))]  # fmt: skip
+    (attempt / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in logged))
+    write_plan_of(results, [{"key": key_of(1), "axes": {"a": 1}, "case": None, "seed": 0}])
+    with open_store(results) as store:
+        curves = read_curves(store, replace(read_study(results, "mine", None, store).measured, plan=OWN))
+    assert curves == (Curve(0, "loss (fit)", (1, 2), (4.0, 3.0)), Curve(0, "loss (valid)", (1, 2), (5.0, 6.0)))
 
 
 def test_all_cells_are_in_the_chart_and_the_highest_median_and_lowest_are_called_so() -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import torch
 
+from ablate.judge.evidence import Evidence
 from ablate.records.files import Results, write_json
-from ablate.records.plans import save_plan
-from ablate.report.measured import Measured, measure
-from ablate.simclr.checkpoint import Checkpoints
+from ablate.report.reading import read_study
+from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import RECIPE_VERSION, Config
-from ablate.simclr.fingerprints import fingerprinted
+from ablate.simclr.hooks import prepare
 from ablate.simclr.model import make_model
 from ablate.simclr.pretrain import owner
-from tests.records.by_hand import write_trial
+from tests.records.by_hand import save_record, write_trial
 
 TEXTURES = {"name": "textures", "train_images": 64, "test_images": 40, "image_size": 16}
 CONFIG: dict[str, Any] = {
@@ -34,7 +34,7 @@ PAIRS: dict[tuple[str, str], float | None] = {
 def config_of(first: str, second: str, data: dict[str, Any] | None = None, **settings: Any) -> Config:
     augment = {"transforms": [first, second], "views": "one", "base_crop": True}
     config = Config.model_validate({**CONFIG, "data": data or TEXTURES, "augment": augment, **settings})
-    return fingerprinted(config)
+    return prepare(config)
 
 
 def study_of_pairs(
@@ -61,7 +61,7 @@ def study_of_pairs(
         for place, name in enumerate(("first", "second"))
     ]
     plan = {"study": "pairs", "profile": "embedded", "design": "d", "title": "Pairs", "question": "Which?"}
-    save_plan(results, "pairs", plan | {"trainer": trainer, "axes": axes, "cases": [], "trials": planned})
+    save_record(results, "pairs", plan | {"trainer": trainer, "axes": axes, "cases": [], "trials": planned})
     return results
 
 
@@ -72,5 +72,5 @@ def save_untrained(results: Results, pretrain_key: str, config: Config, classes:
     return store.finish({"model": model.state_dict(), "metrics": {}})
 
 
-def measured(results: Results) -> Measured:
-    return measure(results, "pairs", None)
+def measured(results: Results) -> Evidence:
+    return read_study(results, "pairs", None).measured

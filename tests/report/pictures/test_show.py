@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from ablate.records.files import write_json
-from ablate.report.page import write_page, write_report
-from ablate.report.pictures import neighbours, views
+from ablate.report.formats import write_report
+from ablate.report.page import write_page
+from ablate.report.pictures import draw_pictures
 from ablate.report.pictures.histograms import mean_overlap
-from ablate.report.pictures.pipelines import SHOWN
-from ablate.report.pictures.show import TRAINER, draw_pictures
 from ablate.report.reading import read_study
 from ablate.report.verify import verify
-from ablate.study.trainer import SIMCLR
+from ablate.simclr import draw as drawing
+from ablate.simclr.pictures import SHOWN
 from tests.report.pictures.studies import PAIRS, measured, study_of_pairs
 
 HOSTILE = "<img src=x onerror='window.hacked=1'>\"& \u202e"
@@ -27,13 +27,13 @@ HOSTILE = "<img src=x onerror='window.hacked=1'>\"& \u202e"
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of what is drawn, one after another."""
     calls: list[str] = []
-    for module, name in ((views, "strip"), (views, "histograms"), (neighbours, "neighbours")):
+    for name in ("strip", "histograms", "neighbours"):
 
-        def counted(*arguments: object, draw: object = getattr(module, name), name: str = name) -> object:
+        def counted(*arguments: object, draw: object = getattr(drawing, name), name: str = name) -> object:
             calls.append(name)
             return draw(*arguments)  # type: ignore[operator]
 
-        monkeypatch.setattr(module, name, counted)
+        monkeypatch.setattr(drawing, name, counted)
     return calls
 
 
@@ -61,10 +61,6 @@ class Texts(HTMLParser):
         self.labels += [value or "" for name, value in attrs if name == "aria-label"]
 
 
-def test_the_trainer_that_ships_is_called_so_in_plans() -> None:
-    assert TRAINER == SIMCLR
-
-
 def test_a_study_of_pairs_shows_each_transformation_alone_and_the_best_and_worst_cell(tmp_path: Path) -> None:
     names = ("crop", "color", "blur", "noise")
     top1 = {(first, second): 10.0 + place for place, first in enumerate(names) for second in names}
@@ -78,7 +74,7 @@ def test_a_study_of_pairs_shows_each_transformation_alone_and_the_best_and_worst
     assert [strip.note.partition(",")[0] for strip in pictures.strips[-2:]] == ["best cell", "worst cell"]
     assert pictures.more == 16 - 6
     assert [each.name for each in pictures.neighbours] == ["best cell: blur, color", "worst cell: color, noise"]
-    assert pictures.missing == ()
+    assert pictures.missing == []
 
 
 def test_a_study_of_few_pipelines_shows_them_all(tmp_path: Path) -> None:
@@ -96,7 +92,7 @@ def test_a_study_of_few_pipelines_shows_them_all(tmp_path: Path) -> None:
 
 def test_a_study_that_leaves_color_alone_has_no_histograms(tmp_path: Path) -> None:
     results = study_of_pairs(tmp_path, {("crop", "blur"): 30.0, ("blur", "crop"): 20.0})
-    assert draw_pictures(results, measured(results)).figures == ()
+    assert draw_pictures(results, measured(results)).figures == []
 
 
 def test_a_cell_that_an_axis_does_not_reach_is_named_by_its_transformations(tmp_path: Path) -> None:
@@ -116,7 +112,7 @@ def test_without_a_result_there_are_views_and_no_neighbours(tmp_path: Path) -> N
     results = study_of_pairs(tmp_path, dict.fromkeys(PAIRS))
     pictures = draw_pictures(results, measured(results))
     assert len(pictures.strips) == 4
-    assert pictures.neighbours == ()
+    assert pictures.neighbours == []
 
 
 def test_what_was_drawn_before_is_not_drawn_again_and_is_the_same(tmp_path: Path, drawn: list[str]) -> None:
@@ -128,6 +124,18 @@ def test_what_was_drawn_before_is_not_drawn_again_and_is_the_same(tmp_path: Path
     assert drawn == []
     shutil.rmtree(results.pictures)
     assert write_report(results, "pairs", None, tmp_path / "a").read_bytes() == first
+
+
+def test_a_kept_picture_in_the_place_of_another_is_drawn_anew(tmp_path: Path, drawn: list[str]) -> None:
+    results = study_of_pairs(tmp_path)
+    first = write_report(results, "pairs", None, tmp_path / "a").read_bytes()
+    paths = sorted(results.pictures.iterdir())
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, [*contents[1:], contents[0]], strict=True):
+        path.write_bytes(content)
+    drawn.clear()
+    assert write_report(results, "pairs", None, tmp_path / "a").read_bytes() == first
+    assert len(drawn) == len(paths) - 2 == 7  # of the other two files, one has the histograms' chart, one the others
 
 
 def test_where_nothing_can_be_kept_pictures_are_drawn_all_the_same(tmp_path: Path, drawn: list[str]) -> None:
@@ -151,7 +159,7 @@ def test_a_checkpoint_that_is_gone_is_told(tmp_path: Path) -> None:
     results = study_of_pairs(tmp_path)
     shutil.rmtree(results.root / "pretrained")
     pictures = draw_pictures(results, measured(results))
-    assert pictures.neighbours == ()
+    assert pictures.neighbours == []
     assert [told.partition(" cannot")[0] for told in pictures.missing] == [
         "Nearest neighbours of the best cell: crop, color",
         "Nearest neighbours of the worst cell: color, color",
@@ -165,11 +173,11 @@ def test_data_that_are_gone_or_changed_are_told_once_with_their_path(tmp_path: P
     results = study_of_pairs(tmp_path, data=image_folder(root, "cat", "dog"), classes=2)
     shutil.rmtree(root) if change == "gone" else (root / "train/cat/0.png").unlink()
     pictures = draw_pictures(results, measured(results))
-    assert (pictures.strips, pictures.figures, pictures.neighbours) == ((), (), ())
+    assert (pictures.strips, pictures.figures, pictures.neighbours) == ([], [], [])
     (views_told,) = [told for told in pictures.missing if told.startswith("Views cannot be shown")]
     assert str(root) in views_told
     assert "`ablate report` shows them" in views_told
-    assert "What the network sees" in write_report(results, "pairs", None, tmp_path / "reports").read_text()
+    assert "Augmented views" in write_report(results, "pairs", None, tmp_path / "reports").read_text()
 
 
 def test_pictures_that_are_kept_outlive_the_data(tmp_path: Path) -> None:
@@ -193,12 +201,12 @@ def test_folders_of_hostile_names_show_as_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [({"trainer": "mine:train"}, "this study's is mine:train"), ({"recipe": 1}, "version 1 of the trainer's recipe")],
+    [({"trainer": "mine:train"}, "mine cannot be imported"), ({"recipe": 1}, "version 1 of the trainer's recipe")],
 )
 def test_of_another_trainer_or_version_nothing_is_drawn(tmp_path: Path, changed: dict[str, object], told: str) -> None:
     results = study_of_pairs(tmp_path, **changed)  # type: ignore[arg-type]
     pictures = draw_pictures(results, measured(results))
-    assert pictures.strips == ()
+    assert pictures.strips == []
     assert told in pictures.missing[0]
 
 
@@ -241,7 +249,7 @@ def test_a_page_whose_pictures_are_kept_imports_no_torch(tmp_path: Path) -> None
     draw_pictures(results, measured(results))
     code = (
         "import sys; from pathlib import Path; from ablate.records.files import Results;"
-        "from ablate.report.page import write_report;"
+        "from ablate.report.formats import write_report;"
         f"write_report(Results(Path({str(results.root)!r})), 'pairs', None, Path({str(tmp_path / 'r')!r}));"
         "print('torch' in sys.modules)"
     )

@@ -1,0 +1,94 @@
+"""The words of a command: the placeholders in them, and what stands there for one trial.
+
+{lr}                       a setting: a number, text, true or false
+--layers {layers}          a list becomes a word for each item; within a longer word, the items with commas between
+{augment:--use-aug}        the word --use-aug if the setting is true; no word if it is false
+{augment:--aug|--no-aug}   the first word if it is true, the second if it is false
+{{ and }}                  braces
+
+A setting that is nothing (None) removes its word, and the option before it: `--clip {clip}` and `--clip={clip}` both
+vanish.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.errors import InvalidValue
+
+PLACES = {
+    "seed": "the trial's seed",
+    "out": "this attempt's folder, in which the command starts",
+    "checkpoints": "a folder that all attempts of a trial share",
+    "device": "cpu or cuda",
+    "key": "the trial's key",
+    "project": "the folder in which ablate runs",
+}
+"""Placeholders that are not settings -> what stands there."""
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_FORM = re.compile(r"([A-Za-z_]\w*)(?::(-[^{}|]*)(?:\|(-[^{}|]*))?)?")
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """A placeholder in a word."""
+
+    name: str
+    yes: str | None = None
+    """The word that stands there if the setting is true; None for a placeholder of the setting itself."""
+    no: str | None = None
+    """The word if it is false; None for no word."""
+
+
+def placeholders(word: str) -> Iterator[Placeholder]:
+    """The placeholders of a word. Raises InvalidValue for a brace that belongs to none, or a form that is unknown."""
+    for found in _PLACEHOLDER.finditer(word):
+        if found[0] in ("{{", "}}"):
+            continue
+        if found[1] is None:
+            raise InvalidValue(f"has a single {found[0]}", "write {{ and }} for braces")
+        form = _FORM.fullmatch(found[1])
+        if form is None:
+            help = "a placeholder is {name}, or {name:--flag} for the word --flag if the setting is true"
+            raise InvalidValue(f"has {found[0]}, which is not a placeholder", f"{help}; write {{{{ and }}}} for braces")
+        if form[2] is not None and found[0] != word:
+            raise InvalidValue(f"contains {found[0]} and other text", "a flag must be a word of its own")
+        yield Placeholder(form[1], form[2], form[3])
+
+
+def filled(words: Sequence[str], values: Mapping[str, Any]) -> list[str]:
+    """The words with the values of one trial in place of the placeholders; KeyError for a name without a value."""
+    found: list[str] = []
+    for word in words:
+        inside = list(placeholders(word))
+        if any(each.yes is None and values[each.name] is None for each in inside):
+            if found and found[-1].startswith("-") and word == f"{{{inside[0].name}}}":
+                found.pop()
+            continue
+        found += _words(word, inside, values)
+    return found
+
+
+def text(template: str, values: Mapping[str, Any]) -> str:
+    """One text with the values of a trial, such as the path of a file or the value of a variable."""
+    return _PLACEHOLDER.sub(lambda each: each[0][0] if each[1] is None else _written(values[each[1]]), template)
+
+
+def _words(word: str, inside: Sequence[Placeholder], values: Mapping[str, Any]) -> list[str]:
+    first = inside[0] if inside else None
+    if first and first.yes is not None:
+        chosen = first.yes if values[first.name] else first.no
+        return [] if chosen is None else [chosen]
+    if first and word == f"{{{first.name}}}" and isinstance(values[first.name], (list, tuple)):
+        return [_written(item) for item in values[first.name]]
+    return [text(word, values)]
+
+
+def _written(value: Any) -> str:
+    """A value as a word: floats as Python writes them, which every language reads."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_written, value))
+    return "" if value is None else str(value)

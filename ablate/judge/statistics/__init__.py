@@ -1,0 +1,1 @@
+"""Tests, intervals and decisions on paired seeds."""

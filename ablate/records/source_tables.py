@@ -1,0 +1,132 @@
+"""Tables of runs: CSV, TSV, JSON lines and Parquet."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic_core import from_json
+
+from ablate.errors import UserError
+from ablate.records.source import PLACE, Source, digest_of, from_rows, typed, unreadable
+
+SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": "", ".json": "", ".parquet": ""}
+"""Suffix of a table -> the separator of its fields."""
+_JSON_LINES = (".jsonl", ".ndjson")
+
+
+def read_table(path: Path) -> Source:
+    """The rows of a table; `row 1` is the first one below the names of the columns. Raises UserError.
+
+    The values of a CSV are typed column by column: whole numbers, numbers, truth values, or text. Nested objects of
+    JSON become columns such as `config.lr`.
+    """
+    kind = path.suffix.lower()
+    try:
+        if kind == ".parquet":
+            rows = pl.read_parquet(path)
+        elif kind in _JSON_LINES:
+            rows = _json_lines(path)
+        elif kind == ".json":
+            rows = from_rows(json_rows(path))
+        else:
+            rows = _csv(path, SUFFIXES[kind])
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or error) from error
+    if rows.is_empty():
+        raise UserError(f"{path} has no rows", help="a table of runs has one row for each run, or for each epoch")
+    rows = _flat(rows)
+    if twice := [name for name, count in Counter(map(str.strip, rows.columns)).items() if count > 1]:
+        raise UserError(f"{path} has two columns '{twice[0]}'", help="rename one of them")
+    rows = rows.rename({name: name.strip() for name in rows.columns})
+    places = pl.Series(PLACE, range(1, rows.height + 1)).cast(pl.String)
+    return Source(path, digest_of([path]), rows.with_columns(("row " + places).alias(PLACE)))
+
+
+def _csv(path: Path, separator: str) -> pl.DataFrame:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+    if separator == "," and "," not in header and ";" in header:
+        separator = ";"
+    names = next(csv.reader([header], delimiter=separator), [])
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError(f"{path} has two columns '{twice[0]}'", help="rename one of them")
+    unnamed = [number for number, name in enumerate(names, 1) if not name.strip()]
+    if unnamed not in ([], [1]):  # pandas writes its index as a first column without a name
+        raise UserError(f"{path}: column {unnamed[-1]} has no name", help="name it in the first line")
+    rows = pl.read_csv(path, infer_schema=False, separator=separator)
+    if unnamed:
+        rows = rows.drop(rows.columns[0])
+    return rows.select(typed(rows[name]) for name in rows.columns)
+
+
+def _json_lines(path: Path) -> pl.DataFrame:
+    """The fast reader stops at NaN, at a column of several types and at damage: then each line is read by itself."""
+    try:
+        return pl.read_ndjson(path, infer_schema_length=None)
+    except pl.exceptions.PolarsError:
+        pass
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = from_json(line)  # refuses deep nesting, where json ends in a RecursionError
+        except ValueError as error:
+            help = "a run may still write this line; import again when it has ended"
+            raise UserError(f"{path}, line {number}, is not valid JSON: {error}", help=help) from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number}, is not an object", help='for example {"lr": 0.1, "accuracy": 0.9}')
+        rows.append(flat(row))
+    return from_rows(rows)
+
+
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON file: the objects of its list, or its only object."""
+    try:
+        value = from_json(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}", help="import again when the run has ended") from error
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, dict) for each in values):
+        raise UserError(f"{path} is not a list of objects", help='for example [{"lr": 0.1, "accuracy": 0.9}]')
+    return [flat(each) for each in values]
+
+
+def flat(row: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """An object without nested ones: `{"config": {"lr": 0.1}}` becomes `{"config.lr": 0.1}`; a list becomes text."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{above}{name}.")
+        else:
+            found[f"{above}{name}"] = json.dumps(value) if isinstance(value, list) else value
+    return found
+
+
+def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+    """The table without nested columns, dates and other types that settings do not have."""
+    while nested := [name for name, kind in rows.schema.items() if isinstance(kind, pl.Struct)]:
+        for name in nested:
+            fields = rows[name].struct.unnest()
+            fields = fields.rename({inner: f"{name}.{inner}" for inner in fields.columns})
+            rows = rows.drop(name).hstack(fields)
+    return rows.select(_plain(rows[name]) for name in rows.columns)
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    kind = column.dtype
+    if kind.is_float() or kind.is_decimal():
+        return column.cast(pl.Float64)
+    if kind.is_integer():
+        whole = column.cast(pl.Int64, strict=False)  # null where it has more than 64 bits
+        return whole if whole.null_count() == column.null_count() else column.cast(pl.String)
+    if kind in (pl.Boolean, pl.String):
+        return column
+    if isinstance(kind, pl.List | pl.Array):
+        return pl.Series(column.name, [None if each is None else json.dumps(list(each)) for each in column])
+    if kind == pl.Null:
+        return column.cast(pl.String)
+    return column.cast(pl.String)

@@ -1,0 +1,233 @@
+"""Forest plots: all comparisons of a claim, each with its seeds, its mean, its limits and its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+from altair.utils.schemapi import debug_mode
+
+from ablate.judge import wording
+from ablate.judge.statistics.paired import LEAST_SEEDS
+from ablate.records.plain import plural
+from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued
+from ablate.report.render.figure import Figure
+from ablate.report.render.names import Names
+
+if TYPE_CHECKING:
+    from ablate.judge.described import Described, Describer
+    from ablate.judge.statistics.comparisons import Compared
+    from ablate.judge.statistics.decide import Decision
+    from ablate.judge.study import Judged
+    from ablate.judge.verdict import Verdict
+
+MOST = 30
+"""Comparisons of a chart; of more, those nearest to the one that decides."""
+_WIDTH, _STEP = 460, 40  # pixels
+_NAME, _MEAN, _SEEDS = 0.24, 0.56, 0.78  # heights within a row, from its top
+_BOUND = "#d55e00"
+_NONE = "\u2013"
+
+
+def forests_of(judged: Judged, describer: Describer) -> list[Figure]:
+    """A figure for each claim that has a comparison with three seeds, which a verdict needs."""
+    found, names = [], Names(judged.evidence)
+    with debug_mode(False):  # charts are validated once, as a whole, when they are written
+        for verdict in judged.verdicts:
+            shown = nearest_to_deciding(verdict.decision) if verdict.decision else []
+            described = describer.describe(verdict, shown)
+            found.append(forest_figure(*_renamed(verdict, described, names), judged.evidence.percent))
+    return [figure for figure in found if figure is not None]
+
+
+def _renamed(verdict: Verdict, described: Sequence[Described], names: Names) -> tuple[Verdict, list[Described]]:
+    """The same with the page's names of what is compared."""
+
+    def named(compared: Compared) -> Compared:
+        return replace(compared, label=names.comparison(compared.label))
+
+    if (decision := verdict.decision) is not None:
+        verdict = replace(verdict, decision=replace(decision, comparisons=tuple(map(named, decision.comparisons))))
+    return verdict, [replace(each, compared=named(each.compared)) for each in described]
+
+
+def nearest_to_deciding(decision: Decision) -> list[int]:
+    """The numbers of at most `MOST` comparisons: those whose excess over the bound is nearest to a deciding one's.
+
+    The excess is in standard deviations of the differences, where these are known.
+    """
+    comparisons = decision.comparisons
+    if len(comparisons) <= MOST:
+        return list(range(len(comparisons)))
+    effects = [-abs(each.effect) if decision.within else each.effect for each in comparisons]
+    excess = [(effect - each.bound) / (each.sd or 1.0) for effect, each in zip(effects, comparisons, strict=True)]
+    deciding = [value for value, each in zip(excess, comparisons, strict=True) if each.decides] or [0.0]
+    ranked = sorted(
+        range(len(comparisons)),
+        key=lambda number: (not comparisons[number].decides, min(abs(excess[number] - each) for each in deciding)),
+    )
+    return sorted(ranked[:MOST])
+
+
+def forest_figure(verdict: Verdict, described: Sequence[Described], percent: bool) -> Figure | None:
+    """`claim-A1`: the described comparisons of a claim; None if none has three seeds.
+
+    percent: whether the metric is in percent.
+    """
+    if not any(len(each.compared.seeds) >= LEAST_SEEDS for each in described) or verdict.decision is None:
+        return None
+    claim, count = verdict.claim, len(verdict.decision.comparisons)
+    left_out = count - len(described)
+    which = f" The {MOST} nearest to deciding; {plural(left_out, 'other')} left out." if left_out else ""
+    return Figure(
+        f"claim-{claim.id.replace(chr(39), '-')}",
+        _chart(f"{claim.id}: {_sided(verdict)}", described, _unit(described, percent)),
+        f"{claim.id}: {claim.text} Diamonds: means (a filled one decides), with limits that hold for all comparisons "
+        f"together, 5 % on each side. Dots: seeds. Orange: bound.{which}",
+        _summary(verdict, described),
+        *_table(described),
+        opened=len(described) <= 8,
+    )
+
+
+def _unit(described: Sequence[Described], percent: bool) -> str:
+    if all(each.improvement is not None for each in described):
+        return "difference in percentage points" if percent else "difference"
+    return "effect"
+
+
+def _chart(title: str, described: Sequence[Described], unit: str) -> alt.LayerChart:
+    rows = [_data(number, each) for number, each in enumerate(described)]
+    ends = [row[name] for row in rows for name in ("value", "low", "high", "bound", "upper") if name in row]
+    style = Style(titled(title), unit, spanned([*ends, *(seed for row in rows for seed in row["seeds"])]), ".3g")
+    hint = [alt.Tooltip("label:N", title="comparison"), alt.Tooltip("text:N", title="effect")]
+    base = alt.Chart().encode(tooltip=hint)
+
+    def at(height: float) -> Any:
+        return alt.Y("row:O", axis=None, scale=alt.Scale(type="band", padding=0), bandPosition=height)
+
+    def name(test: str, weight: str) -> Any:
+        chosen = base.transform_filter(test)
+        limit: Any = alt.expr("width")
+        return chosen.mark_text(
+            align="left",
+            baseline="middle",
+            fontSize=12,
+            color=INK,
+            limit=limit,
+            fontWeight=weight,  # type: ignore[arg-type]
+        ).encode(x=alt.value(0), y=at(_NAME), text="label:N")
+
+    def bound(field: str) -> Any:
+        mark = base.transform_filter(f"isValid(datum.{field})").mark_tick(
+            orient="vertical", size=_STEP, thickness=1.5, color=_BOUND
+        )
+        return mark.encode(x=valued(alt.X, style, field), y=at(0.5))
+
+    spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, strokeWidth=2).encode(
+        x=valued(alt.X, style, "low"), x2="high:Q", y=at(_MEAN)
+    )  # fmt: skip
+    dots = base.transform_flatten(["seeds"], ["seed"]).mark_point(
+        size=22, filled=True, fill=QUIET, opacity=0.8
+    ).encode(x=valued(alt.X, style, "seed"), y=at(_SEEDS))  # fmt: skip
+    mean = base.mark_point(shape="diamond", size=90, filled=True, opacity=1, stroke=INK, strokeWidth=1.5).encode(
+        x=valued(alt.X, style), y=at(_MEAN), fill=alt.condition("datum.decides", alt.value(INK), alt.value("#ffffff"))
+    )
+    names = name("datum.decides", "bold"), name("!datum.decides", "normal")
+    drawn = [bound("bound"), bound("upper"), spread, dots, mean, *names]
+    chart = styled(alt.layer(*drawn, title=style.title, width=_WIDTH, height=_STEP * len(rows)))
+    chart.usermeta = {"fluid": "width", "most": MOST_WIDE}
+    chart.data = alt.InlineData(values=rows)  # last, since Altair copies a chart with its rows at each step
+    return chart  # type: ignore[no-any-return]
+
+
+def _data(number: int, described: Described) -> dict[str, Any]:
+    compared = described.compared
+    low, high = compared.interval or (None, None)
+    row = {
+        "row": number,
+        "label": compared.label,
+        "value": compared.effect,
+        "low": low,
+        "high": high,
+        "bound": compared.bound,
+        "upper": -compared.bound if described.within else None,
+        "decides": compared.decides,
+        "seeds": list(compared.values),
+        "text": f"{_effect(compared)}, {plural(len(compared.seeds), 'seed')}",
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _summary(verdict: Verdict, described: Sequence[Described]) -> str:
+    """How many comparisons are on either side of their bounds, and the one that decides."""
+    assert verdict.decision is not None
+    every = verdict.decision.comparisons
+    decides = [f"{each.label} {_effect(each)}" for each in every if each.decides]
+    which = f" Decides: {'; '.join(decides)}." if decides else ""
+    return f"{_sided(verdict)}.{which}"
+
+
+def _sided(verdict: Verdict) -> str:
+    """`2 of 3 means above their bounds`."""
+    assert verdict.decision is not None
+    every, within = verdict.decision.comparisons, verdict.decision.within
+    hold = sum(abs(each.effect) < -each.bound if within else each.effect > each.bound for each in every)
+    side = f"{'within' if within else 'above'} {'their bounds' if len(every) > 1 else 'the bound'}"
+    return f"{hold} of {plural(len(every), 'mean')} {side}"
+
+
+def _effect(compared: Compared) -> str:
+    return f"{compared.effect:+.3g}{_limits(compared)}"
+
+
+def _limits(compared: Compared) -> str:
+    return f" [{compared.interval[0]:.3g}, {compared.interval[1]:.3g}]" if compared.interval else ""
+
+
+def _table(described: Sequence[Described]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Columns and rows of the numbers, without columns that are empty."""
+    rope = next((each.posterior.rope for each in described if each.posterior), 0.0)
+    rows = [_texts(each, rope) for each in described]
+    columns = [name for name in rows[0] if any(row[name] != _NONE for row in rows)]
+    return tuple(columns), tuple(tuple(row[name] for name in columns) for row in rows)
+
+
+def _texts(described: Described, rope: float) -> dict[str, str]:
+    """Column -> text of one comparison. rope: of all comparisons of the claim."""
+    compared, sensitivity, parts = described.compared, described.sensitivity, described.variance
+    out = f" (without {', '.join(map(str, compared.left_out))})" if compared.left_out else ""
+    share = None if parts is None else parts.share
+    return {
+        "comparison": compared.label,
+        "effect": f"{compared.effect:+.3g}",
+        "limits": _limits(compared).strip() or _NONE,
+        "bound": f"\u00b1{-compared.bound:.3g}" if described.within else f"{compared.bound:.3g}",
+        "seeds": f"{len(compared.seeds)}{out}",
+        "p above": wording.p_value(compared.supports),
+        "p below": wording.p_value(compared.refutes),
+        "standardized": _number(described.standardized),
+        "P(improvement)": _estimate(described.improvement),
+        "quartile mean": _estimate(described.interquartile_mean),
+        "seed correlation": _number(described.correlation),
+        "paired width": _times(described.paired_width),
+        f"P(below, within, above \u00b1{rope:.3g})": ", ".join(map(_number, (described.posterior or ())[1:])) or _NONE,
+        "pooled p": wording.p_value(sensitivity.pooled),
+        "moderated p": wording.p_value(sensitivity.moderated),
+        "test images": _NONE if share is None else f"{100 * share:.0f} %",
+        "width over images": _times(None if parts is None else parts.wider),
+    }
+
+
+def _number(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _times(value: float | None) -> str:
+    return _NONE if value is None else f"\u00d7 {value:.2f}"
+
+
+def _estimate(found: tuple[float, float, float] | None) -> str:
+    return _NONE if found is None else f"{found[0]:.3g} [{found[1]:.3g}, {found[2]:.3g}]"

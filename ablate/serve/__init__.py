@@ -1,0 +1,1 @@
+"""`ablate serve`: the records in a browser, live, on the loopback address only, and read-only."""

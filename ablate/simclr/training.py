@@ -1,0 +1,220 @@
+"""The state of a pretraining: optimizers and learning rates, clock, metrics and checkpoints."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablate.simclr.base.checkpoint import Checkpoints, finite, require_finite
+from ablate.simclr.base.device import number_format
+from ablate.simclr.config import Config
+from ablate.simclr.data.batches import Stream, stream_of
+from ablate.simclr.data.images import Images
+from ablate.simclr.means import Means, Reading
+from ablate.simclr.model import Model
+from ablate.simclr.model.optimizer import learning_rate, make_optimizer, peak_learning_rate, warmup_steps
+from ablate.trainer.contract import Context, Diverged, Interrupted
+
+_ROUND = 8
+"""Every this many steps ranks agree on whether to stop, and a GPU's loss is checked."""
+
+
+def start(config: Config, images: Images, context: Context, model: Model, store: Checkpoints) -> "Run":
+    """Start a training, or resume from its newest checkpoint."""
+    size, count = config.batch_size, len(images)
+    if count < size:
+        raise ValueError(f"batch_size = {size} is more than the {count} training images")
+    steps = count * config.epochs // size
+    stream = stream_of(config, images, size, steps, "pretrain", views=2 if config.method == "simclr" else 1)
+    peak = peak_learning_rate(config.optimizer, size)
+    warmup = warmup_steps(config.warmup_epochs, count, size)
+    rate = partial(learning_rate, steps=steps, warmup_steps=warmup, peak=peak)
+    probe_rate = partial(learning_rate, steps=steps, warmup_steps=0, peak=0.1 * size / 256)  # as in linear evaluation
+    together = context.device.type == "cuda" or None  # weight and bias in the same kernels
+    probe_optimizer = torch.optim.SGD(model.probe.parameters(), lr=0.0, momentum=0.9, nesterov=True, foreach=together)
+    optimizers: dict[str, tuple[torch.optim.Optimizer, Callable[[int], float]]] = {
+        "optimizer": (make_optimizer(config.optimizer, model.parts()), rate),
+        "probe_optimizer": (probe_optimizer, probe_rate),
+    }
+    run = Run(config, context, store, model, stream, optimizers, Means(context.world, context.device))
+    if state := store.newest():
+        run.load(state)
+        context.say(f"resuming at step {run.done} of {steps}")
+    if context.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(context.device)
+    model.train()
+    run.start_clock()
+    return run
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What the row of an epoch says."""
+
+    number: int
+    means: Reading
+    learning_rate: float
+    pairs_per_second: float
+    memory: float | None
+
+    def row(self) -> dict[str, float | int | str]:
+        """Return the row; waits for the means."""
+        rates = {"learning_rate": self.learning_rate, "pairs_per_second": self.pairs_per_second}
+        memory = {} if self.memory is None else {"memory": self.memory}
+        return {"phase": "pretrain", "epoch": self.number, **self.means.means(), **rates, **memory}
+
+
+@dataclass
+class Run:
+    """A training under way."""
+
+    config: Config
+    context: Context
+    store: Checkpoints
+    model: Model
+    stream: Stream
+    optimizers: dict[str, tuple[torch.optim.Optimizer, Callable[[int], float]]]
+    """Name in a checkpoint -> the optimizer and its learning rate at a step."""
+    means: Means
+    done: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Means of the last finished epoch."""
+    _ended: deque[_Epoch] = field(default_factory=deque)
+    """Epochs whose rows are not logged yet."""
+
+    def start_clock(self) -> None:
+        """Start counting the seconds of the training and of its epoch."""
+        self._saved = self._epoch_began = time.monotonic()
+        self._began, self._epoch_start = self._saved - self.seconds, self.done
+
+    def set_learning_rates(self, step: int) -> None:
+        """Set the optimizers' learning rates for a step."""
+        for optimizer, rate in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step)
+
+    def end_step(self, step: int, measures: dict[str, Tensor]) -> None:
+        """Record a step, and the epoch if it ends. Raises Interrupted, after saving the state, if asked to stop."""
+        self.done = step + 1
+        self.means.add(measures)
+        self.seconds = time.monotonic() - self._began
+        self.context.progress(self.done, self.stream.steps, self._row_so_far)
+        taken, images = self.done * self.config.batch_size, len(self.stream.images)
+        if self.done == self.stream.steps or taken // images > (taken - self.config.batch_size) // images:
+            self._end_epoch()
+        self._stop_if_asked()
+
+    def _end_epoch(self) -> None:
+        """Start the next epoch; log this one's row once its means are there."""
+        self._ended.append(self._epoch(self.means.start_reading()))
+        self.means.restart(self.done)
+        self._epoch_start, self._epoch_began = self.done, time.monotonic()
+        if self.context.device.type != "cuda" or self.done == self.stream.steps:
+            self._check()
+
+    def _epoch(self, means: Reading) -> _Epoch:
+        number = (self.done - 1) * self.config.batch_size // len(self.stream.images) + 1
+        images = (self.done - self._epoch_start) * self.config.batch_size
+        speed = images / max(time.monotonic() - self._epoch_began, 1e-9)
+        return _Epoch(number, means, self._rate(self.done - 1), speed, self._memory())
+
+    def _row_so_far(self) -> dict[str, float | int | str]:
+        """Return a row of metrics of the epoch so far, without its memory."""
+        row = self._epoch(self.means.lately()).row()
+        return {name: value for name, value in row.items() if name != "memory"}
+
+    def _log_epochs(self, wait: bool) -> None:
+        """Log the epochs that have ended; without `wait` only those whose means have arrived from the GPU."""
+        while self._ended and (wait or self._ended[0].means.ready()):
+            if self._ended[0].means.broken() is not None:  # `_check` raises, on all ranks at the same step
+                return
+            epoch = self._ended.popleft()
+            self.metrics = {**epoch.means.means(), "learning_rate": epoch.learning_rate}
+            self.context.log(epoch.row())
+
+    def _memory(self) -> float | None:
+        """Return the peak memory so far, of the GPU or the process, in MiB; None where the system does not tell."""
+        if self.context.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.context.device) / 2**20
+        try:
+            import resource
+        except ImportError:  # Windows
+            return None
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, else KiB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+    def _stop_if_asked(self) -> None:
+        """Raise Interrupted, after saving the state, if any rank's context stops; check the loss too."""
+        context, world = self.context, self.context.world
+        round_ends = self.done % _ROUND == 0
+        if round_ends or (context.device.type != "cuda" and world.size == 1):
+            self._check()
+        else:
+            self._log_epochs(wait=False)
+        if self.done == self.stream.steps or (world.size > 1 and not round_ends):
+            return
+        if world.agree(context.stopping(), context.device):
+            self._check()
+            self._save()
+            world.tell(None)  # the other ranks wait until the state is saved
+            raise Interrupted
+
+    def _check(self) -> None:
+        """Raise Diverged if a loss was not finite; all ranks have the same losses. Waits for the device."""
+        self._log_epochs(wait=True)
+        readings = [*(epoch.means for epoch in self._ended), self.means.start_reading()]
+        if (step := next((found for each in readings if (found := each.broken()) is not None), None)) is not None:
+            message = f"the loss was no longer a number at step {step} of {self.stream.steps}"
+            message = f"{message}, learning rate {self._rate(step):.4g}"
+            raise Diverged(f"{message}; a lower optimizer.learning_rate or a longer warm-up may help")
+
+    def _rate(self, step: int) -> float:
+        return self.optimizers["optimizer"][1](step)
+
+    def save_if_due(self) -> None:
+        """Save the state every `checkpoint_minutes`."""
+        if time.monotonic() - self._saved >= 60 * self.config.checkpoint_minutes:
+            self._save()
+            self._saved = time.monotonic()
+
+    def _save(self) -> None:
+        self._log_epochs(wait=True)
+        if self.store.writes and finite(self.model):  # if they are not, the next step reports it
+            sums, counts = self.means.state()
+            state = {
+                "done": self.done,
+                "precision": number_format(self.config.precision, self.context.device),
+                "seconds": self.seconds,
+                "model": self.model.state_dict(),
+                **{name: optimizer.state_dict() for name, (optimizer, _) in self.optimizers.items()},
+                "sums": sums,
+                "counts": counts,
+                "metrics": self.metrics,
+            }
+            self.store.save(state, self.done)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Restore what `_save` wrote."""
+        if state["precision"] != (now := number_format(self.config.precision, self.context.device)):
+            self.context.say(f"the training began in {state['precision']} and continues in {now}: another processor")
+        self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
+        self.model.load_state_dict(state["model"])
+        for name, (optimizer, _) in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
+        self.means.load(state["sums"], state["counts"], self.done)
+
+    def result(self) -> dict[str, float]:
+        """Return the last epoch's metrics, and the seconds of all steps. Raises Diverged if weights are not finite."""
+        steps = self.stream.steps
+        require_finite(self.model, f"after step {steps} of {steps}, learning rate {self._rate(steps - 1):.4g}")
+        passing = ("learning_rate", "gradient_norm")
+        kept = {name: value for name, value in self.metrics.items() if name not in passing}
+        return {**kept, "pretrain_seconds": self.seconds}

@@ -1,0 +1,1 @@
+"""Cells of a study, and conditions on them."""

@@ -1,0 +1,1 @@
+"""What study and profile files may say."""

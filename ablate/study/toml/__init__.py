@@ -1,0 +1,1 @@
+"""Reading TOML with the position of every key."""

@@ -1,0 +1,218 @@
+"""Importing runs that were trained elsewhere: from their sources to a study with records."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import UserError, value_text
+from ablate.study.cells.cell import Cell, Scalar, axis_text, is_number
+
+if TYPE_CHECKING:
+    from ablate.records.files import Results
+    from ablate.records.import_trials import ImportedTrial
+    from ablate.records.runs import Columns, ImportedRun, Runs
+    from ablate.run.plan import Plan
+    from ablate.study.schema.study import LoadedStudy
+
+_POLL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did."""
+
+    study: Path
+    """The study file."""
+    written: bool
+    """Whether the study file is new."""
+    new: int
+    changed: int
+    runs: int
+    """All runs of the sources."""
+    failed: int
+    """Runs without a finite result."""
+    ignored: tuple[str, ...]
+    """Columns that were left out."""
+
+    @property
+    def unchanged(self) -> int:
+        """Runs that had this result already."""
+        return self.runs - self.new - self.changed
+
+
+def import_runs(
+    paths: Sequence[Path],
+    study: str,
+    columns: Columns,
+    results: Results,
+    update: bool = False,
+    command: Sequence[str] = (),
+) -> Imported:
+    """Import the runs of some sources into a study, whose file is written if it is missing.
+
+    columns.axes: by name of the axis, of an existing study only those whose column has another name. update: whether
+    a run that was imported before may have another result now. Raises UserError before anything is written.
+    """
+    from ablate.records.files import check_folders
+    from ablate.records.import_trials import new_and_changed, replace_trials, write_trials
+    from ablate.records.plans import save_plan
+    from ablate.records.runs import assemble
+    from ablate.records.sources import read_source
+    from ablate.run.plan import plan_file
+    from ablate.workflow.imported_study import completed, load, study_file, write_study
+
+    loaded = load(file) if (file := study_file(study)).exists() else None
+    sources = list(map(read_source, paths))
+    columns = completed(columns, loaded, sources)
+    runs = assemble(sources, columns)
+    new_file = loaded is None
+    loaded = loaded or write_study(file, runs, columns, command)
+    metric = loaded.study.metric
+    try:
+        plan, trials = _matched(loaded, runs, results)
+        new, changed = new_and_changed(results, trials, metric)
+        if changed and not update:
+            raise _differs(changed, results, metric)
+        check_folders(results, loaded.study.name)
+    except UserError:
+        if new_file:
+            file.unlink()
+        raise
+    path = save_plan(results, plan_file(plan, list(command))).relative_to(results.root).as_posix()
+    trainer = plan.expansion.trainer
+    about = {"trainer": trainer.name, "recipe_version": trainer.recipe_version, "plan": path}
+    write_trials(results, new, metric, about, time.time())
+    replace_trials(results, changed, metric, about, time.time())
+    failed = sum(metric not in trial.run.metrics for trial in trials)
+    return Imported(file, new_file, len(new), len(changed), len(trials), failed, runs.ignored)
+
+
+def _matched(loaded: LoadedStudy, runs: Runs, results: Results) -> tuple[Plan, list[ImportedTrial]]:
+    """The plan of exactly the trials that were imported, and each with its run. Raises UserError."""
+    from ablate.records.import_trials import ImportedTrial
+
+    by_cell = dict(_by_cell(loaded, runs.runs))
+    found = {(cell.key, seed): run for (cell, seed), run in by_cell.items()}
+    plan = _plan(loaded, results, sorted({seed for _, seed in by_cell}), found.keys())
+    trials = []
+    for trial in plan.expansion.trials:
+        run = found.pop((trial.cell.key, trial.seed))
+        config = trial.config.model_dump(mode="json")
+        trials.append(ImportedTrial(trial.key, trial.pretrain_key, trial.label, config, run))
+    if found:
+        run = next(iter(found.values()))
+        cell = " ".join(f"{name}={axis_text(value)}" for name, value in run.axes.items())
+        message = f"{run.source.path}, {run.place}: {cell} is not a cell of {loaded.source.path}"
+        raise UserError(message, help="the study excludes it; leave the run out, or change `exclude`")
+    _check_base(loaded, runs, trials)
+    return plan, trials
+
+
+def _plan(loaded: LoadedStudy, results: Results, seeds: Sequence[int], wanted: Collection[tuple[str, int]]) -> Plan:
+    """The plan of some cells and seeds, of which none is to be trained: it has no states and costs nothing."""
+    from ablate.run.cost import cost_of
+    from ablate.run.plan import Plan
+    from ablate.study.expansion.expand import expand
+    from ablate.study.load import load_profile
+    from ablate.study.schema.study import DEFAULT_PROFILE
+
+    every = expand(loaded, load_profile(DEFAULT_PROFILE, Path(loaded.source.path)), seeds=seeds)
+    kept = tuple(trial for trial in every.trials if (trial.cell.key, trial.seed) in wanted)
+    expansion = replace(every, trials=kept)
+    cost = cost_of(expansion, [], [], [], results, None)
+    return Plan(loaded, DEFAULT_PROFILE, DEFAULT_PROFILE, {}, expansion, {}, {}, {}, cost, (), {})
+
+
+def _by_cell(loaded: LoadedStudy, runs: Sequence[ImportedRun]) -> Iterator[tuple[tuple[Cell, int], ImportedRun]]:
+    """Each run by its cell, with the values as the study writes them, and its seed. Raises UserError."""
+    study = loaded.study
+    known = {name: {_canonical(value): value for value in axis.names} for name, axis in study.all_axes.items()}
+    cells: dict[tuple[Scalar, ...], Cell] = {}
+    for run in runs:
+        values = tuple(run.axes.values())
+        if (cell := cells.get(values)) is None:
+            axes = {}
+            for name, value in run.axes.items():
+                if _canonical(value) not in known[name]:
+                    shown = ", ".join(map(axis_text, study.all_axes[name].names))
+                    message = f"{run.source.path}, {run.place}: {name} = {value_text(value)} is not a value of the axis"
+                    raise UserError(message, help=f"add it to {loaded.source.path}, which has: {shown}")
+                axes[name] = known[name][_canonical(value)]
+            cell = cells[values] = Cell(axes)
+        yield (cell, run.seed), run
+
+
+def _canonical(value: Scalar) -> str:
+    """The text by which a value of a source and one of a study are the same: 1 is 1.0."""
+    return repr(float(value)) if is_number(value) else axis_text(value)
+
+
+def _check_base(loaded: LoadedStudy, runs: Runs, trials: Sequence[ImportedTrial]) -> None:
+    """Raise UserError if all runs share another value of a setting than the study has: a confounder."""
+    from ablate.records.compare import flat
+    from ablate.study.imported import SETTINGS, setting_paths
+
+    settings = flat(dict(trials[0].config))
+    for column, value in runs.base.items():
+        path = next((each for each in (setting_paths([column])[column], column) if each in settings), None)
+        if path is not None and _canonical(value) != _canonical(settings[path]) and path != "seed":
+            name = path.removeprefix(f"{SETTINGS}.")
+            message = (
+                f"{name} is {value_text(value)} in these runs, but {value_text(settings[path])} in {loaded.source.path}"
+            )
+            raise UserError(message, help="runs with other settings belong in another study, or `--ignore` the column")
+
+
+def _differs(changed: Sequence[ImportedTrial], results: Results, metric: str) -> UserError:
+    from ablate.records.reading import result_if_any
+
+    trial = changed[0]
+    before: Mapping[str, Any] = getattr(result_if_any(results.trial(trial.key).result), "metrics", {})
+    names = [name for name in dict.fromkeys((metric, *before, *trial.run.metrics))
+             if before.get(name) != trial.run.metrics.get(name)] or [metric]  # fmt: skip
+    message = f"{trial.label} has a record with {names[0]} {before.get(names[0])}, and {trial.run.source.path} has "
+    message += f"{trial.run.metrics.get(names[0])} ({trial.run.place})"
+    more = f"; {len(changed) - 1:,} more runs differ" if len(changed) > 1 else ""
+    return UserError(message + more, help="to record the new results, add --update")
+
+
+def watch_sources(
+    paths: Sequence[Path],
+    study: str,
+    columns: Columns,
+    results: Results,
+    show: Callable[[Imported], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Import again whenever a source changes, until Ctrl-C. An error is shown, and the next change tried."""
+    seen: object = None
+    try:
+        while True:
+            if (found := _stamps(paths)) != seen:
+                seen = found
+                try:
+                    done = import_runs(paths, study, columns, results, update=True, command=sys.argv)
+                    if done.new or done.changed:
+                        show(done)
+                except UserError as error:
+                    print(error, file=sys.stderr)
+            sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        pass
+
+
+def _stamps(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """Name, time and size of every file of the sources."""
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    found = []
+    for file in files:
+        with contextlib.suppress(OSError):
+            about = file.stat()
+            found.append((str(file), about.st_mtime_ns, about.st_size))
+    return found

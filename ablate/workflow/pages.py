@@ -1,0 +1,179 @@
+"""Writing pages: of a run that has ended, of a cluster's submission, or of any studies with records."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.errors import Problem, TrialsFailed, UserError, visible
+
+if TYPE_CHECKING:
+    from ablate.records.files import Results
+    from ablate.report.reading import Reading
+    from ablate.workflow.run import FinishedRun
+
+
+Target = tuple[str, str]
+"""A study, by its name or file, and a profile."""
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which pages to write, and how."""
+
+    results: Results
+    reports: Path
+    names: Sequence[str] = ()
+    """Studies and suites; empty for all studies with records."""
+    profile: str | None = None
+    formats: Sequence[str] = ("html",)
+    pictures: bool = True
+
+    def targets(self) -> list[Target]:
+        """The studies with their profiles. Raises UserError if one of them, or all, have no records."""
+        from ablate.records.plans import newest_plan
+        from ablate.workflow.overview import recorded_profile, suite_named
+
+        if not self.names:
+            return self._all_targets()
+        found: list[Target] = []
+        for name in self.names:
+            if suite := suite_named(name, recorded=True):
+                found += self._suite_targets(suite.suite.name, suite.studies)
+            else:
+                profile = recorded_profile(self.results, name, self.profile)
+                found.append((name, newest_plan(self.results, name, profile).profile))
+        return list(dict.fromkeys(found))
+
+    def _all_targets(self) -> list[Target]:
+        from ablate.records.status import read_status
+        from ablate.records.store import open_store
+        from ablate.workflow.overview import recorded_profile
+
+        with open_store(self.results) as store:
+            found = [(each.study, each.profile) for each in read_status(store, self.results).standings]
+        if self.profile is not None:
+            found = [each for each in found if recorded_profile(self.results, each[0], self.profile) == each[1]]
+        if not found:
+            where = f" at the profile '{self.profile}'" if self.profile else ""
+            raise UserError(f"{self.results.root} has no records{where}", help="run one: ablate run STUDY")
+        return found
+
+    def _suite_targets(self, suite: str, studies: Mapping[str, str]) -> list[Target]:
+        """The studies of a suite that were run; prints the others."""
+        from ablate.records.plans import load_plans, newest_plan
+        from ablate.workflow.overview import recorded_profile
+
+        found: list[Target] = []
+        absent = []
+        for name, file in studies.items():
+            profiles = {plan.profile for plan in load_plans(self.results, name)}
+            profile = recorded_profile(self.results, file, self.profile)
+            if not profiles or (profile and profile not in profiles):
+                absent.append(name)
+            else:
+                found.append((name, newest_plan(self.results, name, profile).profile))
+        where = f" at the profile {self.profile}" if self.profile else ""
+        if not found:
+            raise UserError(f"no study of the suite '{suite}' was run{where}", help="run it first")
+        if absent:
+            print(f"not run{where}: {', '.join(absent)}", file=sys.stderr)
+        return found
+
+
+def write_pages(request: PageRequest, targets: Sequence[Target], refresh: int | None = None) -> list[Path]:
+    """Write each target, then the index of all pages; returns the files.
+
+    A study that cannot be written does not stop the others: UserError is raised for all of them at the end. refresh:
+    see `ablate.report.render.html`.
+    """
+    from ablate.records.store import open_store
+    from ablate.report.formats import write_formats
+    from ablate.report.index import write_index
+    from ablate.report.reading import read_study
+    from ablate.workflow.overview import suite_members
+
+    problems: list[Problem] = []
+    written: list[Path] = []
+    read: dict[Target, Reading] = {}
+    results, reports = request.results, request.reports
+    with open_store(results) as store:
+        for study, profile in targets:
+            try:
+                reading = read_study(results, study, profile, store)
+                written += write_formats(results, reading, reports, request.formats, refresh, request.pictures)
+                read[reading.study_profile] = reading
+            except UserError as error:
+                problems += error.problems
+        if "html" in request.formats and read:
+            written.append(write_index(results, reports, suite_members(), read, refresh, store))
+    if problems:
+        print("\n".join(visible(str(path)) for path in written))
+        raise UserError(*problems)
+    return written
+
+
+def pages_of_published(
+    paths: Sequence[Path], reports: Path, names: Sequence[str], profile: str | None, formats: Sequence[str]
+) -> list[Path]:
+    """Write the pages of published records and their index; names: only these studies. See `write_pages`."""
+    from ablate.records.published import published_files, restored
+
+    with restored(published_files(paths)) as results:
+        request = PageRequest(results, reports, names, profile, formats, pictures=False)
+        targets = request.targets() if names or profile else list(results.published)
+        return write_pages(request, targets)
+
+
+def check_can_write(reports: Path) -> None:
+    """Raise UserError for a folder of pages that cannot be written or made: before hours of training, not after."""
+    existing = next((each for each in (reports, *reports.absolute().parents) if os.path.lexists(each)), reports)
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return
+    why = f"no permission to write to {existing}" if existing.is_dir() else f"{existing} is not a folder"
+    raise UserError(f"cannot write pages in {reports}: {why}", help="choose another folder: --reports DIR")
+
+
+def finish(finished: FinishedRun, reports: Path | None) -> None:
+    """Write the page of a run that has ended, print warnings, and raise TrialsFailed if trials failed.
+
+    reports: None to raise TrialsFailed only.
+    """
+    from ablate.records.metric import finished_numbers, lacking
+    from ablate.records.plain import plural
+
+    if reports is None:
+        finished.raise_failures()
+        return
+    plan, results = finished.plan, finished.results
+    study = plan.loaded.study
+    if finished.detached:
+        where = visible(str(reports))
+        print(f"You can close this terminal. Progress: ablate status {study.name}. The page will be in {where}.")
+        return
+    from ablate.report.formats import write_report
+    from ablate.workflow.overview import suite_members
+    from ablate.workflow.run import RUNNING_ELSEWHERE
+
+    missing = finished.missing()  # before the page is drawn, which has every result that there is by then
+    try:
+        page = write_report(results, study.name, plan.profile, reports, suite_members())
+        print(f"page: {visible(str(page))}")
+    except Exception as error:  # failed trials are reported all the same
+        try:
+            finished.raise_failures()
+        except TrialsFailed as failed:
+            raise TrialsFailed(f"{failed}\nand the page could not be written:\n{error}") from error
+        raise
+    if elsewhere := missing[RUNNING_ELSEWHERE]:
+        print(
+            f"the page lacks {plural(elsewhere, 'trial')} that another process is still training; "
+            "run ablate report when they finish"
+        )
+    if message := lacking(study.metric, finished_numbers(results, plan.distinct)):
+        print(f"warning: {message}")
+    finished.raise_failures()

@@ -1,0 +1,115 @@
+"""From a folder with nothing but a script to a judged page, in three commands."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablate.errors import UserError
+from ablate.study.check import check_files
+from ablate.study.from_command import new_command_study, parsed
+from ablate.study.load import load_study
+
+TRAIN = '''"""Guesses."""
+
+import argparse
+import random
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--use-aug", action="store_true")
+parser.add_argument("--seed", type=int, default=0)
+arguments = parser.parse_args()
+noise = random.Random(arguments.seed)
+for epoch in range(3):
+    accuracy = 0.5 + arguments.lr + 0.01 * noise.random()
+    print(f"epoch {epoch}: accuracy={accuracy:.4f}")
+'''
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAIN)
+    return tmp_path
+
+
+def test_three_commands_lead_from_a_script_to_a_judged_page(project: Path) -> None:
+    def ablate(*arguments: str) -> str:
+        command = [sys.executable, "-m", "ablate", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+
+    began = time.monotonic()
+    line = "python train.py --lr 0.1 --seed 0"
+    assert "wrote studies/mine.toml" in ablate("new", "mine", "--command", line, "--vary", "lr=0.1,0.01")
+    assert "page: reports/mine.html" in ablate("run", "mine", "--seeds", "3", "--workers", "1")
+    ablate("report", "mine")
+    assert time.monotonic() - began < 180
+    page = (project / "reports/mine.html").read_text()
+    assert "lr = 0.1 gives the highest accuracy." in page
+    assert "supported" in page
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "settings"),
+    [
+        (
+            "python train.py --lr 0.1 --use-aug --seed 3 --output-dir runs/x --device cuda",
+            ["python", "train.py", "--lr", "{lr}", "{use_aug:--use-aug}", "--seed", "{seed}", "--output-dir", "{out}",
+             "--device", "{device}"],
+            {"lr": 0.1, "use_aug": True},
+        ),
+        (
+            "python -m pkg.train model.width=4 seed=0 +opt.name='a b' -b 32 --wd=-1e-4",
+            ["python", "-m", "pkg.train", "model.width={model_width}", "seed={seed}", "+opt.name={opt_name}", "-b",
+             "{b}", "--wd={wd}"],
+            {"model_width": 4, "opt_name": "a b", "b": 32, "wd": -0.0001},
+        ),
+        ("./run.sh fit --Lambda 1 --loss x {a}",
+         ["./run.sh", "fit", "--Lambda", "{lambda_}", "--loss", "{loss}", "{{a}}"], {"lambda_": 1, "loss": "x"}),
+        ("python train.py --config train.py --data there", ["python", "train.py", "--config", "train.py", "--data",
+         "{project}/there"], {}),
+    ],
+)  # fmt: skip
+def test_options_become_placeholders_and_files_stay(
+    project: Path, line: str, words: list[str], settings: dict[str, object]
+) -> None:
+    (project / "there").mkdir()
+    found = parsed(line, project)
+    assert (found.words, found.settings) == (words, settings)
+
+
+def new(line: str, vary: list[str], answer: str | None = None, metric: str | None = None) -> Path:
+    ask = None if answer is None else (lambda question: answer)
+    return new_command_study("mine", line, vary, metric, ask, Path("studies"))
+
+
+def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
+    line = "python train.py --lr 0.1 --use-aug --batch-size 32 --seed 0"
+    path = new(line, [], answer="use_aug=true,false batch-size=32,64", metric="val_loss")
+    study = load_study(str(path)).study
+    assert {name: axis.values for name, axis in study.axes.items()} == {
+        "use_aug": [True, False], "batch_size": [32, 64],
+    }  # fmt: skip
+    assert study.defaults == {"lr": 0.1}
+    assert check_files([str(path)], [])[0].problems == ()
+    assert "lowest = true" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "vary", "message"),
+    [
+        ("python train.py --lr 0.1", [], "which setting shall vary? The command has lr = 0.1"),
+        ("python train.py --lr 0.1", ["lrr=1,2"], "did you mean 'lr'?"),
+        ("python train.py --lr 0.1", ["lr=1"], "needs at least two values"),
+        ("python 'train.py", ["lr=1,2"], "No closing quotation"),
+        ("", ["lr=1,2"], "--command is empty"),
+    ],
+)
+def test_what_cannot_become_a_study_is_told(line: str, vary: list[str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        new(line, vary)
+    assert message in str(error.value)
+    assert not Path("studies").exists()

@@ -1,0 +1,119 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablate.judge.evidence import Evidence
+from ablate.judge.statistics.decide import Decision
+from ablate.judge.study import Judged
+from ablate.judge.verdict import Verdict
+from ablate.report.headline import MOST_WORDS, headline
+from ablate.report.reading import read_study
+from ablate.study.claims import read_claims
+from tests.report.test_measured import evaluated, study
+
+BEST = {"id": "A1", "text": "Crop with color is best.", "source": "s", "kind": "best", "is": "first == 'crop'"}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return read_study(study(tmp_path_factory.mktemp("headline"), evaluated()), "mine", None).measured
+
+
+def decided(
+    state: str, leaning: str, effect: float, compared: str = "crop, color - color, crop", **more: Any
+) -> Verdict:
+    fields: dict[str, Any] = {
+        "seeds": 5, "bound": 0.0, "interval": None, "within": False, "p": 0.01, "adjusted_p": 0.02,
+        "permutation_p": None, "more_seeds": None, "look": None, "look_at": None, "comparisons": (),
+    } | more  # fmt: skip
+    decision = Decision(state=state, leaning=leaning, effect=effect, compared=compared, **fields)  # type: ignore[arg-type]
+    (claim,) = read_claims([BEST])
+    return Verdict(claim, state, decision, "", frozenset(), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer"),
+    [
+        (
+            decided("undecided", "refutes", -2.6, seeds=1, p=None),
+            "Probably not (1 seed): color + crop beats crop + color by 2.6 points.",
+        ),
+        (
+            decided("undecided", "supports", 2.6, seeds=2, p=None),
+            "Probably (2 seeds): crop + color beats color + crop by 2.6 points.",
+        ),
+        (
+            decided("undecided", "supports", 2.6),
+            "Undecided, probably yes (5 seeds): crop + color beats color + crop by 2.6 points.",
+        ),
+        (
+            decided("undecided", "neither", 0.0),
+            "Undecided (5 seeds): crop + color equals color + crop.",
+        ),
+        (
+            decided("refuted", "refutes", -2.6, interval=(-4.0, -1.2)),
+            "No (5 seeds): color + crop beats crop + color by 2.6 points.",
+        ),
+        (
+            decided("supported", "supports", 6.0, bound=5.0),
+            "Yes (5 seeds): crop + color beats color + crop by 6.0 points.",
+        ),
+        (
+            decided("supported", "refutes", -1.0, look=3),
+            "Yes, though later seeds disagree (5 seeds): color + crop beats crop + color by 1.0 points.",
+        ),
+        (
+            decided("supported", "supports", 3.0, "2 of 3 hold (2 needed); a - b"),
+            "Yes (5 seeds): 2 of 3 comparisons hold, and 2 are needed.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_headline_answers_and_names_winner_loser_and_distance(
+    measured: Evidence, verdict: Verdict, answer: str
+) -> None:
+    judged = Judged(measured, (verdict,), False, (), None)
+    found = headline(measured, judged)
+    assert found.answer == answer
+    assert len(found.answer.split()) <= MOST_WORDS
+
+
+def test_the_statistics_stand_below_the_headline(measured: Evidence) -> None:
+    verdict = decided("refuted", "refutes", -2.6, interval=(-4.0, -1.2), bound=5.0)
+    said = headline(measured, Judged(measured, (verdict,), False, (), None))
+    assert said.kind == "refuted"
+    assert "crop + color \u2212 color + crop: -2.6 points, 95 % limits -4 to -1.2, " in said.details
+    assert "the claim requires more than 5 points, adjusted p 0.02" in said.details
+    later = decided("supported", "refutes", -1.0, look=3)
+    assert (
+        "supported at 3 seeds, but all 5 lean to refuted"
+        in headline(measured, Judged(measured, (later,), False, (), None)).details
+    )
+
+
+def test_a_headline_with_long_names_keeps_to_twenty_words(measured: Evidence) -> None:
+    side = " ".join(["long"] * 9)
+    verdict = decided("undecided", "supports", 2.6, f"{side} - {side} too")
+    said = headline(measured, Judged(measured, (verdict,), False, (), None))
+    assert said.answer == "Undecided, probably yes (5 seeds): +2.6 points."
+    assert f"{side} \u2212 {side} too" in said.details
+
+
+def test_the_answer_says_that_synthetic_images_gave_it(measured: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Evidence, "synthetic", True)
+    verdict = decided("undecided", "refutes", -2.6, seeds=1, p=None)
+    expected = "Probably not (1 seed), on synthetic images: color + crop beats crop + color by 2.6 points."
+    assert headline(measured, Judged(measured, (verdict,), False, (), None)).answer == expected
+
+
+def test_a_study_without_claims_says_so_beside_its_best_cell(measured: Evidence) -> None:
+    said = headline(measured, Judged(measured, (), False, (), None))
+    assert (said.answer, said.claim) == ("Best: color + color + linear, with 53.0 % linear top-1.", None)
+    assert said.details.endswith("The study makes no claims.")
+
+
+def test_a_study_without_results_says_how_many_trials_finished(tmp_path: Path) -> None:
+    trials = [{"axes": {"size": size}, "numbers": None} for size in (1, 2)]
+    measured = read_study(study(tmp_path, trials, reference=False), "mine", None).measured
+    said = headline(measured, Judged(measured, (), False, (), None))
+    assert said.answer == "No results yet: 0 of 2 trials finished."

@@ -1,0 +1,277 @@
+"""Runs that were trained elsewhere become records, traced to their source, or are refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ablate.errors import UserError
+from ablate.judge.study import judge_study
+from ablate.records.files import Results
+from ablate.records.garbage import find_garbage
+from ablate.records.import_trace import untraced
+from ablate.records.runs import Columns
+from ablate.records.store import open_store
+from ablate.report.formats import write_report
+from ablate.report.verify import verify
+from ablate.run.options import PlanOptions, RunOptions
+from ablate.workflow.import_runs import Imported, import_runs, watch_sources
+from ablate.workflow.run import plan_study, run_study
+
+AXES = {"lr": "lr", "model": "model"}
+HEAD = "lr,model,seed,accuracy\n"
+
+
+def noise(lr: float, model: str, seed: int) -> float:
+    return 0.001 * ((3 * seed + 2 * (model == "b") + int(10 * lr)) % 5)
+
+
+def rows_of(seeds: int) -> list[str]:
+    return [
+        f"{lr},{model},{seed},{0.4 + lr + 0.01 * seed + noise(lr, model, seed)!r}"
+        for lr in (0.1, 0.3)
+        for model in ("a", "b")
+        for seed in range(seeds)
+    ]
+
+
+ROWS = rows_of(3)
+Import = Callable[..., Imported]
+
+
+@pytest.fixture
+def importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
+    """Writes a CSV of rows below a head, and imports it; `more` are further columns, `columns` replaces them."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        rows: list[str], head: str = HEAD, columns: Columns | None = None, name: str = "runs.csv", **more: object
+    ) -> Imported:
+        Path(name).write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+        update = bool(more.pop("update", False))
+        chosen = columns or Columns(AXES, ["accuracy"], "seed", **more)  # type: ignore[arg-type]
+        return import_runs([Path(name)], "lr_study", chosen, Results(Path("results")), update, ["ablate", "import"])
+
+    return run
+
+
+def values() -> dict[tuple[object, ...], float]:
+    """(lr, model, seed) -> the value in the store."""
+    with open_store(Results(Path("results"))) as store:
+        return {
+            tuple(row[:3]): row[3] for row in store.execute("SELECT lr, model, seed, value FROM lr_study").fetchall()
+        }
+
+
+def expected(rows: list[str]) -> dict[tuple[object, ...], float]:
+    cells = [row.split(",") for row in rows]
+    return {(float(lr), model, int(seed)): float(value) for lr, model, seed, value in cells}
+
+
+def test_the_runs_of_a_csv_are_records_equal_to_the_digit_in_whatever_order_they_stand(importing: Import) -> None:
+    done = importing(ROWS[::-1])
+    assert (done.new, done.written) == (12, True)
+    assert values() == expected(ROWS)
+    done = importing(ROWS)
+    assert (done.new, done.unchanged, done.written) == (0, 12, False)
+
+
+def test_every_record_names_the_file_its_hash_and_the_row(importing: Import) -> None:
+    importing(ROWS)
+    with open_store(Results(Path("results"))) as store:
+        rows = store.execute("SELECT environment FROM attempts JOIN lr_study USING (key) ORDER BY lr, model, seed")
+        facts = [json.loads(text) for (text,) in rows.fetchall()]
+    assert [each["source_place"] for each in facts] == [f"row {number}" for number in range(1, 13)]
+    assert {each["imported_from"] for each in facts} == {str(Path("runs.csv").absolute())}
+    assert len({each["source_sha256"] for each in facts}) == 1
+
+
+def test_tsv_json_lines_and_parquet_give_the_same_records_as_csv(importing: Import) -> None:
+    frame = pl.DataFrame([{"lr": lr, "model": model, "seed": seed, "accuracy": value}
+                          for (lr, model, seed), value in expected(ROWS).items()])  # fmt: skip
+    importing(ROWS)
+    frame.write_csv("runs.tsv", separator="\t")
+    frame.write_ndjson("runs.jsonl")
+    frame.write_parquet("runs.parquet")
+    columns, results = Columns({}, [], "seed"), Results(Path("results"))
+    for name in ("runs.tsv", "runs.jsonl", "runs.parquet"):
+        assert import_runs([Path(name)], "lr_study", columns, results).unchanged == 12, name
+
+
+def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(importing: Import) -> None:
+    rows = [f"r{number},{row}" for number, row in enumerate(ROWS)]
+    lines = [
+        {"run": f"r{run}", "epoch": epoch, "loss": 1 / (1 + run + epoch)} for epoch in range(4) for run in range(12)
+    ]
+    Path("curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path("runs.csv").write_text("run," + HEAD + "\n".join(rows) + "\n")
+    columns = Columns(AXES, ["accuracy"], "seed", run="run", step="epoch")
+    import_runs([Path("runs.csv"), Path("curves.jsonl")], "lr_study", columns, Results(Path("results")))
+    assert values() == expected(ROWS)
+    with open_store(Results(Path("results"))) as store:
+        curve = store.execute("""SELECT epoch, metrics.value FROM metrics JOIN lr_study USING (key)
+            WHERE name = 'loss' AND lr = 0.1 AND model = 'a' AND seed = 2 ORDER BY epoch""").fetchall()  # fmt: skip
+        assert curve == [(float(epoch), 1 / (3 + epoch)) for epoch in range(4)]
+        assert store.execute("SELECT loss FROM lr_study WHERE lr = 0.1 AND model = 'a' AND seed = 2").fetchall() == [
+            (1 / 6,)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "more", "says", "help"),
+    [
+        ([*ROWS, "0.1,a,2,0.9"], HEAD, {}, "2 rows are of the same run (0.1, a, 2): row 3, row 13",
+         "remove one"),
+        ([*ROWS[:-1], "0.3,b,2,nan"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
+        ([*ROWS[:-1], "0.3,b,2,"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
+        ([*ROWS[:-1], "0.3,b,2,inf"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
+        ([*ROWS[:-1], "0.3,b,2,71 %"], HEAD, {}, "accuracy: '71 %' is not a number (row 12)", "without units"),
+        ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
+        ([*ROWS[:-1], "0.3,b,1.5,0.7"], HEAD, {}, "a run has no seed from 0 to 2,147,483,647 in the column", "row 12"),
+        ([*ROWS[:-1], "0.3,b,-1,0.7"], HEAD, {}, "in the column 'seed': row 12", "seed"),
+        ([*ROWS[:-1], "0.3,b,x,0.7"], HEAD, {}, "--seed seed: '0' is not a whole number", "whole numbers"),
+        ([f"{row},{n % 2}" for n, row in enumerate(ROWS)], HEAD.replace("\n", ",amp\n"), {},
+         "a column varies and is not an axis: 'amp' (2 values, such as 0, 1)", "--ignore 'amp'"),
+        ([f"{row},{row[:3]}" for row in ROWS], HEAD.replace("\n", ",wd\n"), {},
+         "'wd' (2 values, such as 0.1, 0.3, always together with the axis 'lr')", "--ignore 'wd'"),
+        (ROWS, HEAD.replace("seed", "episode"), {"seed": "episode"},
+         "--seed episode: episodes, steps and checkpoints", "--seeds-are-runs"),
+        ([f"{row},r{n // 3}" for n, row in enumerate(ROWS)], HEAD.replace("\n", ",run_id\n"), {},
+         "3 seeds share one 'run_id', 'r0': row 1, row 2, row 3", "--seeds-are-runs"),
+        ([f"{row},{n}" for n, row in enumerate([*ROWS, *ROWS])], HEAD.replace("\n", ",epoch\n"), {},
+         "2 rows are of the same run (0.1, a, 0): row 1, row 13", "--step 'epoch'"),
+        (ROWS, HEAD.replace("seed", "sead"), {}, "there is no column 'seed'; did you mean 'sead'?", "columns are: lr"),
+        (ROWS, HEAD.replace("seed", "sead"), {"seed": None}, "3 rows are of the same run (0.1, a)", "--seed"),
+        (ROWS, HEAD.replace("model", "lr"), {}, "runs.csv has two columns 'lr'", "rename"),
+    ],
+)  # fmt: skip
+def test_what_would_make_a_comparison_wrong_is_named_and_refused(
+    importing: Import, rows: list[str], head: str, more: dict[str, object], says: str, help: str
+) -> None:
+    columns = Columns(AXES, ["accuracy"], more.get("seed", "seed"))  # type: ignore[arg-type]
+    with pytest.raises(UserError) as error:
+        importing(rows, head, columns)
+    assert says in str(error.value)
+    assert help in str(error.value)
+    assert not Path("studies").exists()
+    assert not Path("results").exists()
+
+
+def test_a_column_that_is_said_to_be_a_result_or_not_to_matter_does_not_stop_an_import(importing: Import) -> None:
+    rows = [f"{row},{n},{n % 2}" for n, row in enumerate(ROWS)]
+    head = HEAD.replace("\n", ",sys/time,amp\n")
+    done = importing(rows, head, Columns(AXES, ["accuracy", "sys/*"], "seed", ignored=["am*"]))
+    assert done.ignored == ("amp",)
+    with open_store(Results(Path("results"))) as store:
+        assert store.execute('SELECT "sys/time" FROM lr_study ORDER BY lr, model, seed').fetchall() == [
+            (n,) for n in range(12)
+        ]
+
+
+def test_a_run_without_a_result_counts_as_failed_if_asked(importing: Import) -> None:
+    assert importing([*ROWS[:-1], "0.3,b,2,nan"], nan_failed=True).failed == 1
+    with open_store(Results(Path("results"))) as store:
+        assert store.execute("SELECT state, cause FROM trials WHERE state <> 'done'").fetchall() == [
+            ("failed", "diverged")
+        ]
+
+
+def test_later_runs_are_checked_against_the_study(importing: Import) -> None:
+    importing([f"{row},90" for row in ROWS], HEAD.replace("\n", ",epochs\n"))
+    with pytest.raises(UserError, match=r"epochs is 100 in these runs, but 90 in studies/lr_study.toml"):
+        importing(["0.1,a,7,0.7,100"], HEAD.replace("\n", ",epochs\n"))
+    with pytest.raises(UserError, match=r"row 1: lr = 0.5 is not a value of the axis"):
+        importing(["0.5,a,7,0.7"])
+    with pytest.raises(UserError, match=r"no column for the axis 'model'"):
+        importing(["0.1,7,0.7"], "lr,seed,accuracy\n", Columns({}, [], "seed"))
+    with pytest.raises(
+        UserError, match=r"lr=0.1 model=a seed=0 has a record with accuracy 0.50[01]+, and runs.csv has 0"
+    ):
+        importing(["0.1,a,0,0.25"])
+    assert values()[0.1, "a", 0] == expected(ROWS)[0.1, "a", 0]
+    assert importing(["0.1,a,0,0.25", "0.1,a,7,0.6"], update=True).changed == 1
+    assert values()[0.1, "a", 0] == 0.25
+    assert values()[0.1, "a", 7] == 0.6
+
+
+def test_an_imported_study_is_judged_but_never_trained_and_never_garbage(importing: Import) -> None:
+    importing(rows_of(6))
+    file, results = Path("studies/lr_study.toml"), Results(Path("results"))
+    text = file.read_text()
+    claims = text.partition("examples.\n")[2].replace("#\n", "").replace("# ", "")
+    file.write_text(text + claims)
+    assert importing(rows_of(6)).unchanged == 24
+    verdicts = judge_study(results, "lr_study").verdicts
+    assert [verdict.state for verdict in verdicts] == [
+        "supported",
+        "undecided",
+    ]  # lr matters by 0.2, the model by noise
+    with pytest.raises(UserError, match="'lr_study' has imported runs and no trainer, so nothing can be trained"):
+        run_study("lr_study", PlanOptions(), RunOptions(), results)
+    importing(["0.1,a,9,0.7"])
+    file.write_text(text.replace("[0.1, 0.3]", "[0.1, 0.3, 0.5]"))
+    importing(["0.5,a,9,0.7"])
+    assert find_garbage(results, now=4e9, recent=True, abandoned=True) == []
+
+
+def test_watching_imports_runs_as_they_arrive(importing: Import, capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[Imported] = []
+    Path("runs.csv").write_text(HEAD + ROWS[0] + "\n")
+    polls = iter([ROWS[:2], [*ROWS[:2], "0.1,a"], ROWS[:5]])
+
+    def sleep(seconds: float) -> None:
+        if (rows := next(polls, None)) is None:
+            raise KeyboardInterrupt
+        Path("runs.csv").write_text(HEAD + "\n".join(rows) + "\n")
+
+    columns = Columns(AXES, ["accuracy"], "seed")
+    watch_sources([Path("runs.csv")], "lr_study", columns, Results(Path("results")), shown.append, sleep)
+    assert [each.new for each in shown] == [1, 1]
+    assert "row 3" in capsys.readouterr().err
+
+
+def test_verify_traces_the_numbers_of_a_page_to_the_rows_of_the_source(importing: Import) -> None:
+    importing(ROWS)
+    results = Results(Path("results"))
+    page = write_report(results, "lr_study", None, Path("reports"))
+    text = " ".join(page.read_text().split())
+    assert str(Path("runs.csv").absolute()) in text
+    assert verify(page, None).same
+    Path("runs.csv").write_text(HEAD + "\n".join([*ROWS, "0.1,c,0,0.5"]) + "\n")  # another file, with the same rows
+    assert verify(page, None).same
+    Path("runs.csv").write_text(HEAD + "\n".join(["0.1,a,0,0.25", *ROWS[1:-1]]) + "\n")
+    news = verify(page, None).news
+    assert [sentence.partition("runs.csv ")[2][:30] for sentence in news] == [
+        "has accuracy 0.25 at row 1, an",
+        "has no accuracy at row 12 any ",
+    ]
+    Path("runs.csv").unlink()
+    assert "12 results cannot be traced to their source" in verify(page, None).news[0]
+
+
+def test_rows_of_several_files_are_named_by_file_and_a_column_has_one_meaning(importing: Import) -> None:
+    Path("A.CSV").write_text(HEAD + ROWS[0] + "\n")
+    Path("b.json").write_text(json.dumps([{"lr": 0.1, "model": "a", "seed": 0, "accuracy": 0.5}]))
+    columns, results = Columns(AXES, ["accuracy"], "seed"), Results(Path("results"))
+    with pytest.raises(UserError, match=r"2 rows are of the same run \(0.1, a, 0\): A.CSV, row 1, b.json, row 1"):
+        import_runs([Path("A.CSV"), Path("b.json")], "lr_study", columns, results)
+    with pytest.raises(UserError, match="the column 'lr' is both --axis lr and --metric"):
+        importing(ROWS, columns=Columns(AXES, ["lr"], "seed"))
+    Path("b.json").write_text(json.dumps([{"lr": 0.3, "model": "a", "seed": 0, "accuracy": 0.5}]))
+    assert import_runs([Path("A.CSV"), Path("b.json")], "lr_study", columns, results).new == 2
+    with open_store(results) as store:
+        keys = [key for (key,) in store.execute("SELECT key FROM lr_study").fetchall()]
+    assert untraced(results, keys) == []
+
+
+def test_runs_imported_into_a_study_with_a_trainer_are_trials_of_that_trainer(importing: Import) -> None:
+    file = Path("studies/lr_study.toml")
+    file.parent.mkdir()
+    axis = 'lr = { setting = "loss.temperature", values = [0.1, 0.3, 0.5] }'
+    file.write_text(f'name = "lr_study"\ntitle = "t"\nquestion = "q"\n[axes]\n{axis}\n')
+    done = importing(["0.1,0,61.5", "0.3,0,62.5"], "lr,seed,top1\n", Columns({}, [], "seed"))
+    assert (done.new, done.written) == (2, False)
+    plan = plan_study("lr_study", PlanOptions(), Results(Path("results")))
+    assert plan.counts == {"done": 2, "new": 1}
