@@ -69,12 +69,13 @@ app.add_typer(data.data_app, name="data")
 
 def main() -> None:
     """The `ablate` command: prints AblateError without a traceback and exits with its code."""
-    from ablate.commands.output import guard_streams
+    from ablate.commands.streams import discard_output, guard_streams, written_whole
     from ablate.errors import AblateError, missing_torch, visible
 
     guard_streams()
     try:
-        app()
+        with written_whole():
+            app()
     except AblateError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
@@ -84,9 +85,10 @@ def main() -> None:
         print(missing_torch(error.name), file=sys.stderr)
         sys.exit(AblateError.exit_code)
     except BrokenPipeError:  # the reader of the pipe has closed it
-        sys.stderr.close()
+        discard_output()
         sys.exit(0)
     except OSError as error:
+        discard_output()
         print(
             f"error: {error.strerror or error}: {visible(str(error.filename or ''))}".removesuffix(": "),
             file=sys.stderr,

@@ -38,6 +38,7 @@ SINCE: Mapping[str, str] = {
     "simclr.config.mistakes": "the config of the trainer alone, and its mistakes in words",
     "simclr.data.look": "`ablate data look`",
     "report.macros": "the numbers of a paper as LaTeX macros, and whether they still agree with the records",
+    "commands.streams": "standard output and error; split from `output`, which had grown too large",
     "run.gpu": "a worker's part of a GPU, apart from the machine's other means",
     "simclr.means": "sums on the device that are read without a wait",
     "simclr.model.synchronized": "batch norm over GPUs without a wait in each layer",

@@ -2,18 +2,13 @@
 
 import json
 import math
-import os
-import re
-import signal
-import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ablate.errors import visible_lines
-from ablate.records.plain import console, line, rounded, unguarded
+from ablate.records.plain import console, line, rounded
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,81 +20,6 @@ _NARROWEST_TEXT = 12
 """Characters of a text that a narrow terminal shows: enough to identify a key."""
 _LONGEST = 4000
 """Characters of a fact that are shown."""
-_COLOR = re.compile(r"(\x1b\[(?:0|[13479]|2[1234579]|[34][0-79]|[34]8;5;\d{1,3}|9[0-7]|10[0-7]|;)*m)")
-"""A code that sets the color or weight of text; none that hides it."""
-
-
-class Guarded:
-    """A stream that shows characters that control a terminal instead of sending them: data cannot imitate the output.
-
-    `unguarded` is the stream itself, for the escape codes of `console` and for a trainer's own output.
-    """
-
-    def __init__(self, unguarded: IO[str]) -> None:
-        self.unguarded = unguarded
-
-    def write(self, text: str) -> int:
-        """Write a text with its line ends and tabs; returns its length."""
-        self.unguarded.write(visible_lines(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts one after another."""
-        for text in lines:
-            self.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.unguarded, name)
-
-
-def guard_streams() -> None:
-    """Guard standard output and error, where every command writes."""
-    sys.stdout, sys.stderr = cast(Any, Guarded(sys.stdout)), cast(Any, Guarded(sys.stderr))
-
-
-def write_log(text: str) -> None:
-    """What a trial printed: as it is in a pipe; on a terminal with its colors, and what would move the cursor shown."""
-    if sys.stdout.isatty():
-        lines = re.sub(r"\r+\n|\r", "\n", text)
-        text = "".join(part if _COLOR.fullmatch(part) else visible_lines(part) for part in _COLOR.split(lines))
-    stream = unguarded(sys.stdout)
-    stream.write(text)
-    stream.flush()
-
-
-@contextmanager
-def ends_with_ctrl_c(message: str = "") -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP end the command without a traceback, with the exit code that shells give them."""
-    import typer
-
-    received: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        received.append(number)
-        _leave_closed_terminal()
-        raise KeyboardInterrupt
-
-    # Under nohup, a closed terminal must not stop the command.
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {each: signal.signal(each, stop) for each in numbers if signal.getsignal(each) is not signal.SIG_IGN}
-    try:
-        yield
-    except KeyboardInterrupt:
-        if message:
-            print(message)
-        raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave_closed_terminal() -> None:
-    """Print nothing more on a terminal that was closed, which would fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
-            os.dup2(nowhere, stream)
-    os.close(nowhere)
 
 
 @dataclass(frozen=True)

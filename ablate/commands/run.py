@@ -7,7 +7,7 @@ import typer
 
 from ablate.commands import options
 from ablate.commands.options import plan_options, reports_in, results_in, run_options
-from ablate.commands.output import ends_with_ctrl_c
+from ablate.commands.streams import ends_with_ctrl_c
 
 UntilDecided = Annotated[
     bool, typer.Option("--until-decided", help="Add seeds until every claim is decided, up to --seeds (default 30).")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ablate.commands.options import ReportsFolder, reports_in, results_in
-from ablate.commands.output import ends_with_ctrl_c
+from ablate.commands.streams import ends_with_ctrl_c
 from ablate.errors import as_path
 
 

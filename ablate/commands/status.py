@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.commands.options import Json, ResultsFolder, results_in
-from ablate.commands.output import Column, ends_with_ctrl_c, make_table, print_json
+from ablate.commands.output import Column, make_table, print_json
+from ablate.commands.streams import ends_with_ctrl_c
 from ablate.errors import visible
-from ablate.records.plain import ago, console, plural
+from ablate.records.plain import ago, console, line, plural
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -185,8 +186,6 @@ def _drawn(status: "Status", width: int) -> "RenderableType":
 
 def _print_plain(status: "Status") -> None:
     """Print tab-separated tables: the counts, the running trials, the failed trials."""
-    from ablate.records.plain import line
-
     print(line([column.name for column in _COUNTS]))
     for standing in status.standings:
         print(line([_count(standing, column.name) for column in _COUNTS]))

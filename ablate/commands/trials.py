@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ablate.commands.options import Json, ResultsFolder, TrialName, results_in
-from ablate.commands.output import ends_with_ctrl_c, write_log
+from ablate.commands.streams import ends_with_ctrl_c, write_log
 from ablate.errors import visible
 
 if TYPE_CHECKING:

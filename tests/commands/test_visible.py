@@ -3,6 +3,8 @@
 import io
 import os
 import re
+import shlex
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from ablate.cli import app
-from ablate.commands.output import Guarded, guard_streams
+from ablate.commands.streams import Guarded, guard_streams
 from ablate.errors import AblateError, Location, visible, visible_lines
 from ablate.records.files import Results
 from ablate.records.plain import console, line, unguarded_streams
@@ -165,3 +167,38 @@ def test_the_command_itself_guards_its_output(ablate: Any) -> None:
     assert ended.returncode == 2
     assert "\x1b" not in ended.stderr
     assert "\\x1bwhere" in ended.stderr
+
+
+def test_both_streams_in_one_pipe_keep_their_order() -> None:
+    program = (
+        "import sys; from ablate.commands.streams import guard_streams; guard_streams();"
+        "print('a'); print('b', file=sys.stderr); print('c'); print('d', file=sys.stderr)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert run.stdout.split() == ["a", "b", "c", "d"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, a disk that is full")
+def test_a_full_disk_under_the_output_is_one_error() -> None:
+    command = [sys.executable, "-m", "ablate", "studies"]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(command, text=True, stdout=full, stderr=subprocess.PIPE)
+    assert run.returncode == 1
+    assert [line.split(":")[0].strip() for line in run.stderr.splitlines()] == ["error", "help"]
+
+
+def test_a_closed_output_is_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m ablate studies >&-"
+    run = subprocess.run(["sh", "-c", command], text=True, stderr=subprocess.PIPE)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([sys.executable, "-m", "ablate", "studies"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert run.stderr == b""

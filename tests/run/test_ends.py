@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ablate.commands.output import ends_with_ctrl_c
+from ablate.commands.streams import ends_with_ctrl_c
 from ablate.records.files import Results
 from ablate.run.pool import Pool
 from tests.run.toy import Settings, ask
