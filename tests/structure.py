@@ -58,6 +58,8 @@ SINCE: Mapping[str, str] = {
     "workflow.follow": "the work of a follow-up job; split from `pages`, which had two subjects",
     "records.plan_reference": "a published table and tuned values in a plan, of which `plan_file` had grown too large",
     "study.schema.design": "the keys of [design]",
+    "study.schema.removal": "lists without some of their items; split from `values`, which was full",
+    "study.expansion.control": "what cells without random items are called, once their list is known",
     "study.expansion.levels": "the combinations of a design as pure functions",
     "study.expansion.combinations": "which axes a design combines",
     "study.checks.design": "checks of [design]",

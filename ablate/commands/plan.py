@@ -78,9 +78,14 @@ def print_plan(plan: "Plan", terminal: "Console", whole: bool = False) -> None:
     if not trials:
         return
     shown = trials if whole else trials[:_LISTED]
-    called = plan.expansion.naming
+    called = plan.expansion.naming is not None
     rows = [
-        [trial.key[:12], plan.states[trial.key], *([called.name(trial.cell)] if called else []), trial.label]
+        [
+            trial.key[:12],
+            plan.states[trial.key],
+            *([plan.expansion.title_of(trial.cell)] if called else []),
+            trial.label,
+        ]
         for trial in shown
     ]
     columns = [Column("key"), Column("state"), *([Column("cell")] if called else []), Column("trial", least=20)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ablate.judge.combinations import Combinations, measured_combinations, shared
 from ablate.judge.statistics.attribution import fit, from_sample, orthogonal, pairs_of, weights
 from ablate.judge.statistics.paired import t_interval
+from ablate.study.schema.design import CONTROL
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
@@ -20,12 +22,17 @@ KINDS = {
     "shapley": "Shapley value",
     "main": "main effect",
     "removed": "effect in the full method",
+    "random": "random removal in the full method",
     "added": "effect in the bare method",
     "interaction": "interaction",
 }
 """The kinds of effects in words."""
 _MOST_NAMED = 8
 """Cells without a result that are named."""
+_DRAWN = (
+    "a random removal is the control of parts that remove as many items of the list: the mean over the draws, whose "
+    "sampling error is the standard error from the choice of items"
+)
 _LOCAL = "only in that context; its interactions with other parts were not measured"
 
 
@@ -38,7 +45,7 @@ class Effect:
     parts: tuple[str, ...]
     values: tuple[float, ...]
     error: float | None = None
-    """The standard error from the choice of combinations, for those of a sample."""
+    """The standard error from the choice of combinations, or of random items, for those of a sample."""
 
     @property
     def mean(self) -> float:
@@ -100,6 +107,10 @@ def attribute(evidence: Evidence) -> Attribution | None:
         effects, notes = _contrasts(measured, rule.get("cells"))
     else:
         effects, notes = _local(measured)
+        control = list(_random_removals(evidence, measured))
+        effects += control
+        if control:
+            notes.append(_DRAWN)
     notes += _missing(measured, effects)
     common = shared(measured.values.values())  # those of the effects, so that these add up
     found = [measured.values.get(end) for end in (0, measured.full)]
@@ -218,6 +229,21 @@ def _local(measured: Combinations) -> tuple[list[Effect], list[str]]:
     elif notes:
         notes.append("therefore, main effects over all combinations and Shapley values cannot be estimated")
     return [*effects, *pairs], notes
+
+
+def _random_removals(evidence: Evidence, measured: Combinations) -> Iterator[Effect]:
+    """Of each number of items: the mean drop from the full method to the cells without as many random ones."""
+    drawn: dict[str, dict[str, list[Mapping[int, float]]]] = {}
+    for cell in evidence.cells if "random_removals" in evidence.plan.rule else ():
+        if (found := CONTROL.fullmatch(cell.case or "")) and (values := cell.values(evidence.plan.metric)):
+            drawn.setdefault(found[1], {}).setdefault(found[0], []).append(values)
+    full = measured.values.get(measured.full, {})
+    for size, draws in drawn.items():
+        seeds = shared([full, *(values for each in draws.values() for values in each)])
+        drops = [[full[seed] - fmean(values[seed] for values in each) for seed in seeds] for each in draws.values()]
+        if seeds:
+            error = stdev(map(fmean, drops)) / math.sqrt(len(drops)) if len(drops) > 1 else None
+            yield Effect("random", (f"{size} random items",), tuple(map(fmean, zip(*drops, strict=True))), error)
 
 
 def _of_second_order(measured: Combinations) -> Iterator[Effect]:

@@ -142,7 +142,7 @@ def _not_asked_for(loaded: LoadedStudy | None, plan: PlanFile, cells: Sequence[M
 
 def _varied(loaded: LoadedStudy) -> set[str]:
     study = loaded.study
-    return {*study.all_axes, *(case.name for case in study.cases), *([EVALUATION] if study.evaluate else [])}
+    return {*study.all_axes, *(case.name for case in study.every_case), *([EVALUATION] if study.evaluate else [])}
 
 
 def _file(study: str, plan: PlanFile) -> LoadedStudy | None:

@@ -227,7 +227,7 @@ def plan_file(plan: Plan, command: list[str]) -> PlanFile:
         axes=tuple(
             PlanAxis(name, tuple(axis.names), axis.label, axis.setting) for name, axis in expansion.axes.items()
         ),
-        cases={case.name: case.label for case in loaded.study.cases},
+        cases=expansion.cases,
         exclude=tuple(loaded.study.exclude),
         size=expansion.size,
         trials=tuple(PlannedTrial(trial.cell, trial.seed, trial.key) for trial in expansion.trials),

@@ -268,3 +268,38 @@ def test_a_study_without_parts_is_told_so(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="a part is an axis of two values"):
         command("mine", results=results.root)
+
+
+def test_random_removals_are_shown_beside_the_parts_with_the_error_of_their_draws() -> None:
+    values = {7: [80.0, 82.0], 6: [60.0, 61.0], 5: [75.0, 77.0], 3: [79.0, 80.0]}
+    drawn = {
+        "random_2_1": [70.0, 74.0],
+        "random_2_2": [76.0, 76.0],
+        "random_2_3": [77.0, 81.0],
+        "untrained": [1.0, 1.0],
+    }
+    evidence = study(values, 3, {"kind": "leave_one_out", "random_removals": 3})
+    cells = [
+        MeasuredCell(
+            Cell({}, name), name, name, "top1", {seed: {"top1": each} for seed, each in enumerate(top1)}, (0, 1)
+        )
+        for name, top1 in drawn.items()
+    ]
+    evidence = replace(evidence, cells=(*evidence.cells, *cells))
+    found = attribute(evidence)
+    assert found is not None
+    (control,) = found.of("random")
+    assert control.parts == ("2 random items",)
+    assert control.values == pytest.approx(((10 + 4 + 3) / 3, (8 + 6 + 1) / 3))
+    assert control.error == pytest.approx(np.std([9.0, 5.0, 2.0], ddof=1) / math.sqrt(3))
+    (figure,) = attribution_figures(evidence, found)
+    bars = rows(figure.chart.to_dict())
+    assert [(bar["label"], bar["kind"]) for bar in bars] == [
+        ("crop", "up"), ("color", "up"), ("head", "up"), ("2 random items", "random"),
+    ]  # fmt: skip
+    assert bars[-1]["end"] == pytest.approx(16 / 3)
+    assert any("control of parts" in note for note in found.notes)
+    without = attribute(study(values, 3, {"kind": "leave_one_out"}))
+    assert without is not None
+    assert without.of("random") == []
+    assert not any("control of parts" in note for note in without.notes)

@@ -40,11 +40,12 @@ def _contributions(evidence: Evidence, found: Attribution, kind: str) -> Figure:
     level = found.bare if adds_up and found.bare is not None else 0.0
     if adds_up:
         rows.append({"label": "bare method", "start": 0.0, "end": level, "kind": "total"})
-    for effect in effects:
+    for effect in [*effects, *(found.of("random") if kind == "removed" else ())]:
         start = level if adds_up else 0.0
         low, high = effect.interval or (effect.mean, effect.mean)
         ends = {"start": start, "end": start + effect.mean, "low": start + low, "high": start + high}
-        rows.append({"label": effect.parts[0], **ends, "kind": "up" if effect.mean >= 0 else "down"})
+        color = "random" if effect.kind == "random" else "up" if effect.mean >= 0 else "down"
+        rows.append({"label": effect.parts[0], **ends, "kind": color})
         level += effect.mean
     if adds_up:
         rows.append({"label": "full method", "start": 0.0, "end": level, "kind": "total"})
@@ -64,7 +65,9 @@ def _contributions(evidence: Evidence, found: Attribution, kind: str) -> Figure:
 
 def _bars(rows: Sequence[dict[str, Any]], style: Style) -> alt.LayerChart:
     base = alt.Chart().encode(y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
-    color = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["up", "down", "total"], range=[_UP, _DOWN, QUIET]))
+    colors = {"up": _UP, "down": _DOWN, "total": QUIET, "random": QUIET}
+    scale = alt.Scale(domain=list(colors), range=list(colors.values()))
+    color = alt.Color("kind:N", legend=None, scale=scale)
     bars = base.mark_bar(clip=True).encode(x=valued(alt.X, style, "start"), x2="end:Q", color=color)
     spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, strokeWidth=2).encode(
         x=valued(alt.X, style, "low"), x2="high:Q"

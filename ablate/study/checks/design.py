@@ -7,7 +7,7 @@ from ablate.errors import nearest, value_text
 from ablate.study.cells.cell import value_key
 from ablate.study.expansion.combinations import Factor, combines, sizes_of
 from ablate.study.expansion.levels import MOST_WORDS
-from ablate.study.schema.design import SAMPLED, SEEDED, TWO_VALUED, DesignTable
+from ablate.study.schema.design import RANDOM_REMOVALS, SAMPLED, SEEDED, TWO_VALUED, DesignTable
 from ablate.study.schema.study import Study, axes_of
 from ablate.study.toml.problems import Problems
 
@@ -24,6 +24,7 @@ def check_design(study: Study) -> Problems:
             yield message, ("design", "axes", number), f"axes are: {', '.join(study.all_axes)}"
             return
     yield from _keys(rule)
+    yield from _control(study, rule)
     yield from _baseline(study, rule)
     for profile, values in (("", {}), *((name, overrides.axes) for name, overrides in study.profile.items())):
         where = f" at profile {profile}" if profile else ""
@@ -51,13 +52,33 @@ def _keys(rule: DesignTable) -> Problems:
         yield f"design: kind = '{rule.kind}' needs the number of cells", ("design", "kind"), "for example cells = 8"
     wrong = {
         "cells": (rule.cells is not None and rule.kind not in SAMPLED, SAMPLED),
-        "seed": (rule.seed is not None and rule.kind not in SEEDED, SEEDED),
+        "seed": (rule.seed is not None and rule.kind not in SEEDED and not rule.random_removals, SEEDED),
+        "random_removals": (rule.random_removals is not None and rule.kind != "leave_one_out", {"leave_one_out"}),
         "baseline": (bool(rule.baseline) and rule.kind != "one_at_a_time", {"one_at_a_time"}),
     }
     for key, (is_wrong, kinds) in wrong.items():
         if is_wrong:
             message = f"design.{key} has no effect with kind = '{rule.kind}'"
             yield message, ("design", key), f"kinds with it: {', '.join(sorted(kinds))}"
+
+
+def _control(study: Study, rule: DesignTable) -> Problems:
+    """Problems of cells without random items, which are compared with a single full method."""
+    if rule.random_removals is None:
+        return
+    if rule.axes is not None:
+        message = "design.random_removals needs a design of all axes, not of some of them"
+        yield message, RANDOM_REMOVALS, "remove design.axes"
+    lists = {axis.setting for axis in study.all_axes.values() if axis.remove and len(axis.remove) > 1}
+    if len(lists) != 1:
+        found = f"parts remove several items of {' and of '.join(sorted(lists))}" if lists else "there is none"
+        message = f"design.random_removals needs parts that remove several items of one list; {found}"
+        help = "of parts with one item each, the others are the control: the mean effect of removing one item"
+        yield message, RANDOM_REMOVALS, None if lists else help
+    for number, case in enumerate(study.cases):
+        if case.name in {each.name for each in study.every_case[len(study.cases) :]}:
+            message = f"the case '{case.name}' has the name of a cell of design.random_removals"
+            yield message, ("cases", number, "name"), "rename it"
 
 
 def _baseline(study: Study, rule: DesignTable) -> Problems:

@@ -27,7 +27,7 @@ def _named(study: Study) -> Baseline | None:
     naming = design(study).naming
     if study.baseline is None:
         return Baseline(naming.start) if naming else None
-    cases = {case.name: case.label for case in study.cases}
+    cases = {case.name: case.label for case in study.every_case}
     return read_baseline(study.baseline, study.choices, cases, naming)
 
 

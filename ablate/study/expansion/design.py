@@ -11,7 +11,7 @@ from ablate.study.cells.cell import Cell, Naming, Scalar, axis_text, split_value
 from ablate.study.cells.condition import Condition, condition, has_value
 from ablate.study.expansion.combinations import Factor, combines, in_words, levels_of, most_levels, start_of
 from ablate.study.expansion.layers import CellSettings, Layer, nested, over
-from ablate.study.schema.design import BASED, DesignTable
+from ablate.study.schema.design import BASED, RANDOM_REMOVALS, Case, DesignTable
 from ablate.study.schema.study import EVALUATION, Axis, Study, axes_of
 from ablate.study.toml.positions import Key, Source
 
@@ -94,8 +94,8 @@ def cells(study: Study, design: Design, source: Source) -> Iterator[CellSettings
     for point in points(study, design):
         yield CellSettings(Cell(point), [layers[name][value_key(value)] for name, value in point.items()])
     evaluations = [{EVALUATION: name} for name in design.axes[EVALUATION].names] if study.evaluate else [{}]
-    for (number, case), evaluation in itertools.product(enumerate(study.cases), evaluations):
-        own = Layer(case.set, source, ("cases", number, "set"))
+    for (number, case), evaluation in itertools.product(enumerate(study.every_case), evaluations):
+        own = _of_case(study, number, case, source)
         shared = [layers[EVALUATION][value_key(each)] for each in evaluation.values()]
         yield CellSettings(Cell(evaluation, case.name), [*shared, own])
 
@@ -144,8 +144,13 @@ def layers_alone(study: Study, design: Design, source: Source) -> Iterator[Layer
     """The settings of each value of each axis, and of each case."""
     for values in _layers(study, design, source).values():
         yield from values.values()
-    for number, case in enumerate(study.cases):
-        yield Layer(case.set, source, ("cases", number, "set"))
+    for number, case in enumerate(study.every_case):
+        yield _of_case(study, number, case, source)
+
+
+def _of_case(study: Study, number: int, case: Case, source: Source) -> Layer:
+    """The settings of a case; those without random items are located where `[design]` asks for them."""
+    return Layer(case.set, source, ("cases", number, "set") if number < len(study.cases) else RANDOM_REMOVALS)
 
 
 def _rows(factor: dict[str, Axis]) -> list[list[tuple[str, Scalar]]]:
@@ -225,7 +230,7 @@ def _matches(rule: dict[str, Any]) -> Condition | None:
 
 def wanted(study: Study, design: Design, only: Mapping[str, Iterable[str]]) -> Callable[[Cell], bool]:
     """Whether `--only` keeps a cell: by the values of axes, or by `case=NAME`. Raises UserError for unknown names."""
-    choices = design.choices | {"case": [case.name for case in study.cases]}
+    choices = design.choices | {"case": [case.name for case in study.every_case]}
     chosen = {
         name: {each for text in values for each in split_values(text, texts_of(choices.get(name, [])))}
         for name, values in only.items()

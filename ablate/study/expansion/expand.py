@@ -13,11 +13,13 @@ import pydantic
 from ablate.errors import Problem, UserError
 from ablate.study.cells.cell import Cell
 from ablate.study.expansion.command import trainer_of
+from ablate.study.expansion.control import case_labels
 from ablate.study.expansion.design import Design, cells, design, layers_alone, wanted
 from ablate.study.expansion.layers import CellSettings, Layer, default_at, merge, nested
 from ablate.study.expansion.resolve import Resolver
 from ablate.study.expansion.trial import Expansion, Keys, Trial, digest, identity, keys_of
 from ablate.study.expansion.tune import held_out, stage_digest, staged, tuned_axes, tuned_layers, tuning_layers
+from ablate.study.schema.design import RANDOM_REMOVALS
 from ablate.study.schema.profile import LoadedProfile
 from ablate.study.schema.resources import Resources
 from ablate.study.schema.study import Axis, LoadedStudy, Study, axes_of
@@ -73,8 +75,9 @@ def expand(
         raise UserError("exclude removes every cell", location=loaded.source.locate(("exclude",)))
     axes = varied.axes | (tuned if loaded.tuning else {})
     digest_of = _design_digest(loaded, varied, tuned, resolve, trainer)
-    about = (merge(given), len(every), trainer, _resources(study, profile), varied.naming, varied.sample)
-    return Expansion(axes, tuple(trials), digest_of, *about)
+    about = (merge(given), len(every), trainer, _resources(study, profile))
+    words = (varied.naming, varied.sample, case_labels(study, resolve.settings))
+    return Expansion(axes, tuple(trials), digest_of, *about, *words)
 
 
 def _wrong_values(loaded: LoadedStudy, tuned: Mapping[str, Axis], profile: str, resolve: Resolver) -> Iterator[Problem]:
@@ -85,17 +88,20 @@ def _wrong_values(loaded: LoadedStudy, tuned: Mapping[str, Axis], profile: str, 
 
 
 def _lists(trainer: Trainer, layers: list[Layer], loaded: LoadedStudy, varied: Design) -> Layer:
-    """The trainer's own lists from which axes remove items. Raises UserError for items that a list lacks."""
+    """The trainer's own lists from which cells remove items. Raises UserError for items that a list lacks."""
     places = {name: (*key, "remove") for key, name, _ in axes_of(loaded.study)}
     removing = {name: axis for name, axis in varied.axes.items() if axis.remove}
     own = {axis.setting: default_at(trainer.config, axis.setting) for axis in removing.values()}
     layer = Layer(nested({setting: value for setting, value in own.items() if isinstance(value, list)}))
+    removals = [(f"axis '{name}'", nested(axis.settings(False)), places[name]) for name, axis in removing.items()]
+    controls = loaded.study.every_case[len(loaded.study.cases) :]
+    removals += [("design.random_removals", case.set, RANDOM_REMOVALS) for case in controls]
     problems = []
-    for name, axis in removing.items():
+    for what, settings, key in removals:
         try:
-            merge([layer, *layers, Layer(nested(axis.settings(False)))])
+            merge([layer, *layers, Layer(settings)])
         except ValueError as error:
-            problems.append(Problem(f"axis '{name}': {error}", loaded.source.locate(places[name])))
+            problems.append(Problem(f"{what}: {error}", loaded.source.locate(key)))
     if problems:
         raise UserError(*problems)
     return layer

@@ -11,7 +11,8 @@ import pydantic
 
 from ablate.errors import Location, UserError
 from ablate.study.cells.cell import Cell
-from ablate.study.schema.values import Removed, is_number
+from ablate.study.schema.removal import Removal
+from ablate.study.schema.values import is_number
 from ablate.study.toml.positions import Key, Source
 
 NOTHING = "none"
@@ -93,7 +94,7 @@ def over(below: Any, above: Any) -> Any:
 
     Raises ValueError if an item is to be removed from what is not a list, or lacks it.
     """
-    if isinstance(above, Removed):
+    if isinstance(above, Removal):
         return above.of(below)
     if not isinstance(above, dict):
         return above
@@ -101,7 +102,7 @@ def over(below: Any, above: Any) -> Any:
         below = {str(index): item for index, item in enumerate(below)}
     result = dict(below) if isinstance(below, dict) else {}
     for key, value in above.items():
-        result[key] = over(result.get(key), value) if isinstance(value, (dict, Removed)) else value
+        result[key] = over(result.get(key), value) if isinstance(value, dict | Removal) else value
     return result
 
 

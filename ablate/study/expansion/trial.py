@@ -3,7 +3,8 @@
 import hashlib
 import json
 import operator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
@@ -49,6 +50,14 @@ class Expansion:
     """How the cells of `[design]` are called; None if by their values."""
     sample: str | None = None
     """What a sample of all combinations is, in words; None for other designs."""
+    cases: Mapping[str, str] = field(default_factory=dict)
+    """Name of a case -> its label."""
+
+    def title_of(self, cell: Cell) -> str | None:
+        """What the cell of a design is called, or a case of its study; None without `[design]`."""
+        if self.naming is None:
+            return None
+        return self.naming.name(cell) if cell.case is None else cell.title(self.cases[cell.case])
 
     def resources_of(self, cell: Cell) -> Resources:
         """What the trials of a cell need. Conditions of a profile on axes that the study lacks do not apply."""

@@ -11,9 +11,10 @@ from ablate.errors import Problem
 from ablate.study.cells.cell import Choice, Scalar
 from ablate.study.claims import METRIC, Whole
 from ablate.study.schema.chart import Chart
-from ablate.study.schema.design import DesignTable
+from ablate.study.schema.design import Case, DesignTable, control_cases
+from ablate.study.schema.removal import Removed
 from ablate.study.schema.resources import Resources
-from ablate.study.schema.values import Exclude, Extends, Identifier, Listed, Remove, Removed, Seeds, Tune, Values
+from ablate.study.schema.values import Exclude, Extends, Identifier, Listed, Remove, Seeds, Tune, Values
 from ablate.study.toml.positions import Key, Source
 from ablate.trainer.find import DEFAULT_TRAINER
 
@@ -76,16 +77,6 @@ class Axis(_Strict):
         if self.remove is None:
             return {self.setting: self.value(name)}
         return {} if name is True else {self.setting: Removed(self.remove)}
-
-
-class Case(_Strict):
-    """A named cell in addition to the grid: the base settings with some changes."""
-
-    name: Identifier = Field(examples=["untrained"])
-    label: str = Field(examples=["untrained encoder"])
-    """Label in tables and on pages."""
-    set: dict[str, Any] = Field(examples=[{"epochs": 0}])
-    """The changed settings, as nested tables or dotted keys."""
 
 
 class Reference(_Strict):
@@ -215,6 +206,11 @@ class Study(_Strict):
         return {name: axis for factor in self.factors for name, axis in factor.items()}
 
     @cached_property
+    def every_case(self) -> list[Case]:
+        """The cases, then those of `[design]` without random items."""
+        return [*self.cases, *control_cases(self.design, self.all_axes.values())]
+
+    @cached_property
     def choices(self) -> dict[str, list[Scalar]]:
         """The values that each axis has at any profile."""
         choices = {name: list(axis.names) for name, axis in self.all_axes.items()}
@@ -236,7 +232,7 @@ class Study(_Strict):
     @cached_property
     def choices_and_cases(self) -> dict[str, list[Scalar]]:
         """The same, plus the names of the cases under `case`: what claims may refer to."""
-        return self.choices | ({"case": [case.name for case in self.cases]} if self.cases else {})
+        return self.choices | ({"case": [case.name for case in self.every_case]} if self.every_case else {})
 
 
 def axes_of(study: Study) -> Iterator[tuple[Key, str, Axis]]:

@@ -3,7 +3,6 @@
 import keyword
 import math
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -51,25 +50,6 @@ def seeds(seeds: Any) -> Any:
 RANGE = frozenset({"from", "to", "count", "scale", "whole"})
 """The keys of a range of numbers."""
 _MOST_OF_RANGE = 10_000
-
-
-@dataclass(frozen=True)
-class Removed:
-    """In place of a list: the list below, without these items."""
-
-    items: tuple[Scalar, ...]
-
-    def of(self, below: Any) -> list[Any]:
-        """The list without the items; of a table, its `name` counts. Raises ValueError if it lacks one."""
-        if not isinstance(below, (list, tuple)):
-            raise ValueError(
-                f"{value_text(self.items[0])} can only be removed from a list, not from {value_text(below)}"
-            )
-        names = [each.get("name") if isinstance(each, dict) else each for each in below]
-        for item in self.items:
-            if item not in names:
-                raise ValueError(f"the list has no item {value_text(item)}; it has {', '.join(map(value_text, names))}")
-        return [each for each, name in zip(below, names, strict=True) if name not in self.items]
 
 
 def _values(values: Any) -> Any:
