@@ -16,6 +16,7 @@ from tests.bench import (
     planning,
     queue,
     report,
+    serve,
     step,
     throughput,
 )
@@ -36,9 +37,10 @@ BENCHMARKS = {
     "loader": loader.measure,
     "packs": packs.measure,
     "queue": queue.measure,
+    "serve": serve.measure,
 }
-NEED_DATA = {"dispatch", "gpu", "growth", "loader", "packs", "queue"}
-"""Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of, or half an hour."""
+NEED_DATA = {"dispatch", "gpu", "growth", "loader", "packs", "queue", "serve"}
+"""Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of, or many minutes."""
 
 SAVED_BY_PART = {"gpu"}
 """Printed and written while they run."""
