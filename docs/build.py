@@ -66,11 +66,11 @@ def study_keys() -> str:
     """The keys of study, profile and suite files, from their schema."""
     from ablate.study.claims import Claim
     from ablate.study.schema.chart import Chart
-    from ablate.study.schema.design import Case, DesignTable
+    from ablate.study.schema.design import DesignTable
     from ablate.study.schema.profile import Assumed, Profile
     from ablate.study.schema.resources import Resources, ResourcesWhen
     from ablate.study.schema.study import Axis, ProfileOverrides, Reference, Study
-    from ablate.study.schema.values import Tune
+    from ablate.study.schema.values import Case, Tune
     from ablate.study.suite import Suite
 
     tables = {

@@ -13,7 +13,7 @@ import numpy as np
 from ablate.judge.combinations import Combinations, measured_combinations, shared
 from ablate.judge.statistics.attribution import fit, from_sample, orthogonal, pairs_of, weights
 from ablate.judge.statistics.paired import t_interval
-from ablate.study.schema.design import CONTROL
+from ablate.study.schema.removal import CONTROL
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence

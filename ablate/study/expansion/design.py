@@ -11,7 +11,7 @@ from ablate.study.cells.cell import Cell, Naming, Scalar, axis_text, split_value
 from ablate.study.cells.condition import Condition, condition, has_value
 from ablate.study.expansion.combinations import Factor, combines, in_words, levels_of, most_levels, start_of
 from ablate.study.expansion.layers import CellSettings, Layer, nested, over
-from ablate.study.schema.design import BASED, RANDOM_REMOVALS, Case, DesignTable
+from ablate.study.schema.design import BASED, RANDOM_REMOVALS, DesignTable
 from ablate.study.schema.study import EVALUATION, Axis, Study, axes_of
 from ablate.study.toml.positions import Key, Source
 
@@ -95,7 +95,7 @@ def cells(study: Study, design: Design, source: Source) -> Iterator[CellSettings
         yield CellSettings(Cell(point), [layers[name][value_key(value)] for name, value in point.items()])
     evaluations = [{EVALUATION: name} for name in design.axes[EVALUATION].names] if study.evaluate else [{}]
     for (number, case), evaluation in itertools.product(enumerate(study.every_case), evaluations):
-        own = _of_case(study, number, case, source)
+        own = _of_case(study, number, source)
         shared = [layers[EVALUATION][value_key(each)] for each in evaluation.values()]
         yield CellSettings(Cell(evaluation, case.name), [*shared, own])
 
@@ -144,13 +144,13 @@ def layers_alone(study: Study, design: Design, source: Source) -> Iterator[Layer
     """The settings of each value of each axis, and of each case."""
     for values in _layers(study, design, source).values():
         yield from values.values()
-    for number, case in enumerate(study.every_case):
-        yield _of_case(study, number, case, source)
+    yield from (_of_case(study, number, source) for number in range(len(study.every_case)))
 
 
-def _of_case(study: Study, number: int, case: Case, source: Source) -> Layer:
+def _of_case(study: Study, number: int, source: Source) -> Layer:
     """The settings of a case; those without random items are located where `[design]` asks for them."""
-    return Layer(case.set, source, ("cases", number, "set") if number < len(study.cases) else RANDOM_REMOVALS)
+    key = ("cases", number, "set") if number < len(study.cases) else RANDOM_REMOVALS
+    return Layer(study.every_case[number].set, source, key)
 
 
 def _rows(factor: dict[str, Axis]) -> list[list[tuple[str, Scalar]]]:

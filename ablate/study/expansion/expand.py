@@ -75,9 +75,8 @@ def expand(
         raise UserError("exclude removes every cell", location=loaded.source.locate(("exclude",)))
     axes = varied.axes | (tuned if loaded.tuning else {})
     digest_of = _design_digest(loaded, varied, tuned, resolve, trainer)
-    about = (merge(given), len(every), trainer, _resources(study, profile))
-    words = (varied.naming, varied.sample, case_labels(study, resolve.settings))
-    return Expansion(axes, tuple(trials), digest_of, *about, *words)
+    about = (merge(given), len(every), trainer, _resources(study, profile), varied.naming, varied.sample)
+    return Expansion(axes, tuple(trials), digest_of, *about, case_labels(study, resolve.settings))
 
 
 def _wrong_values(loaded: LoadedStudy, tuned: Mapping[str, Axis], profile: str, resolve: Resolver) -> Iterator[Problem]:

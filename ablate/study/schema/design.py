@@ -1,20 +1,11 @@
-"""`[design]`: which combinations of the axes' values are cells; and cells outside the grid."""
+"""`[design]`: which combinations of the axes' values are cells."""
 
-from __future__ import annotations
-
-import functools
-import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablate.study.schema.removal import RandomlyRemoved
-from ablate.study.schema.values import Identifier, Scalar
-
-if TYPE_CHECKING:
-    from ablate.study.schema.study import Axis
-
+Scalar = str | bool | int | float
+"""A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""
 Kind = Literal["factorial", "leave_one_out", "add_one_in", "one_at_a_time", "pairs", "fractional", "random", "sobol"]
 SAMPLED = frozenset({"fractional", "random", "sobol"})
 """The kinds with a number of `cells`."""
@@ -51,35 +42,5 @@ class DesignTable(BaseModel):
     many items, drawn at random among those sets of items that no part removes."""
 
 
-class Case(BaseModel):
-    """A named cell in addition to the grid: the base settings with some changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    name: Identifier = Field(examples=["untrained"])
-    label: str = Field(examples=["untrained encoder"])
-    """Label in tables and on pages."""
-    set: dict[str, Any] = Field(examples=[{"epochs": 0}])
-    """The changed settings, as nested tables or dotted keys."""
-
-
 RANDOM_REMOVALS = ("design", "random_removals")
 """The key that asks for cases without random items."""
-CONTROL = re.compile(r"random_(\d+)_(\d+)")
-"""The names of the cases without random items: their number, and that of the draw."""
-
-
-def control_cases(rule: DesignTable | None, axes: Iterable[Axis]) -> Iterator[Case]:
-    """The cases of `random_removals`: for each list and each number of items that a part removes, the draws."""
-    if rule is None or rule.random_removals is None:
-        return
-    removing = [(axis.setting, frozenset(axis.remove)) for axis in axes if axis.remove]
-    for setting, size in dict.fromkeys((setting, len(items)) for setting, items in removing if len(items) > 1):
-        parts = frozenset(items for other, items in removing if other == setting)
-        for number in range(rule.random_removals):
-            removal: Any = RandomlyRemoved(size, number, rule.random_removals, rule.seed or 0, parts)
-            yield Case(
-                name=f"random_{size}_{number + 1}",
-                label=f"without {size} random items, draw {number + 1}",
-                set=functools.reduce(lambda inner, key: {key: inner}, reversed(setting.split(".")), removal),
-            )

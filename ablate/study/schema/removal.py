@@ -1,14 +1,20 @@
 """Removal: a list without some of its items, given ones or random ones."""
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from ablate.errors import value_text
-from ablate.study.schema.values import Scalar
+
+Scalar = str | bool | int | float
+"""An item: `ablate.study.cells.cell` has the same, which imports more."""
+CONTROL = re.compile(r"random_(\d+)_\d+")
+"""The names of the cases without random items, with their number."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,19 @@ def _item_names(below: Any, removed: str) -> list[Any]:
     if not isinstance(below, (list, tuple)):
         raise ValueError(f"{removed} can only be removed from a list, not from {value_text(below)}")
     return [each.get("name") if isinstance(each, dict) else each for each in below]
+
+
+def control_cases(
+    count: int, seed: int, parts: Iterable[tuple[str, tuple[Scalar, ...]]]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Name, label and settings of the cells without random items: of each number that a part removes, the draws.
+
+    parts: the setting of each part's list, and the items that it removes.
+    """
+    removing = [(setting, frozenset(items)) for setting, items in parts]
+    for setting, size in dict.fromkeys((setting, len(items)) for setting, items in removing if len(items) > 1):
+        others = frozenset(items for other, items in removing if other == setting)
+        for number in range(count):
+            removal: Any = RandomlyRemoved(size, number, count, seed, others)
+            settings = functools.reduce(lambda inner, key: {key: inner}, reversed(setting.split(".")), removal)
+            yield f"random_{size}_{number + 1}", f"without {size} random items, draw {number + 1}", settings

@@ -11,10 +11,10 @@ from ablate.errors import Problem
 from ablate.study.cells.cell import Choice, Scalar
 from ablate.study.claims import METRIC, Whole
 from ablate.study.schema.chart import Chart
-from ablate.study.schema.design import Case, DesignTable, control_cases
-from ablate.study.schema.removal import Removed
+from ablate.study.schema.design import DesignTable
+from ablate.study.schema.removal import Removed, control_cases
 from ablate.study.schema.resources import Resources
-from ablate.study.schema.values import Exclude, Extends, Identifier, Listed, Remove, Seeds, Tune, Values
+from ablate.study.schema.values import Case, Exclude, Extends, Identifier, Listed, Remove, Seeds, Tune, Values
 from ablate.study.toml.positions import Key, Source
 from ablate.trainer.find import DEFAULT_TRAINER
 
@@ -208,7 +208,11 @@ class Study(_Strict):
     @cached_property
     def every_case(self) -> list[Case]:
         """The cases, then those of `[design]` without random items."""
-        return [*self.cases, *control_cases(self.design, self.all_axes.values())]
+        if self.design is None or self.design.random_removals is None:
+            return self.cases
+        parts = [(axis.setting, axis.remove) for axis in self.all_axes.values() if axis.remove]
+        drawn = control_cases(self.design.random_removals, self.design.seed or 0, parts)
+        return [*self.cases, *(Case(name=name, label=label, set=settings) for name, label, settings in drawn)]
 
     @cached_property
     def choices(self) -> dict[str, list[Scalar]]:

@@ -1,4 +1,4 @@
-"""Validators of single values of a study file, and `[tune]`, which lists such values."""
+"""Validators of single values of a study file, and `[tune]` and `[[cases]]`, which list such values."""
 
 import keyword
 import math
@@ -164,6 +164,18 @@ Listed = BeforeValidator(_listed)
 
 FIRST_SEED = 1000
 """The first seed of the trials that choose; the comparison's own begin at 0."""
+
+
+class Case(BaseModel):
+    """A named cell in addition to the grid: the base settings with some changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: Identifier = Field(examples=["untrained"])
+    label: str = Field(examples=["untrained encoder"])
+    """Label in tables and on pages."""
+    set: dict[str, Any] = Field(examples=[{"epochs": 0}])
+    """The changed settings, as nested tables or dotted keys."""
 
 
 class Tune(BaseModel):
