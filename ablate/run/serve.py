@@ -51,8 +51,8 @@ class _Stop:
     @property
     def asked(self) -> str | None:
         """The cause for which this process, or the worker that forked it, was asked to stop."""
-        told = self._told[0]
-        return self._asked or (CAUSES.get(signal.Signals(told), "stopped") if told else None)
+        received = self._told[0]
+        return self._asked or (CAUSES.get(signal.Signals(received), "stopped") if received else None)
 
     def pass_on_to(self, trial: Forked) -> None:
         """Pass signals on to the process of a trial, also one that came before."""

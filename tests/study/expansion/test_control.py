@@ -84,7 +84,7 @@ def test_items_are_drawn_from_the_list_that_set_gives(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "wrong"),
     [
         (
             STUDY + "random_removals = 9",
@@ -103,8 +103,8 @@ def test_items_are_drawn_from_the_list_that_set_gives(project: Path) -> None:
         ),
     ],
 )
-def test_a_control_that_cannot_be_drawn_is_told_with_its_line(project: Path, text: str, told: str) -> None:
+def test_a_control_that_cannot_be_drawn_is_told_with_its_line(project: Path, text: str, wrong: str) -> None:
     with pytest.raises(UserError) as caught:
         expansion(project, "", text)
-    assert told in str(caught.value)
+    assert wrong in str(caught.value)
     assert "control.toml:" in str(caught.value)
