@@ -10,6 +10,7 @@ from tests.bench import (
     fresh,
     gpu,
     growth,
+    imports,
     loader,
     loss,
     packs,
@@ -34,12 +35,13 @@ BENCHMARKS = {
     "fresh": fresh.measure,
     "gpu": gpu.measure,
     "growth": growth.measure,
+    "import": imports.measure,
     "loader": loader.measure,
     "packs": packs.measure,
     "queue": queue.measure,
     "serve": serve.measure,
 }
-NEED_DATA = {"dispatch", "gpu", "growth", "loader", "packs", "queue", "serve"}
+NEED_DATA = {"dispatch", "gpu", "growth", "import", "loader", "packs", "queue", "serve"}
 """Run by name only: they need images, a GPU, or Slurm's daemons, that their first lines tell of, or many minutes."""
 
 SAVED_BY_PART = {"gpu"}
