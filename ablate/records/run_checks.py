@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from ablate.errors import UserError, value_text
-from ablate.records.source import PLACE
+from ablate.errors import UserError, nearest, value_text
+from ablate.records.source import PLACE, Source
 
 _RUN, _STEP, _SUMMARY = "\x00run", "\x00step", "\x00summary"
 _MOST_NAMED = 5
@@ -28,6 +28,14 @@ def one_meaning(parts: Sequence[tuple[str, str]]) -> None:
             message = f"the column '{column}' is both {seen[column]} and {option}"
             raise UserError(message, help="each column has one meaning; name another one")
         seen[column] = option
+
+
+def no_column(name: str, sources: Sequence[Source]) -> UserError:
+    """The error for a column that no source has."""
+    known = list(dict.fromkeys(name for source in sources for name in source.columns))
+    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+    where = " and ".join(str(source.path) for source in sources[:3])
+    return UserError(f"{where}: there is no column '{name}'{nearest(name, known)}", help=f"columns are: {shown}")
 
 
 def one_row_a_run(rows: pl.DataFrame, run: str | None, step: str | None, others: Sequence[str]) -> None:
@@ -81,13 +89,19 @@ def metrics_are_numbers(rows: pl.DataFrame, metrics: Sequence[str]) -> None:
             raise UserError(message, help="results are numbers; write them without units and with a decimal point")
 
 
-def every_run_is_placed(table: pl.DataFrame, axes: Mapping[str, str], seed: str | None) -> None:
-    """Raise UserError for runs without a value of an axis, or without a whole number from 0 as seed."""
+def every_run_is_placed(
+    table: pl.DataFrame, axes: Mapping[str, str], seed: str | None, case: str | None, conditional: frozenset[str]
+) -> None:
+    """Raise UserError for runs without a value of an axis, or without a whole number from 0 as seed.
+
+    A case, and an axis that not all cells have, may lack the value.
+    """
+    of_grid = pl.lit(True) if case is None else pl.col(case).is_null()
     for axis, column in axes.items():
-        missing = table.filter(pl.col(column).is_null())
+        wrong = pl.col(column).is_null() & of_grid & pl.lit(axis not in conditional)
         if table.schema[column].is_float():
-            missing = table.filter(pl.col(column).is_null() | ~pl.col(column).is_finite())
-        if not missing.is_empty():
+            wrong = wrong | ~pl.col(column).is_finite()
+        if not (missing := table.filter(wrong)).is_empty():
             message = f"{_runs(missing)} no finite value of the axis '{axis}': {_listed(missing[PLACE])}"
             raise UserError(message, help=f"fill in the column '{column}', or remove these rows")
     if seed is None:

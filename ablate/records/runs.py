@@ -11,7 +11,6 @@ from functools import reduce
 
 import polars as pl
 
-from ablate.errors import UserError, nearest
 from ablate.records import run_checks as checks
 from ablate.records.source import PLACE, Source
 from ablate.study.cells.cell import Scalar
@@ -41,6 +40,10 @@ class Columns:
     """Whether the seeds are known to be of different runs, whatever their column is called."""
     nan_failed: bool = False
     """Whether a run without a finite result counts as failed."""
+    case: str | None = None
+    """Names the case of a run that is one; such a run needs no values of axes."""
+    conditional: frozenset[str] = frozenset()
+    """Axes that not all cells have."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class ImportedRun:
     """One run with everything that its sources say of it."""
 
     axes: Mapping[str, Scalar]
+    """Without the axes of which it has no value."""
     seed: int
     metrics: Mapping[str, float | int | str]
     """Its results, without those that are missing or NaN."""
@@ -56,6 +60,7 @@ class ImportedRun:
     source: Source
     place: str
     """The row or run of its source that has the study's metric."""
+    case: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def assemble(sources: Sequence[Source], columns: Columns) -> Runs:
     for source in sources:
         _check_columns(source, columns)
     rows = _joined(sources, columns)
-    own = [columns.seed, columns.run, columns.step, *columns.axes.values()]
+    own = [columns.run, columns.step, *_cell_columns(columns)]
     others = [name for name in rows.columns if not name.startswith("\x00") and name not in own]
     metrics, left_out = _matching(others, columns.metrics), _matching(others, columns.ignored)
     about = frozenset[str]().union(*(source.about for source in sources))
@@ -98,6 +103,7 @@ def _check_options(columns: Columns) -> None:
     """Raise UserError for a column that is given two parts."""
     parts = [(column, f"--axis {name}") for name, column in columns.axes.items()]
     parts += [(column, "--metric") for column in columns.metrics[:1]]
+    parts += [(columns.case, "--axis case")] if columns.case else []
     named = (("--seed", columns.seed), ("--run", columns.run), ("--step", columns.step))
     parts += [(column, option) for option, column in named if column]
     checks.one_meaning(parts)
@@ -106,20 +112,10 @@ def _check_options(columns: Columns) -> None:
 def _check_columns(source: Source, columns: Columns) -> None:
     """Raise UserError for a column that a source lacks: without a column of runs, each must have axes and seed."""
     of_run = columns.run if columns.run in source.columns else source.run or columns.run
-    needed = [of_run] if of_run else [*columns.axes.values(), *([columns.seed] if columns.seed else [])]
+    needed = [of_run] if of_run else _cell_columns(columns)
     for name in needed:
         if name not in source.columns:
-            raise no_column(name, [source])
-
-
-def no_column(name: str, sources: Sequence[Source], option: str = "") -> UserError:
-    """The error for a column that no source has."""
-    known = list(dict.fromkeys(name for source in sources for name in source.columns))
-    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
-    where = " and ".join(str(source.path) for source in sources[:3])
-    return UserError(
-        f"{option}{where}: there is no column '{name}'{nearest(name, known)}", help=f"columns are: {shown}"
-    )
+            raise checks.no_column(name, [source])
 
 
 def _joined(sources: Sequence[Source], columns: Columns) -> pl.DataFrame:
@@ -140,9 +136,9 @@ def _joined(sources: Sequence[Source], columns: Columns) -> pl.DataFrame:
             frame.with_columns((name + pl.col(PLACE)).alias(PLACE)) for frame, name in zip(frames, names, strict=True)
         ]
     rows = pl.concat(_alike(frames), how="diagonal")
-    for name in (*columns.axes.values(), *columns.metrics[:1], *([columns.seed] if columns.seed else [])):
+    for name in (*_cell_columns(columns), *columns.metrics[:1]):
         if name not in rows.columns:
-            raise no_column(name, sources)
+            raise checks.no_column(name, sources)
     rows = rows.with_columns(pl.col(STEP).is_null().alias(SUMMARY))
     if rows[RUN].null_count():
         key = [pl.col(name).cast(pl.String).fill_null("") for name in _cell_columns(columns)]
@@ -151,7 +147,7 @@ def _joined(sources: Sequence[Source], columns: Columns) -> pl.DataFrame:
 
 
 def _cell_columns(columns: Columns) -> list[str]:
-    return [*columns.axes.values(), *([columns.seed] if columns.seed else [])]
+    return [*columns.axes.values(), *(name for name in (columns.case, columns.seed) if name)]
 
 
 def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
@@ -208,9 +204,10 @@ def _table(rows: pl.DataFrame, others: Sequence[str], metrics: frozenset[str], c
 
 def _base(table: pl.DataFrame, settings: Sequence[str], columns: Columns, about: frozenset[str]) -> dict[str, Scalar]:
     """The settings that all runs share. Raises UserError for those that vary and are not axes."""
-    checks.every_run_is_placed(table, columns.axes, columns.seed)
+    checks.every_run_is_placed(table, columns.axes, columns.seed, columns.case, columns.conditional)
     checks.seeds_are_runs(table, columns.seed, settings, columns.seeds_are_runs, about)
-    checks.no_run_twice(table, columns.axes, columns.seed)
+    cases = {"case": columns.case} if columns.case else {}
+    checks.no_run_twice(table, {**cases, **columns.axes}, columns.seed)
     checks.nothing_else_varies(table, columns.axes, columns.seed, settings)
     found = {name: table[name].drop_nulls().first() for name in settings if table[name].n_unique() == 1}
     return {name: value for name, value in found.items() if isinstance(value, (str, bool, int, float))}
@@ -247,12 +244,13 @@ def _runs(
     for row in table.iter_rows(named=True):
         numbers = {name: row[name] for name in metrics}
         yield ImportedRun(
-            {axis: row[column] for axis, column in columns.axes.items()},
+            {axis: row[column] for axis, column in columns.axes.items() if row[column] is not None},
             0 if columns.seed is None else int(row[columns.seed]),
             {name: value for name, value in numbers.items() if value is not None and -_LARGEST <= value <= _LARGEST},
             curves.get(row[RUN], ""),
             source := sources[row[SOURCE]],
             row[PLACE].removeprefix(f"{source.path.name}, "),
+            str(row[columns.case]) if columns.case and row[columns.case] is not None else None,
         )
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import UserError, value_text
-from ablate.study.cells.cell import Cell, Scalar, axis_text, is_number
+from ablate.errors import UserError
+from ablate.workflow.import_cells import by_cell, check_base, check_others, place_of
 
 if TYPE_CHECKING:
     from ablate.records.files import Results
     from ablate.records.import_trials import ImportedTrial
     from ablate.records.runs import Columns, ImportedRun, Runs
     from ablate.run.plan import Plan
+    from ablate.study.expansion.trial import Expansion
     from ablate.study.schema.study import LoadedStudy
 
 _POLL_SECONDS = 10.0
@@ -96,77 +97,37 @@ def import_runs(
 def _matched(loaded: LoadedStudy, runs: Runs, results: Results) -> tuple[Plan, list[ImportedTrial]]:
     """The plan of exactly the trials that were imported, and each with its run. Raises UserError."""
     from ablate.records.import_trials import ImportedTrial
-
-    by_cell = dict(_by_cell(loaded, runs.runs))
-    found = {(cell.key, seed): run for (cell, seed), run in by_cell.items()}
-    plan = _plan(loaded, results, sorted({seed for _, seed in by_cell}), found.keys())
-    trials = []
-    for trial in plan.expansion.trials:
-        run = found.pop((trial.cell.key, trial.seed))
-        config = trial.config.model_dump(mode="json")
-        trials.append(ImportedTrial(trial.key, trial.pretrain_key, trial.label, config, run))
-    if found:
-        run = next(iter(found.values()))
-        cell = " ".join(f"{name}={axis_text(value)}" for name, value in run.axes.items())
-        message = f"{run.source.path}, {run.place}: {cell} is not a cell of {loaded.source.path}"
-        raise UserError(message, help="the study excludes it; leave the run out, or change `exclude`")
-    _check_base(loaded, runs, trials)
-    return plan, trials
-
-
-def _plan(loaded: LoadedStudy, results: Results, seeds: Sequence[int], wanted: Collection[tuple[str, int]]) -> Plan:
-    """The plan of some cells and seeds, of which none is to be trained: it has no states and costs nothing."""
-    from ablate.run.cost import cost_of
-    from ablate.run.plan import Plan
     from ablate.study.expansion.expand import expand
     from ablate.study.load import load_profile
     from ablate.study.schema.study import DEFAULT_PROFILE
 
-    every = expand(loaded, load_profile(DEFAULT_PROFILE, Path(loaded.source.path)), seeds=seeds)
-    kept = tuple(trial for trial in every.trials if (trial.cell.key, trial.seed) in wanted)
-    expansion = replace(every, trials=kept)
+    profile = load_profile(DEFAULT_PROFILE, Path(loaded.source.path))
+    every = expand(loaded, profile, seeds=sorted({run.seed for run in runs.runs}))
+    found: dict[tuple[str, int], ImportedRun] = {}
+    for cell_and_seed, run in by_cell(loaded, runs.runs, {trial.cell.key: trial.cell for trial in every.trials}):
+        if (other := found.setdefault(cell_and_seed, run)) is not run:
+            message = f"two runs have the same cell and seed: {place_of(other)} and {place_of(run)}"
+            raise UserError(message, help="keep one of them; two runs of one seed are not two samples")
+    kept = tuple(trial for trial in every.trials if (trial.cell.key, trial.seed) in found)
+    trials = []
+    for trial in kept:
+        run = found[trial.cell.key, trial.seed]
+        config = trial.config.model_dump(mode="json")
+        if len(run.axes) != len(trial.cell.axes):
+            check_others(loaded, run, trial.cell, config)
+        trials.append(ImportedTrial(trial.key, trial.pretrain_key, trial.label, config, run))
+    check_base(loaded, runs, trials)
+    return _plan(loaded, results, replace(every, trials=kept)), trials
+
+
+def _plan(loaded: LoadedStudy, results: Results, expansion: Expansion) -> Plan:
+    """The plan of trials of which none is to be trained: it has no states and costs nothing."""
+    from ablate.run.cost import cost_of
+    from ablate.run.plan import Plan
+    from ablate.study.schema.study import DEFAULT_PROFILE
+
     cost = cost_of(expansion, [], [], [], results, None)
     return Plan(loaded, DEFAULT_PROFILE, DEFAULT_PROFILE, {}, expansion, {}, {}, {}, cost, (), {})
-
-
-def _by_cell(loaded: LoadedStudy, runs: Sequence[ImportedRun]) -> Iterator[tuple[tuple[Cell, int], ImportedRun]]:
-    """Each run by its cell, with the values as the study writes them, and its seed. Raises UserError."""
-    study = loaded.study
-    known = {name: {_canonical(value): value for value in axis.names} for name, axis in study.all_axes.items()}
-    cells: dict[tuple[Scalar, ...], Cell] = {}
-    for run in runs:
-        values = tuple(run.axes.values())
-        if (cell := cells.get(values)) is None:
-            axes = {}
-            for name, value in run.axes.items():
-                if _canonical(value) not in known[name]:
-                    shown = ", ".join(map(axis_text, study.all_axes[name].names))
-                    message = f"{run.source.path}, {run.place}: {name} = {value_text(value)} is not a value of the axis"
-                    raise UserError(message, help=f"add it to {loaded.source.path}, which has: {shown}")
-                axes[name] = known[name][_canonical(value)]
-            cell = cells[values] = Cell(axes)
-        yield (cell, run.seed), run
-
-
-def _canonical(value: Scalar) -> str:
-    """The text by which a value of a source and one of a study are the same: 1 is 1.0."""
-    return repr(float(value)) if is_number(value) else axis_text(value)
-
-
-def _check_base(loaded: LoadedStudy, runs: Runs, trials: Sequence[ImportedTrial]) -> None:
-    """Raise UserError if all runs share another value of a setting than the study has: a confounder."""
-    from ablate.records.compare import flat
-    from ablate.study.imported import SETTINGS, setting_paths
-
-    settings = flat(dict(trials[0].config))
-    for column, value in runs.base.items():
-        path = next((each for each in (setting_paths([column])[column], column) if each in settings), None)
-        if path is not None and _canonical(value) != _canonical(settings[path]) and path != "seed":
-            name = path.removeprefix(f"{SETTINGS}.")
-            message = (
-                f"{name} is {value_text(value)} in these runs, but {value_text(settings[path])} in {loaded.source.path}"
-            )
-            raise UserError(message, help="runs with other settings belong in another study, or `--ignore` the column")
 
 
 def _differs(changed: Sequence[ImportedTrial], results: Results, metric: str) -> UserError:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ablate.study.schema.study import LoadedStudy
 
 
+CASE = "case"
+"""The column that names the case of a run, unless `--axis case=COLUMN` names another one."""
+
+
 def study_file(name: str) -> Path:
     """The file of a study, by its path or its name; one in `studies/` that may not exist yet."""
     from ablate.study.load import known_studies
@@ -37,7 +41,7 @@ def load(file: Path) -> LoadedStudy:
 
 
 def completed(columns: Columns, loaded: LoadedStudy | None, sources: Sequence[Source]) -> Columns:
-    """The columns with what the study file says: its metric, and its axes by name, setting or label."""
+    """The columns with what the study file says: its metric, its cases, and its axes by name, setting or label."""
     known = {name for source in sources for name in source.columns}
     if loaded is None:
         if not columns.axes:
@@ -46,14 +50,17 @@ def completed(columns: Columns, loaded: LoadedStudy | None, sources: Sequence[So
             raise UserError("--metric is missing", help="name the column that is compared: --metric COLUMN")
         return columns
     study = loaded.study
-    for name in columns.axes:
+    _check_tables(loaded)
+    named = dict(columns.axes)
+    case = named.pop(CASE, CASE if CASE in known else None) if study.cases else None
+    for name in named:
         if name not in study.all_axes:
             message = f"--axis {name}: '{name}' is not an axis of {loaded.source.path}{nearest(name, study.all_axes)}"
             raise UserError(message, help=f"axes are: {', '.join(study.all_axes)}")
     axes = {}
     for name, axis in study.all_axes.items():
         of_axis = [name, axis.setting, axis.setting.removeprefix("settings."), axis.label]
-        found = columns.axes.get(name) or next((each for each in of_axis if each in known), None)
+        found = named.get(name) or next((each for each in of_axis if each in known), None)
         if found is None:
             message = f"no column for the axis '{name}' of {loaded.source.path}"
             raise UserError(
@@ -63,7 +70,17 @@ def completed(columns: Columns, loaded: LoadedStudy | None, sources: Sequence[So
     if columns.metrics and columns.metrics[0] != study.metric:
         message = f"--metric {columns.metrics[0]} is not the metric of {loaded.source.path}, {study.metric}"
         raise UserError(message, help="name the study's metric first, or leave --metric out")
-    return replace(columns, axes=axes, metrics=columns.metrics or [study.metric])
+    conditional = frozenset(name for name, axis in study.all_axes.items() if axis.when)
+    metrics = columns.metrics or [study.metric]
+    return replace(columns, axes=axes, metrics=metrics, case=case, conditional=conditional)
+
+
+def _check_tables(loaded: LoadedStudy) -> None:
+    """Raise UserError for a study that needs more of a run than one result."""
+    for table, why in (("evaluate", "several results of one run"), ("tune", "settings that are chosen by other runs")):
+        if getattr(loaded.study, table):
+            message = f"{loaded.source.path} has [{table}], {why}, which `ablate import` does not read"
+            raise UserError(message, help=f"import into a study without [{table}]")
 
 
 def write_study(file: Path, runs: Runs, columns: Columns, command: Sequence[str]) -> LoadedStudy:

@@ -275,3 +275,80 @@ def test_runs_imported_into_a_study_with_a_trainer_are_trials_of_that_trainer(im
     assert (done.new, done.written) == (2, False)
     plan = plan_study("lr_study", PlanOptions(), Results(Path("results")))
     assert plan.counts == {"done": 2, "new": 1}
+
+
+CONDITIONAL = """name = "lr_study"
+title = "t"
+question = "q"
+trainer = "imported"
+metric = "accuracy"
+base.settings.lr = 0.2
+[axes]
+opt = { setting = "settings.opt", values = ["sgd", "adam"] }
+beta = { setting = "settings.beta", values = [0.8, 0.9], when = "opt == 'adam'" }
+lr = { setting = "settings.lr", values = [0.1, 0.3] }
+[[cases]]
+name = "untrained"
+label = "untrained encoder"
+set.settings.epochs = 0
+"""
+OF_CASES = "opt,beta,lr,case,seed,accuracy\n"
+FROM_FILE = Columns({}, [], "seed")
+
+
+def conditional_study(more: str = "") -> None:
+    Path("studies").mkdir(exist_ok=True)
+    Path("studies/lr_study.toml").write_text(CONDITIONAL + more)
+
+
+def test_cases_and_axes_that_not_all_cells_have_are_matched_to_rows(importing: Import) -> None:
+    conditional_study()
+    rows = [
+        "sgd,,0.1,,0,0.5",
+        "adam,0.8,0.1,,0,0.6",
+        "adam,0.9,0.3,,0,0.7",
+        ",,,untrained,0,0.1",
+        ",,0.2,untrained encoder,1,0.2",
+    ]
+    assert importing(rows, OF_CASES, FROM_FILE).new == 5
+    with open_store(Results(Path("results"))) as store:
+        found = store.execute('SELECT opt, beta, lr, "case", seed, value FROM lr_study ORDER BY value').fetchall()
+    assert found == [
+        (None, None, None, "untrained", 0, 0.1), (None, None, None, "untrained", 1, 0.2),
+        ("sgd", None, 0.1, None, 0, 0.5), ("adam", 0.8, 0.1, None, 0, 0.6), ("adam", 0.9, 0.3, None, 0, 0.7),
+    ]  # fmt: skip
+    renamed = Columns({"case": "variant"}, [], "seed")
+    assert importing(rows, OF_CASES.replace("case", "variant"), renamed).unchanged == 5
+    assert verify(write_report(Results(Path("results")), "lr_study", None, Path("reports")), None).same
+
+
+@pytest.mark.parametrize(
+    ("rows", "says", "help"),
+    [
+        (["adam,,0.1,,0,0.5"], "runs.csv, row 1: opt=adam lr=0.1 is not a cell", "no value of 'beta', which the study"),
+        (["sgd,0.8,0.1,,0,0.5"], "row 1: beta is 0.8, but opt=sgd lr=0.1 has no such setting", "leave the value empty"),
+        ([",,0.1,untrained,0,0.5"], "row 1: lr is 0.1, but untrained has settings.lr = 0.2", "leave the value empty"),
+        ([",,,untraned,0,0.5"], "'untraned' is not a case of studies/lr_study.toml; did you", "cases are: untrained"),
+        ([",,,untrained,0,0.5", ",,,untrained encoder,0,0.6"],
+         "cell and seed: runs.csv, row 1 and runs.csv, row 2", "keep one"),
+        (["sgd,,,,0,0.5"], "a run has no finite value of the axis 'lr': row 1", "fill in"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_cell_is_refused_with_the_reason(
+    importing: Import, rows: list[str], says: str, help: str
+) -> None:
+    conditional_study()
+    with pytest.raises(UserError) as error:
+        importing(rows, OF_CASES, FROM_FILE)
+    assert says in str(error.value)
+    assert help in str(error.value)
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    "table", ["evaluate.linear]\nparts = []", 'tune]\nmetric = "m"\nsettings = { "settings.wd" = [0.1, 0.2] }']
+)
+def test_a_study_with_several_results_or_stages_of_a_run_is_refused(importing: Import, table: str) -> None:
+    conditional_study(f"[{table}\n")
+    with pytest.raises(UserError, match=rf"has \[{table.split(']')[0].split('.')[0]}\].*does not read"):
+        importing(["sgd,,0.1,,0,0.5"], OF_CASES, FROM_FILE)

@@ -1,0 +1,105 @@
+"""The cell of a study that each imported run is, or why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import UserError, nearest, value_text
+from ablate.records.compare import flat
+from ablate.study.cells.cell import Cell, Scalar, axis_text, is_number
+
+if TYPE_CHECKING:
+    from ablate.records.import_trials import ImportedTrial
+    from ablate.records.runs import ImportedRun, Runs
+    from ablate.study.schema.study import LoadedStudy
+
+
+def by_cell(
+    loaded: LoadedStudy, runs: Sequence[ImportedRun], cells: Mapping[str, Cell]
+) -> Iterator[tuple[tuple[str, int], ImportedRun]]:
+    """Each run by the key of its cell, and its seed. cells: those of the study. Raises UserError.
+
+    A run may have values of axes that its cell lacks: those of a case, and those whose `when` does not hold.
+    """
+    study = loaded.study
+    known = {name: {_canonical(value): value for value in axis.names} for name, axis in study.all_axes.items()}
+    cases = {text: case.name for case in study.cases for text in (case.label, case.name)}
+    axes_of = {case: sorted({tuple(cell.axes) for cell in cells.values() if cell.case == case}, key=len, reverse=True)
+               for case in (None, *cases.values())}  # fmt: skip
+    keys: dict[tuple[object, ...], str] = {}
+    for run in runs:
+        values = (run.case, *run.axes.items())
+        if (key := keys.get(values)) is None:
+            case = cases.get(run.case, run.case) if run.case else None
+            same = {name: known[name].get(_canonical(value)) for name, value in run.axes.items()}
+            tried = (_key(axes, same, case) for axes in axes_of.get(case, []))
+            if (key := next((each for each in tried if each in cells), None)) is None:
+                raise _no_cell(loaded, run, cases, same)
+            keys[values] = key
+        yield (key, run.seed), run
+
+
+def _key(axes: Sequence[str], values: Mapping[str, Scalar | None], case: str | None) -> str | None:
+    """The key of the cell with the values of these axes; None if one is missing."""
+    own = {name: value for name in axes if (value := values.get(name)) is not None}
+    return Cell(own, case).key if len(own) == len(axes) else None
+
+
+def _no_cell(
+    loaded: LoadedStudy, run: ImportedRun, cases: Mapping[str, str], same: Mapping[str, Scalar | None]
+) -> UserError:
+    """The error for a run that is no cell of the study. cases: by label and name; same: its values in the study."""
+    file, axes = loaded.source.path, loaded.study.all_axes
+    if run.case and run.case not in cases:
+        message = f"{place_of(run)}: '{run.case}' is not a case of {file}{nearest(run.case, cases)}"
+        return UserError(message, help=f"cases are: {', '.join(dict.fromkeys(cases.values()))}")
+    for name, value in run.axes.items():
+        if same[name] is None:
+            message = f"{place_of(run)}: {name} = {value_text(value)} is not a value of the axis"
+            return UserError(
+                message, help=f"add it to {file}, which has: {', '.join(map(axis_text, axes[name].names))}"
+            )
+    cell = " ".join(f"{name}={axis_text(value)}" for name, value in run.axes.items())
+    help = "the study excludes it; leave the run out, or change `exclude`"
+    if missing := [f"'{name}', which the study has if {axis.when}" for name, axis in axes.items()
+                   if axis.when and name not in run.axes]:  # fmt: skip
+        help = f"the run has no value of {' and of '.join(missing)}"
+    return UserError(f"{place_of(run)}: {cell} is not a cell of {file}", help=help)
+
+
+def check_others(loaded: LoadedStudy, run: ImportedRun, cell: Cell, config: Mapping[str, Any]) -> None:
+    """Raise UserError if a run has a value of an axis that its cell lacks, and the cell's setting is another."""
+    settings = flat(config)
+    for name in run.axes.keys() - cell.axes.keys():
+        setting = loaded.study.all_axes[name].setting
+        if setting not in settings or _canonical(run.axes[name]) != _canonical(settings[setting]):
+            has = f"has {setting} = {value_text(settings[setting])}" if setting in settings else "has no such setting"
+            message = f"{place_of(run)}: {name} is {value_text(run.axes[name])}, but {cell.label} {has}"
+            help = f"not an axis of this cell in {loaded.source.path}: leave the value empty, or leave the run out"
+            raise UserError(message, help=help)
+
+
+def place_of(run: ImportedRun) -> str:
+    """Where a run stands, as messages say it: `runs.csv, row 3`."""
+    return f"{run.source.path}, {run.place}"
+
+
+def _canonical(value: Scalar) -> str:
+    """The text by which a value of a source and one of a study are the same: 1 is 1.0."""
+    return repr(float(value)) if is_number(value) else axis_text(value)
+
+
+def check_base(loaded: LoadedStudy, runs: Runs, trials: Sequence[ImportedTrial]) -> None:
+    """Raise UserError if all runs share another value of a setting than the study has: a confounder."""
+    from ablate.study.imported import SETTINGS, setting_paths
+
+    settings = flat(dict(trials[0].config))
+    for column, value in runs.base.items():
+        path = next((each for each in (setting_paths([column])[column], column) if each in settings), None)
+        if path is not None and _canonical(value) != _canonical(settings[path]) and path != "seed":
+            name = path.removeprefix(f"{SETTINGS}.")
+            message = (
+                f"{name} is {value_text(value)} in these runs, but {value_text(settings[path])} in {loaded.source.path}"
+            )
+            raise UserError(message, help="runs with other settings belong in another study, or `--ignore` the column")
