@@ -8,6 +8,8 @@ from typing import Any
 from ablate.study.cells.cell import Cell, described, is_number, shown_text, varying_axes
 from ablate.study.schema.chart import CASE, PARAMETERS, Chart
 
+CELL = "cell name"
+"""The x of a chart with a bar for each cell of a design; axes have no space in their names."""
 ABSENT = "none"
 """The text for the value of an axis that a cell does not have."""
 _FEWEST_FOR_A_HEATMAP = 5
@@ -25,7 +27,7 @@ class Encoding:
     form: str
     """`heatmap`, for example, is drawn by the module `heatmap_form` of this package."""
     x: str | None
-    """An axis, `case` or `parameters`; None if nothing varies."""
+    """An axis, `case`, `parameters` or `CELL`; None if nothing varies."""
     y: str | None
     color: tuple[str, ...]
     facet: str | None
@@ -61,10 +63,11 @@ class Position:
     facet: Any = None
 
 
-def encode(chart: Chart, cells: Sequence[Cell], also: Sequence[Cell] = ()) -> Encoding:
+def encode(chart: Chart, cells: Sequence[Cell], also: Sequence[Cell] = (), by_name: bool = False) -> Encoding:
     """The encoding set by a study's `[chart]`; free channels take the remaining axes.
 
-    cells: the grid. also: further cells that are drawn on the same scale.
+    cells: the grid. also: further cells that are drawn on the same scale. by_name: whether the cells have names, which
+    are shown where the chart is left open and has too few channels for the axes.
     """
     groups = varying_axes(cells)
     named = {chart.x, chart.y, chart.facet, *chart.color, *chart.best_of}
@@ -81,6 +84,8 @@ def encode(chart: Chart, cells: Sequence[Cell], also: Sequence[Cell] = ()) -> En
     if x != PARAMETERS:
         facet = facet or _take(left)
         best_of += tuple(left)
+    if by_name and left and chart == Chart():
+        return Encoding("bars", CELL, None, (), None, (), log=False)
     log = _spans_widely(x, [*cells, *also]) if chart.log is None else chart.log
     return Encoding(form, x, y, color, facet, best_of, log)
 

@@ -50,7 +50,8 @@ def encoding_of(evidence: Evidence) -> Encoding:
     """The encoding of a study's main chart."""
     paper = evidence.plan.paper.cells if evidence.plan.paper else ()
     grid = [each.cell for each in evidence.grid]
-    return encode(Chart.model_validate(evidence.plan.chart), grid, [cell for cell in paper if cell.case is None])
+    also = [cell for cell in paper if cell.case is None]
+    return encode(Chart.model_validate(evidence.plan.chart), grid, also, by_name=evidence.plan.naming is not None)
 
 
 def _main_figures(evidence: Evidence, encoding: Encoding, parameters: Mapping[str, int]) -> list[Figure]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ablate.report.charts.encoding import Encoding, Position, color_text, position, value_text
+from ablate.report.charts.encoding import CELL, Encoding, Position, color_text, position, value_text
 from ablate.report.render.names import Names, cell_names
 from ablate.study.cells.cell import Cell, described, varying_axes
 from ablate.study.schema.chart import CASE, PARAMETERS
@@ -100,7 +100,7 @@ class Marks:
         """The title of an axis, or of another x."""
         if axis == PARAMETERS:
             return "parameters of the encoder (millions)"
-        return None if axis is None or axis == CASE else self.titles.get(axis, axis)
+        return None if axis in (None, CASE, CELL) else self.titles.get(axis, axis)
 
     def rows(self, digits: str) -> list[dict[str, Any]]:
         """One row per cell: position, value, interval and seeds. digits: a D3 format."""
@@ -189,7 +189,7 @@ def arrange(encoding: Encoding, marks: Sequence[Mark], axes: Sequence[PlanAxis])
     return Marks(
         encoding,
         tuple(placed),
-        tuple(mark for mark in marks if mark.cell.case is not None and encoding.x != CASE),
+        tuple(mark for mark in marks if mark.cell.case is not None and encoding.x not in (CASE, CELL)),
         _ordered((mark.position.x for mark in placed), orders.get(encoding.x or "")),
         _ordered((mark.position.y for mark in placed), orders.get(encoding.y or "")),
         tuple(sorted(colors, key=rank_of_color)),
@@ -205,8 +205,9 @@ def positioned(encoding: Encoding, marks: Sequence[Mark]) -> list[Mark]:
     """
     groups: dict[Position, list[Mark]] = {}
     for mark in marks:
-        if mark.cell.case is None or encoding.x == CASE:
-            groups.setdefault(position(encoding, mark.cell, mark.parameters), []).append(mark)
+        if mark.cell.case is None or encoding.x in (CASE, CELL):
+            at = position(encoding, mark.cell, mark.parameters)
+            groups.setdefault(replace(at, x=mark.label) if encoding.x == CELL else at, []).append(mark)
     if any(len(group) > 1 for group in groups.values()):
         bare = [mark.cell.without(encoding.best_of) for mark in marks]
         titles = [cell.title(mark.label) for cell, mark in zip(bare, marks, strict=True)]

@@ -44,7 +44,7 @@ def test_every_row_has_the_number_of_its_cell_and_that_cells_mean(study: str) ->
     assert all(row["value"] == 10.0 + row["cell"] for row in drawn)
 
 
-@pytest.mark.parametrize("study", sorted(set(FORMS) - {"depth_width", "cifar10", "loss", "parts"}))
+@pytest.mark.parametrize("study", sorted(set(FORMS) - {"depth_width", "cifar10", "loss"}))
 def test_every_cell_is_drawn_where_none_was_tuned(study: str) -> None:
     assert sorted({row["cell"] for row in rows(spec(study))}) == [
         number
