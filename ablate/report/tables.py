@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence, MeasuredCell
     from ablate.report.reading import Reading
 
-_MOST_LINES = 40
-"""Lines of a table that fits on one page; a longer table breaks across pages."""
+_MOST_LINES = 40  # of a table that fits on one page; a longer table breaks across pages
 _LINES_PER_ROW_OF_TEXT = 8
+_LINE = 345  # points: the width of a line of LaTeX's article
+_LOOKS = (("\\small", 4.7, 6), ("\\footnotesize", 4.3, 3), ("\\scriptsize", 3.8, 2))
+"""Font, points of one of its characters, points on each side of a column."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +185,12 @@ def _difference(measured: Evidence, found: Difference | None) -> str:
 
 def _claims(reading: Reading) -> Table:
     columns = (
-        Column("claim", width=0.26),
-        Column("verdict", width=0.12),
-        Column("effect", width=0.12),
+        Column("claim", width=0.22),
+        Column("verdict", width=0.14),
+        Column("effect", width=0.13),
         Column("adjusted p", right=True),
         Column("seeds", right=True),
-        Column("in the paper", width=0.21),
+        Column("in the paper", width=0.2),
     )
     rows = []
     for verdict in reading.judged.verdicts:
@@ -220,13 +222,22 @@ def _latex(table: Table) -> str:
     body = [f"{' & '.join(texts)} \\\\" for texts in _escaped(table, latex, "\\textbf{{{}}}")]
     caption = f"\\caption{{{latex(table.caption)}}}\\label{{{latex_name(table.label)}}}"
     sentences = any(column.width for column in table.columns)
-    look = ["\\small", *(["\\setlength{\\tabcolsep}{3pt}"] if sentences else [])]
     if len(table.rows) * (_LINES_PER_ROW_OF_TEXT if sentences else 1) > _MOST_LINES:
         top = [f"{caption} \\\\", "\\toprule", *head, "\\endfirsthead", "\\toprule", *head, "\\endhead"]
-        lines = ["{", *look, f"\\begin{{longtable}}{{{kinds}}}", *top, *body]
+        lines = ["{", *_look(table), f"\\begin{{longtable}}{{{kinds}}}", *top, *body]
         return "\n".join([*lines, "\\bottomrule", "\\end{longtable}", "}", ""])
-    lines = ["\\begin{table}", "\\centering", *look, caption, f"\\begin{{tabular}}{{{kinds}}}", "\\toprule", *head]
-    return "\n".join([*lines, *body, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+    top = ["\\begin{table}", "\\centering", *_look(table), caption, f"\\begin{{tabular}}{{{kinds}}}", "\\toprule"]
+    return "\n".join([*top, *head, *body, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+
+
+def _look(table: Table) -> list[str]:
+    """The largest font in which the columns fit a line; the smallest if they fit in none."""
+    texts = zip(table.columns, *table.rows, strict=True)
+    longest = [max(map(len, (column.name, *own))) for column, *own in texts if not column.width]
+    free = _LINE * (1 - sum(column.width for column in table.columns))
+    fitting = (look for look in _LOOKS if sum(longest) * look[1] + 2 * look[2] * len(table.columns) <= free)
+    size, _, room = next(fitting, _LOOKS[-1])
+    return [size, f"\\setlength{{\\tabcolsep}}{{{room}pt}}"]
 
 
 def _kind(column: Column) -> str:

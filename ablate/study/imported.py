@@ -47,12 +47,12 @@ def study_text(
     """The text of the study file."""
     paths = setting_paths([*(axis.column for axis in axes), *base])
     title = name.replace("_", " ").capitalize()
-    varied = " and ".join(axis.column for axis in axes)
+    varied, do = " and ".join(axis.column for axis in axes), "does" if len(axes) == 1 else "do"
     lines = [
         f"# Written by: {' '.join(command.split())}",
         f"name = {toml(name)}",
         f"title = {toml(title)}",
-        f"question = {toml(f'What does {varied} change?')}",
+        f"question = {toml(f'What {do} {varied} change?')}",
         f"trainer = {toml(IMPORTED)}  # these runs were trained elsewhere: ablate judges them and trains none",
         f"metric = {toml(metric)}",
         f"seeds = {toml(len(seeds) if list(seeds) == list(range(len(seeds))) else list(seeds))}",

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ def test_every_row_of_latex_has_the_columns_that_the_table_declares(tmp_path: Pa
 
 LONG = Table("tab:long", "Many rows.", (Column("x"), Column("y", right=True)), tuple((str(x), "1") for x in range(120)))
 
+WIDE = Table("tab:wide", "Many columns.", tuple(Column("color", right=True) for _ in range(8)),
+             (("cutout", *["63.5 \u00b1 1.5"] * 7),) * 7, best=frozenset({(3, 4)}))  # fmt: skip
+
 
 def test_a_table_of_several_pages_has_its_head_on_each_and_its_caption_and_label_once() -> None:
     text = as_latex([LONG])
@@ -70,7 +74,9 @@ def test_a_table_of_several_pages_has_its_head_on_each_and_its_caption_and_label
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
 def test_latex_typesets_every_table_within_the_width_of_the_text(tmp_path: Path) -> None:
-    written = as_latex([*tables(reading(tmp_path, title=HOSTILE + " & \\\\ % _ {", claims=CLAIMS)), LONG])
+    hostile = tables(reading(tmp_path / "hostile", title=HOSTILE + " & \\\\ % _ {", claims=CLAIMS))
+    judged = tables(reading(tmp_path / "judged", seeds=3, claims=CLAIMS))
+    written = as_latex([*hostile, *(replace(table, label=f"{table.label}-2") for table in judged), LONG, WIDE])
     packages = re.findall(r"^% (\\usepackage.*)$", written, re.MULTILINE)
     around = ("\\documentclass{article}", *packages, "\\begin{document}", written, "\\end{document}")
     (tmp_path / "main.tex").write_text("\n".join(around), encoding="utf-8")
