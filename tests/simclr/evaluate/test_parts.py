@@ -77,7 +77,8 @@ def test_transformations_are_told_at_least_as_well_as_by_chance_which_is_the_pap
     assert found["transformation_chance"] == pytest.approx(chance, abs=6)
     if target != "rotation":  # a texture turned by a quarter is mostly another texture
         assert float(found["transformation_h_top1"]) > float(found["transformation_chance"])
-        assert float(found["transformation_z_top1"]) > 0.9 * float(found["transformation_chance"])
+        guessing = 100 * (0.5 * 0.5 / 400) ** 0.5  # the deviation of guesses on the test images; z may hold nothing
+        assert float(found["transformation_z_top1"]) > chance - 4 * guessing
 
 
 def test_color_distortion_is_told_where_all_images_have_one_tint(tmp_path: Path) -> None:
