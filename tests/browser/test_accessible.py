@@ -1,6 +1,8 @@
 """Pages of several kinds before axe-core, on paper, and with texts that are made to break them."""
 
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from tests.browser.test_page import Visit, browser  # noqa: F401 - a fixture
 from tests.records.by_hand import key_of, write_plan, write_trial
 from tests.report.hostile import hostile
 from tests.report.test_page import like_the_paper, results_with
+from tests.workflow.test_tuning import STUDY as TUNED
+from tests.workflow.test_tuning import TRAINER
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -23,7 +27,7 @@ Pages = dict[str, Path]
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
-    """A grid beside the paper's with a failure, one axis with several seeds, nothing done yet, hostile texts."""
+    """A grid with a failure, one axis with several seeds, nothing done yet, hostile texts, imports, [tune]."""
     folder = tmp_path_factory.mktemp("pages")
     numbers = like_the_paper() | {("blur", "blur"): None}
     made = {
@@ -36,7 +40,37 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         write_plan(made[name], {key_of(n): {"head": n // 3, "seed": n % 3} for n in range(9)}, study=name)
     for number in range(8):
         write_trial(made["seeds"], key_of(number), numbers={"top1": 50.0 + number**2})
-    return {name: write_report(results, name, None, folder / "reports" / name) for name, results in made.items()}
+    written = {name: write_report(results, name, None, folder / "reports" / name) for name, results in made.items()}
+    return written | by_command(folder / "imported", "old", IMPORT) | by_command(folder / "tuned", "methods", TUNE)
+
+
+IMPORT = (
+    "import",
+    "runs.csv",
+    "--study",
+    "old",
+    "--axis",
+    "rate",
+    "--axis",
+    "model",
+    "--seed",
+    "seed",
+    "--metric",
+    "score",
+)
+TUNE = ("run", "methods.toml")
+RUNS = "rate,model,seed,score\n0.1,a,0,60\n0.1,b,0,70\n1,a,0,62\n1,b,0,75\n0.1,a,1,61\n0.1,b,1,72\n1,a,1,64\n1,b,1,73\n"
+
+
+def by_command(folder: Path, study: str, command: tuple[str, ...]) -> Pages:
+    """The page of a study that `ablate` imports or trains itself, under the folder's name."""
+    folder.mkdir()
+    (folder / "runs.csv").write_text(RUNS)
+    (folder / "tuned_trainer.py").write_text(TRAINER)
+    (folder / "methods.toml").write_text(TUNED)
+    for words in (command, ("report", study)):
+        subprocess.run([sys.executable, "-m", "ablate", *words], cwd=folder, check=True, capture_output=True)
+    return {folder.name: folder / f"reports/{study}.html"}
 
 
 def opened(browser: Any, page: Path, **options: Any) -> Visit:  # noqa: F811
@@ -46,7 +80,7 @@ def opened(browser: Any, page: Path, **options: Any) -> Visit:  # noqa: F811
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (360, "dark")])
-@pytest.mark.parametrize("name", ["pairs", "seeds", "nothing", "hostile"])
+@pytest.mark.parametrize("name", ["pairs", "seeds", "nothing", "hostile", "imported", "tuned"])
 def test_axe_finds_no_violation(browser: Any, pages: Pages, name: str, width: int, scheme: str) -> None:  # noqa: F811
     size = {"width": width, "height": 800}
     with opened(browser, pages[name], viewport=size, color_scheme=scheme) as visit:

@@ -1,4 +1,4 @@
-"""The index and the comparison in a real browser with the network off."""
+"""The index, with suites, and the comparison in a real browser with the network off."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.judge.test_verdict import CLEAR, write_results, write_study
 from tests.report.test_index import SUITES, two_studies
 
 pytestmark = pytest.mark.browser
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 REFUTED = {**CLEAR, "nonlinear": [30.0, 30.9, 30.4]}
 SECOND = """
 [[claims]]
@@ -58,7 +59,7 @@ def test_without_scripts_only_the_filter_is_missing(
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-def test_neither_page_scrolls_sideways(
+def test_neither_page_scrolls_sideways_and_axe_finds_no_violation(
     browser: "playwright.Browser",  # noqa: F811
     index: Path,
     tmp_path: Path,
@@ -70,3 +71,6 @@ def test_neither_page_scrolls_sideways(
         with Visit(browser, page, viewport={"width": width, "height": 800}) as visit:
             assert visit.page.evaluate("document.documentElement.scrollWidth") == width
             assert visit.complaints == []
+            visit.page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+            found = axe.Axe().run(visit.page)
+            assert found.violations_count == 0, found.generate_report()

@@ -26,7 +26,8 @@ def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
     """One square per cell with its value; hatched if it has none yet."""
     ys, xs = list(map(value_text, marks.ys)), list(map(value_text, marks.xs))
     wide = _CELL if style.digits == ".1f" else _WIDE_CELL
-    angle = 0 if max(map(len, xs), default=0) * 7 <= wide + 6 else -40
+    # Beside the published chart, squares are a third narrower: there, too, names must not touch.
+    angle = 0 if max(map(len, xs), default=0) * 7 <= wide * 2 / 3 else -40
     base = alt.Chart().encode(
         x=alt.X("x:N", sort=xs, title=marks.title(marks.encoding.x),
                 axis=alt.Axis(orient="top", labelAngle=angle, domain=False, ticks=False)),
