@@ -37,6 +37,7 @@ HOLDS: dict[str, dict[str, bool | None]] = {
     "linear_evaluation": {"H1": True, "H1_order": True, "H7": None},
     "linear_optimizer": {"H7_optimizer": None},
     "loss": {"E1": True, "E2": True},
+    "loss_tuned": {"E1": True},
     "lr_scaling": {"F1_sqrt": False, "F3": True, "F4": True},  # 2.0 2.7 2.6 2.6: that gap does not close
     "parts": dict.fromkeys(["Q1", "Q2", "Q3", "Q4", "Q5", "H8", "Q6"]),
     "projection_head": {"D1": True, "D2": True, "D3": True},

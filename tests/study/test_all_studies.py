@@ -32,6 +32,7 @@ CELLS = {  # at the paper's own scale: cells of its tables and figures, and case
     "linear_evaluation": 3,
     "linear_optimizer": 2,
     "loss": 1 + 2 * 5 * (4 + 4),  # NT-Xent, and two losses with and without semi-hard negatives over their grids
+    "loss_tuned": 1 + 2 * (4 + 4),  # the same without the axis of learning rates, which each cell chooses
     "lr_scaling": 2 * 6 * 4,
     "parts": 1 + 9,  # not of the paper: the full method, and each part left out
     "projection_head": 2 * 7 + 1,
@@ -45,8 +46,8 @@ MEANT = {  # warnings that were looked at
     "color_strength": ["case 'one_view' changes 2 settings at once"],  # it is Fig. 5's, whole
     "cifar10": ["case 'supervised' changes 5 settings at once"],  # the authors' command for it, whole
 }
-OWN = {"parts"}
-"""Studies of no table or figure, which are in no suite."""
+OWN = {"loss_tuned", "parts"}
+"""Studies of no table or figure, or of one that another study has too; they are in no suite."""
 EMBEDDED_AT_MOST = 250
 """Trials of all studies at the profile embedded, of eight seconds each on two cores: within the hour."""
 
