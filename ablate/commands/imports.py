@@ -22,7 +22,9 @@ Metrics = Annotated[
 
 
 def import_(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", parser=as_path, help="Files or folders.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", parser=as_path, help="Files, folders, or wandb:ENTITY/PROJECT.")
+    ],
     study: Annotated[str, typer.Option(metavar="STUDY", help="The study: its file is written if it is missing.")],
     axis: Axes = [],
     metric: Metrics = [],

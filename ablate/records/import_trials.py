@@ -127,7 +127,7 @@ def _result(trial: ImportedTrial, attempt: str) -> dict[str, Any]:
 def _events(trial: ImportedTrial, metric: str, now: float) -> str:
     """The events of an attempt that was trained elsewhere: a run without a finite result has diverged."""
     run = trial.run
-    facts = {FROM: str(run.source.path.absolute()), DIGEST: run.source.digest, PLACE: run.place, COLUMN: metric}
+    facts = {FROM: run.source.address, DIGEST: run.source.digest, PLACE: run.place, COLUMN: metric}
     done = {"state": "done"} if metric in run.metrics else {
         "state": "failed", "cause": "diverged", "message": f"its source has no finite {metric}"
     }  # fmt: skip

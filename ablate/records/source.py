@@ -15,6 +15,8 @@ PLACE = "\x00place"
 """The column that says where a row stands in its source: `row 3`, `run 4f2a`. No column of a user has this name."""
 RUN_COLUMN, STEP_COLUMN = "run", "step"
 """The columns of the run and of the epoch or step in a tracker's source, see `of_runs`."""
+REMOTE = "wandb:"
+"""How a source begins that is no path, but a project on a server."""
 _SETTING = re.compile(r"(?:^|[/,;_ -])([A-Za-z][\w.]*?)=([^/,;_ ]+)")
 _CHUNK = 1 << 20
 
@@ -38,6 +40,11 @@ class Source:
     """The column that names the run, where the source has one of its own."""
     step: str | None = None
     """The column that counts epochs or steps, where the source has one of its own."""
+
+    @property
+    def address(self) -> str:
+        """Where a later command finds it again, from any folder."""
+        return str(self.path) if str(self.path).startswith(REMOTE) else str(self.path.absolute())
 
     @property
     def columns(self) -> list[str]:

@@ -1,13 +1,16 @@
-"""W&B's offline runs as sources, read by W&B; and the CSV that its web page exports."""
+"""W&B's projects and offline runs as sources, read by W&B; and the CSV that its web page exports."""
 
+import hashlib
+import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from ablate.records.source import RUN_COLUMN, STEP_COLUMN, Source, digest_of, needs, of_runs, unreadable
+from ablate.errors import UserError
+from ablate.records.source import REMOTE, RUN_COLUMN, STEP_COLUMN, Source, digest_of, needs, of_runs, unreadable
 from ablate.records.source_tables import flat
 from ablate.study.cells.cell import is_number
 
@@ -15,6 +18,7 @@ RUNS = "run-*.wandb"
 _HEADER, _BLOCK, _PART = 7, 32_768, struct.Struct("<IHB")
 """Bytes of a file's header and of a block; a part of a record begins with its checksum, its length and its kind."""
 _FULL, _FIRST, _LAST = 1, 2, 4
+_NO_JSON = ("NaN", "Infinity", "-Infinity")
 _EXPORTED = {"Name", "State", "Created"}
 """Columns of every exported CSV."""
 _ABOUT = frozenset({"Name", "ID", "Notes", "User", "Tags", "Created", "Updated", "End Time", "Runtime", "Sweep", "Host",
@@ -40,12 +44,48 @@ def read_offline(folder: Path) -> Source:
         from wandb.proto.wandb_internal_pb2 import Record
     except ImportError as error:
         raise needs("wandb", f"{folder} has offline runs of W&B: reading them") from error
+    files = sorted(folder.rglob(RUNS))
+    logged = [_Logged(file.stem.removeprefix("run-"), *_logged(file, Record)) for file in files]
+    return _source(folder, digest_of(files, folder), logged)
+
+
+def read_project(path: Path) -> Source:
+    """The finished runs of a project on W&B's server, `wandb:ENTITY/PROJECT`, with their whole history.
+
+    W&B's library asks for a login if there is none. Raises UserError without that library, without a login or a
+    network, and if there is no such project.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise needs("wandb", f"{path} is a project of W&B: reading it") from error
+    project = str(path).removeprefix(REMOTE)
+    if not all(project.partition("/")) or project.count("/") > 1:
+        raise UserError(f"{path} names no project of W&B", help=f"{REMOTE}ENTITY/PROJECT, as in the project's address")
+    try:
+        logged = [
+            _Logged(run.id, run.config, _numbers(run.summary_metrics), list(map(_numbers, run.scan_history())))
+            for run in wandb.Api().runs(project, filters={"state": "finished"})
+        ]
+    except Exception as error:  # of W&B, of the network, or of the server's answers
+        raise unreadable(path, error, help="is the name right, and are you logged in (wandb login)?") from error
+    text = json.dumps(sorted(logged, key=lambda each: each.run), sort_keys=True, default=str)
+    return _source(path, hashlib.sha256(text.encode()).hexdigest(), logged)
+
+
+class _Logged(NamedTuple):
+    """What a run logged; the history by step."""
+
+    run: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def _source(path: Path, digest: str, runs: Iterable[_Logged]) -> Source:
     rows: list[dict[str, Any]] = []
     settings, metrics = set[str](), set[str]()
-    files = sorted(folder.rglob(RUNS))
-    for file in files:
-        run = file.stem.removeprefix("run-")
-        config, summary, history = _logged(file, Record)
+    for run, config, summary, history in runs:
         config = {name: value for name, value in flat(config).items() if not name.startswith("_wandb")}
         settings |= config.keys()
         ended = {name: value for name, value in flat(summary).items() if not name.startswith("_")}
@@ -56,7 +96,12 @@ def read_offline(folder: Path) -> Source:
             metrics |= logged.keys()
             step = each.get("_step")
             rows.append({RUN_COLUMN: run, STEP_COLUMN: step if is_number(step) else number, **logged})
-    return of_runs(folder, digest_of(files, folder), rows, settings=settings, metrics=metrics - settings)
+    return of_runs(path, digest, rows, settings=settings, metrics=metrics - settings)
+
+
+def _numbers(logged: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the server, which sends NaN and infinity as text, as JSON has no word for them."""
+    return {name: float(value) if value in _NO_JSON else value for name, value in logged.items()}
 
 
 def _logged(file: Path, record_type: Any) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:

@@ -5,18 +5,18 @@ from contextlib import closing
 from pathlib import Path
 
 from ablate.errors import UserError
-from ablate.records.source import Source, unreadable
+from ablate.records.source import REMOTE, Source, unreadable
 from ablate.records.source_exports import is_neptune, read_neptune, read_trackio
 from ablate.records.source_hydra import OVERRIDES, read_multirun
 from ablate.records.source_mlflow import is_mlflow_folder, read_mlflow
 from ablate.records.source_optuna import read_optuna
 from ablate.records.source_tables import SUFFIXES, read_table
 from ablate.records.source_tensorboard import EVENTS, read_events
-from ablate.records.source_wandb import RUNS, exported, read_offline
+from ablate.records.source_wandb import RUNS, exported, read_offline, read_project
 
 _HELP = (
     f"sources are: tables ({', '.join(SUFFIXES)}); folders of Hydra, MLflow, Neptune, TensorBoard and W&B; SQLite "
-    "files of MLflow, Optuna and trackio"
+    "files of MLflow, Optuna and trackio; wandb:ENTITY/PROJECT"
 )
 _TABLES = {"experiments": read_mlflow, "trials": read_optuna, "configs": read_trackio}
 """A table that only this tool's SQLite files have -> the reader."""
@@ -24,6 +24,8 @@ _TABLES = {"experiments": read_mlflow, "trials": read_optuna, "configs": read_tr
 
 def read_source(path: Path) -> Source:
     """The rows of a file or a folder. Raises UserError if it is missing, or of no kind that can be read."""
+    if str(path).startswith(REMOTE):
+        return read_project(path)
     if not path.exists():
         raise UserError(f"there is no {path}", help="give a file or a folder with runs")
     if path.is_dir():

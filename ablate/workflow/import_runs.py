@@ -151,7 +151,14 @@ def watch_sources(
     show: Callable[[Imported], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Import again whenever a source changes, until Ctrl-C. An error is shown, and the next change tried."""
+    """Import again whenever a source changes, until Ctrl-C. An error is shown, and the next change tried.
+
+    Raises UserError for a source on a server, whose changes cannot be seen without reading it whole.
+    """
+    from ablate.records.source import REMOTE
+
+    if remote := [path for path in paths if str(path).startswith(REMOTE)]:
+        raise UserError(f"--watch cannot watch {remote[0]}", help="import it again with --update when runs have ended")
     seen: object = None
     try:
         while True:

@@ -22,7 +22,7 @@ from ablate.records.source_exports import read_trackio
 from ablate.records.source_wandb import _logged
 from ablate.records.sources import read_source
 from ablate.records.store import open_store
-from ablate.workflow.import_runs import import_runs
+from ablate.workflow.import_runs import import_runs, watch_sources
 
 CELLS = [(lr, seed) for lr in (0.1, 0.3) for seed in range(2)]
 Write = Callable[[Path, "list[Run]"], Path]
@@ -210,6 +210,97 @@ def test_a_crashed_run_of_an_exported_csv_is_named(alone: Path) -> None:
     path.write_text(path.read_text().replace('"glad-sun-2","finished"', '"glad-sun-2","crashed"'))
     with pytest.raises(UserError, match=r"'State' \(2 values, such as finished, crashed\)"):
         assemble([read_source(path)], Columns({"lr": "lr"}, ["accuracy", "loss"], "seed"))
+
+
+class Project:
+    """`wandb.Api()` with one project, as W&B 0.31 answers: `tests` cannot reach its server."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs_of, self.asked = runs, list[tuple[str, dict[str, str]]]()
+
+    def Api(self) -> "Project":  # noqa: N802 - W&B's name
+        return self
+
+    def runs(self, path: str, filters: dict[str, str]) -> list[SimpleNamespace]:
+        self.asked.append((path, filters))
+        if path != "lab/sweep":
+            raise ValueError(f"Could not find project {path}")
+        return [self._run(number, run) for number, run in enumerate(self.runs_of)]
+
+    @staticmethod
+    def _run(number: int, run: Run) -> SimpleNamespace:
+        steps = [{"_step": step, "_timestamp": 1.7e9, "loss": run.losses[step], "accuracy": run.accuracies[step]}
+                 for step in range(3)]  # fmt: skip
+        return SimpleNamespace(
+            id=f"a{number}",
+            config={"lr": run.lr, "seed": run.seed, "_wandb": {"t": 1}},
+            summary_metrics={"accuracy": run.accuracies[-1], "loss": run.losses[-1], "_runtime": 3, "_wandb": {}},
+            scan_history=lambda: iter(steps),
+        )
+
+
+@pytest.fixture
+def server(alone: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project = Project(RUNS)
+    monkeypatch.setitem(sys.modules, "wandb", project)  # type: ignore[arg-type]
+    return project
+
+
+COLUMNS = Columns({"lr": "lr"}, ["accuracy", "loss"], "seed")
+
+
+def test_the_finished_runs_of_a_project_on_a_server_are_imported_and_traced(
+    server: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, results = Path("wandb:lab/sweep"), Results(tmp_path / "results")
+    assert import_runs([path], "sweep", COLUMNS, results).new == 4
+    assert server.asked == [("lab/sweep", {"state": "finished"})]
+    with open_store(results) as store:
+        found = store.execute("SELECT lr, seed, value, loss, key FROM sweep ORDER BY lr, seed").fetchall()
+        curve = store.execute("""SELECT list(metrics.value ORDER BY epoch) FROM metrics JOIN sweep USING (key)
+            WHERE name = 'loss' GROUP BY key, lr, seed ORDER BY lr, seed""").fetchall()  # fmt: skip
+    assert [row[:4] for row in found] == [(run.lr, run.seed, run.accuracies[-1], run.losses[-1]) for run in RUNS]
+    assert [losses for (losses,) in curve] == [run.losses for run in RUNS]
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    keys = [row[-1] for row in found]
+    assert untraced(results, keys) == []
+    changed = [Run(0.1, 0), *RUNS[1:]]
+    changed[0].accuracies[-1] = 0.5
+    server.runs_of = changed
+    (sentence,) = untraced(results, keys)
+    assert sentence.startswith("wandb:lab/sweep has accuracy 0.5 at run a0, and the record")
+
+
+def test_the_numbers_of_a_server_that_json_has_no_word_for_are_numbers(server: Project) -> None:
+    server.runs_of = [Run(0.1, 0)]
+    server.runs_of[0].accuracies[1] = "NaN"  # type: ignore[call-overload]
+    server.runs_of[0].losses[-1] = "-Infinity"  # type: ignore[call-overload]
+    rows = read_source(Path("wandb:lab/sweep")).rows
+    assert rows["accuracy"].is_nan().to_list() == [False, False, True, False]
+    assert rows["loss"].to_list()[0] == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("wandb:lab/other", "wandb:lab/other cannot be read: Could not find project lab/other"),
+        ("wandb:sweep", "wandb:sweep names no project of W&B"),
+        ("wandb:/sweep", "wandb:/sweep names no project of W&B"),
+        ("wandb:lab/sweep/a0", "wandb:lab/sweep/a0 names no project of W&B"),
+    ],
+)
+def test_a_project_that_cannot_be_read_is_named(server: Project, path: str, message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        import_runs([Path(path)], "sweep", COLUMNS, Results(Path("results")))
+    assert raised.value.problems[0].message == message
+    assert not Path("studies").exists()
+
+
+def test_a_server_is_not_watched(server: Project) -> None:
+    with pytest.raises(UserError, match=r"--watch cannot watch wandb:lab/sweep"):
+        watch_sources([Path("wandb:lab/sweep")], "sweep", COLUMNS, Results(Path("results")), print)
+    assert not server.asked
 
 
 def message(data: bytes) -> SimpleNamespace:
