@@ -12,6 +12,10 @@ from ablate.errors import UserError, as_path
 if TYPE_CHECKING:
     from ablate.workflow.import_runs import Imported
 
+Sources = Annotated[
+    list[Path],
+    typer.Argument(metavar="SOURCE...", parser=as_path, help="Files, folders, or wandb:ENTITY/PROJECT."),
+]
 Axes = Annotated[
     list[str], typer.Option(metavar="COLUMN", help="A column that is varied, or AXIS=COLUMN; may be repeated.")
 ]
@@ -22,9 +26,7 @@ Metrics = Annotated[
 
 
 def import_(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", parser=as_path, help="Files, folders, or wandb:ENTITY/PROJECT.")
-    ],
+    sources: Sources,
     study: Annotated[str, typer.Option(metavar="STUDY", help="The study: its file is written if it is missing.")],
     axis: Axes = [],
     metric: Metrics = [],
