@@ -30,8 +30,7 @@ KINDS = {
 _MOST_NAMED = 8
 """Cells without a result that are named."""
 _DRAWN = (
-    "a random removal is the control of parts that remove as many items of the list: the mean over the draws, whose "
-    "sampling error is the standard error from the choice of items"
+    "random removals are the control of parts that remove as many items; their error is that of the choice of items"
 )
 _LOCAL = "only in that context; its interactions with other parts were not measured"
 
@@ -107,10 +106,9 @@ def attribute(evidence: Evidence) -> Attribution | None:
         effects, notes = _contrasts(measured, rule.get("cells"))
     else:
         effects, notes = _local(measured)
-        control = list(_random_removals(evidence, measured))
+        control, of_control = _random_removals(evidence, measured)
         effects += control
-        if control:
-            notes.append(_DRAWN)
+        notes += of_control
     notes += _missing(measured, effects)
     common = shared(measured.values.values())  # those of the effects, so that these add up
     found = [measured.values.get(end) for end in (0, measured.full)]
@@ -120,12 +118,10 @@ def attribute(evidence: Evidence) -> Attribution | None:
 
 def _missing(measured: Combinations, effects: Sequence[Effect]) -> Iterator[str]:
     """Which results are missing, in sentences."""
-    lacking = measured.lacking
-    if lacking:
+    if lacking := measured.lacking:
         more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
-        names = ", ".join(f"'{label}'" for label in lacking[:_MOST_NAMED])
-        have = "has" if len(lacking) == 1 else "have"
-        yield f"{len(lacking)} of {measured.cells} cells {have} no result: {names}{more}"
+        names = ", ".join(f"'{label}'" for label in lacking[:_MOST_NAMED]) + more
+        yield f"{len(lacking)} of {measured.cells} cells {'has' if len(lacking) == 1 else 'have'} no result: {names}"
     if effects and any(len(effect.values) < len(measured.seeds) for effect in effects):
         yield "some cells lack results of some seeds: each effect uses the seeds that all of its cells have"
     elif not effects and not lacking:
@@ -231,19 +227,25 @@ def _local(measured: Combinations) -> tuple[list[Effect], list[str]]:
     return [*effects, *pairs], notes
 
 
-def _random_removals(evidence: Evidence, measured: Combinations) -> Iterator[Effect]:
+def _random_removals(evidence: Evidence, measured: Combinations) -> tuple[list[Effect], list[str]]:
     """Of each number of items: the mean drop from the full method to the cells without as many random ones."""
     drawn: dict[str, dict[str, list[Mapping[int, float]]]] = {}
     for cell in evidence.cells if "random_removals" in evidence.plan.rule else ():
-        if (found := CONTROL.fullmatch(cell.case or "")) and (values := cell.values(evidence.plan.metric)):
-            drawn.setdefault(found[1], {}).setdefault(found[0], []).append(values)
+        if found := CONTROL.fullmatch(cell.case or ""):
+            drawn.setdefault(found[1], {}).setdefault(found[0], []).append(cell.values(evidence.plan.metric))
     full = measured.values.get(measured.full, {})
-    for size, draws in drawn.items():
-        seeds = shared([full, *(values for each in draws.values() for values in each)])
-        drops = [[full[seed] - fmean(values[seed] for values in each) for seed in seeds] for each in draws.values()]
-        if seeds:
+    effects, notes = list[Effect](), list[str]()
+    for size, planned in drawn.items():
+        draws = [each for each in planned.values() if all(each)]  # those of all evaluations, as the full method has
+        seeds = shared([full, *(values for each in draws for values in each)])
+        if draws and seeds:
+            drops = [[full[seed] - fmean(values[seed] for values in each) for seed in seeds] for each in draws]
             error = stdev(map(fmean, drops)) / math.sqrt(len(drops)) if len(drops) > 1 else None
-            yield Effect("random", (f"{size} random items",), tuple(map(fmean, zip(*drops, strict=True))), error)
+            name, means = f"{size} random items", tuple(map(fmean, zip(*drops, strict=True)))
+            effects.append(Effect("random", (name,), means, error))
+        if lacking := len(planned) - len(draws):
+            notes.append(f"{lacking} of the {len(planned)} random removals of {size} items have no result yet")
+    return effects, [_DRAWN, *notes] if effects else notes
 
 
 def _of_second_order(measured: Combinations) -> Iterator[Effect]:

@@ -21,6 +21,11 @@ _SETTING = re.compile(r"(?:^|[/,;_ -])([A-Za-z][\w.]*?)=([^/,;_ ]+)")
 _CHUNK = 1 << 20
 
 
+def is_remote(path: Path) -> bool:
+    """Whether a source is a project on a server."""
+    return path.as_posix().startswith(REMOTE)
+
+
 @dataclass(frozen=True)
 class Source:
     """The rows of one source: one for each run, or one for each epoch of each run, or both."""
@@ -44,7 +49,7 @@ class Source:
     @property
     def address(self) -> str:
         """Where a later command finds it again, from any folder."""
-        return str(self.path) if str(self.path).startswith(REMOTE) else str(self.path.absolute())
+        return self.path.as_posix() if is_remote(self.path) else str(self.path.absolute())
 
     @property
     def columns(self) -> list[str]:

@@ -59,7 +59,7 @@ def read_project(path: Path) -> Source:
         import wandb
     except ImportError as error:
         raise needs("wandb", f"{path} is a project of W&B: reading it") from error
-    project = str(path).removeprefix(REMOTE)
+    project = path.as_posix().removeprefix(REMOTE)
     if not all(project.partition("/")) or project.count("/") > 1:
         raise UserError(f"{path} names no project of W&B", help=f"{REMOTE}ENTITY/PROJECT, as in the project's address")
     try:

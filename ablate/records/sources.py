@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ablate.errors import UserError
-from ablate.records.source import REMOTE, Source, unreadable
+from ablate.records.source import Source, is_remote, unreadable
 from ablate.records.source_exports import is_neptune, read_neptune, read_trackio
 from ablate.records.source_hydra import OVERRIDES, read_multirun
 from ablate.records.source_mlflow import is_mlflow_folder, read_mlflow
@@ -24,7 +24,7 @@ _TABLES = {"experiments": read_mlflow, "trials": read_optuna, "configs": read_tr
 
 def read_source(path: Path) -> Source:
     """The rows of a file or a folder. Raises UserError if it is missing, or of no kind that can be read."""
-    if str(path).startswith(REMOTE):
+    if is_remote(path):
         return read_project(path)
     if not path.exists():
         raise UserError(f"there is no {path}", help="give a file or a folder with runs")

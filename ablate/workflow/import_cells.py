@@ -24,7 +24,7 @@ def by_cell(
     """
     study = loaded.study
     known = {name: {_canonical(value): value for value in axis.names} for name, axis in study.all_axes.items()}
-    cases = {text: case.name for case in study.cases for text in (case.label, case.name)}
+    cases = {text: case.name for case in study.every_case for text in (case.label, case.name)}
     axes_of = {case: sorted({tuple(cell.axes) for cell in cells.values() if cell.case == case}, key=len, reverse=True)
                for case in (None, *cases.values())}  # fmt: skip
     keys: dict[tuple[object, ...], str] = {}
@@ -61,7 +61,7 @@ def _no_cell(
                 message, help=f"add it to {file}, which has: {', '.join(map(axis_text, axes[name].names))}"
             )
     cell = " ".join(f"{name}={axis_text(value)}" for name, value in run.axes.items())
-    help = "the study excludes it; leave the run out, or change `exclude`"
+    help = "`exclude` or `[design]` leaves it out; leave the run out, too, or change the study"
     if missing := [f"'{name}', which the study has if {axis.when}" for name, axis in axes.items()
                    if axis.when and name not in run.axes]:  # fmt: skip
         help = f"the run has no value of {' and of '.join(missing)}"
@@ -91,10 +91,15 @@ def _canonical(value: Scalar) -> str:
 
 
 def check_base(loaded: LoadedStudy, runs: Runs, trials: Sequence[ImportedTrial]) -> None:
-    """Raise UserError if all runs share another value of a setting than the study has: a confounder."""
+    """Raise UserError if all runs share another value of a setting than a cell of the study has: a confounder."""
+    of_kind = {(trial.run.case, *trial.run.axes): trial for trial in trials}  # axes alone change no other setting
+    for trial in of_kind.values():
+        _check_base(loaded, runs, flat(dict(trial.config)))
+
+
+def _check_base(loaded: LoadedStudy, runs: Runs, settings: Mapping[str, Any]) -> None:
     from ablate.study.imported import SETTINGS, setting_paths
 
-    settings = flat(dict(trials[0].config))
     for column, value in runs.base.items():
         path = next((each for each in (setting_paths([column])[column], column) if each in settings), None)
         if path is not None and _canonical(value) != _canonical(settings[path]) and path != "seed":

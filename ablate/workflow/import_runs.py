@@ -155,9 +155,9 @@ def watch_sources(
 
     Raises UserError for a source on a server, whose changes cannot be seen without reading it whole.
     """
-    from ablate.records.source import REMOTE
+    from ablate.records.source import is_remote
 
-    if remote := [path for path in paths if str(path).startswith(REMOTE)]:
+    if remote := [path for path in paths if is_remote(path)]:
         raise UserError(f"--watch cannot watch {remote[0]}", help="import it again with --update when runs have ended")
     seen: object = None
     try:

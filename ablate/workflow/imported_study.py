@@ -52,7 +52,7 @@ def completed(columns: Columns, loaded: LoadedStudy | None, sources: Sequence[So
     study = loaded.study
     _check_tables(loaded)
     named = dict(columns.axes)
-    case = named.pop(CASE, CASE if CASE in known else None) if study.cases else None
+    case = named.pop(CASE, CASE if CASE in known else None) if study.every_case else None
     for name in named:
         if name not in study.all_axes:
             message = f"--axis {name}: '{name}' is not an axis of {loaded.source.path}{nearest(name, study.all_axes)}"

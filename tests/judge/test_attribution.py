@@ -303,3 +303,29 @@ def test_random_removals_are_shown_beside_the_parts_with_the_error_of_their_draw
     assert without is not None
     assert without.of("random") == []
     assert not any("control of parts" in note for note in without.notes)
+
+
+def test_a_random_removal_that_lacks_one_of_its_cells_is_no_draw_and_is_counted() -> None:
+    values = {7: [80.0, 82.0], 6: [60.0, 61.0], 5: [75.0, 77.0], 3: [79.0, 80.0]}
+    evidence = study(values, 3, {"kind": "leave_one_out", "random_removals": 2})
+    cells = [
+        MeasuredCell(
+            Cell({"evaluation": on}, name), name, name, "top1", {seed: {"top1": each} for seed, each in found}, (0, 1)
+        )
+        for name, on, found in (
+            ("random_2_1", "knn", [(0, 70.0), (1, 74.0)]),
+            ("random_2_1", "linear", []),
+            ("random_2_2", "knn", [(0, 75.0), (1, 75.0)]),
+            ("random_2_2", "linear", [(0, 77.0), (1, 77.0)]),
+        )
+    ]
+    found = attribute(replace(evidence, cells=(*evidence.cells, *cells)))
+    assert found is not None
+    (control,) = found.of("random")
+    assert control.values == pytest.approx((4.0, 6.0))
+    assert control.error is None
+    assert "1 of the 2 random removals of 2 items have no result yet" in found.notes
+    none = attribute(replace(evidence, cells=(*evidence.cells, cells[1])))
+    assert none is not None
+    assert none.of("random") == []
+    assert "1 of the 1 random removals of 2 items have no result yet" in none.notes

@@ -345,6 +345,13 @@ def test_a_row_that_is_no_cell_is_refused_with_the_reason(
     assert not Path("results").exists()
 
 
+def test_a_case_with_another_setting_than_all_runs_is_refused(importing: Import) -> None:
+    conditional_study()
+    rows = ["sgd,,0.1,,0,0.5,100", ",,,untrained,0,0.1,100"]
+    with pytest.raises(UserError, match="epochs is 100 in these runs, but 0 in"):
+        importing(rows, OF_CASES.replace("accuracy", "accuracy,epochs"), FROM_FILE)
+
+
 @pytest.mark.parametrize(
     "table", ["evaluate.linear]\nparts = []", 'tune]\nmetric = "m"\nsettings = { "settings.wd" = [0.1, 0.2] }']
 )

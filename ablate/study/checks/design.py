@@ -8,6 +8,7 @@ from ablate.study.cells.cell import value_key
 from ablate.study.expansion.combinations import Factor, combines, sizes_of
 from ablate.study.expansion.levels import MOST_WORDS
 from ablate.study.schema.design import RANDOM_REMOVALS, SAMPLED, SEEDED, TWO_VALUED, DesignTable
+from ablate.study.schema.removal import CONTROL
 from ablate.study.schema.study import Study, axes_of
 from ablate.study.toml.problems import Problems
 
@@ -75,8 +76,11 @@ def _control(study: Study, rule: DesignTable) -> Problems:
         message = f"design.random_removals needs parts that remove several items of one list; {found}"
         help = "of parts with one item each, the others are the control: the mean effect of removing one item"
         yield message, RANDOM_REMOVALS, None if lists else help
+    if others := [name for name, axis in study.all_axes.items() if not axis.remove]:
+        message = f"design.random_removals needs axes that all remove items; {' and '.join(others)} does not"
+        yield message, RANDOM_REMOVALS, "put that axis into another study: these cells would lack its first value"
     for number, case in enumerate(study.cases):
-        if case.name in {each.name for each in study.every_case[len(study.cases) :]}:
+        if CONTROL.fullmatch(case.name):
             message = f"the case '{case.name}' has the name of a cell of design.random_removals"
             yield message, ("cases", number, "name"), "rename it"
 

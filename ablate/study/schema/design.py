@@ -38,8 +38,8 @@ class DesignTable(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """What `random`, `sobol` and `random_removals` draw by. Default: 0."""
     random_removals: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, examples=[5])
-    """A control for parts that remove several items of a list, in `leave_one_out`: so many more cells, each without as
-    many items, drawn at random among those sets of items that no part removes."""
+    """A control for parts that remove several items of a list, in `leave_one_out`: for each number of items that
+    a part removes, so many cells without that many items, drawn at random. Sets that a part removes are not drawn."""
 
 
 RANDOM_REMOVALS = ("design", "random_removals")

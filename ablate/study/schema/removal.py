@@ -52,7 +52,10 @@ class RandomlyRemoved:
 
     def drawn(self, below: Any) -> tuple[Scalar, ...]:
         """The items, in the order of the list. Raises ValueError if it has fewer draws than there must be."""
-        names = list(dict.fromkeys(_item_names(below, f"{self.size} random items")))
+        listed = _item_names(below, f"{self.size} random items")
+        if any(isinstance(each, (list, dict)) for each in listed):
+            raise ValueError("items can be removed at random only from a list of names, numbers and truth values")
+        names = list(dict.fromkeys(listed))
         possible = math.comb(len(names), self.size) - sum(len(each) == self.size for each in self.parts)
         if possible < self.count:
             message = f"of its {len(names)} items, {self.size} can be removed in {possible} ways that no part removes"

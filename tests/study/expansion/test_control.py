@@ -10,7 +10,7 @@ import pytest
 from ablate.errors import UserError
 from ablate.study.expansion.expand import Expansion, expand
 from ablate.study.load import load_profile, load_study
-from ablate.study.schema.removal import draws
+from ablate.study.schema.removal import RandomlyRemoved, draws
 
 ITEMS = ("crop", "color", "blur", "noise", "sobel")
 STUDY = """name = "control"
@@ -60,6 +60,12 @@ def test_more_draws_and_other_cells_keep_the_draws_of_a_seed(project: Path) -> N
     ]
 
 
+def test_lists_of_lists_have_no_random_items() -> None:
+    removal = RandomlyRemoved(2, 0, 1, 0, frozenset())
+    with pytest.raises(ValueError, match="only from a list of names"):
+        removal.of(["a", "b", ["c", 1]])
+
+
 def test_every_set_of_items_is_drawn_first_equally_often() -> None:
     counts = Counter(next(draws("abcde", 2, seed)) for seed in range(5000))
     assert sum((count - 500) ** 2 / 500 for count in counts.values()) < 27.9  # chi square, 9 df, p = 0.001
@@ -100,6 +106,15 @@ def test_items_are_drawn_from_the_list_that_set_gives(project: Path) -> None:
         (
             STUDY + 'random_removals = 1\n[[cases]]\nname = "random_2_1"\nlabel = "mine"\nset.epochs = 0',
             "the case 'random_2_1' has the name of a cell of design.random_removals",
+        ),
+        (
+            STUDY + 'random_removals = 1\n[[cases]]\nname = "random_2_4"\nlabel = "mine"\nset.epochs = 0',
+            "the case 'random_2_4' has the name of a cell of design.random_removals",
+        ),
+        (
+            STUDY.replace("crop = {", 'head = { setting = "head.name", values = ["linear", "none"] }\ncrop = {')
+            + "random_removals = 1",
+            "needs axes that all remove items; head does not",
         ),
     ],
 )
