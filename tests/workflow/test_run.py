@@ -239,7 +239,7 @@ def test_trials_that_differ_in_their_evaluation_only_share_one_pretraining(proje
     study.write_text(text[: text.index("[axes]")] + f"[axes]\n{axis}\n")
     assert ablate_in(project, "run", "tiny").returncode == 0
     assert len(list(project.glob("results/pretrained/*/final-*.pt"))) == 1
-    results = [json.loads(path.read_text())["metrics"] for path in project.glob("results/trials/*/result.json")]
+    results = [json.loads(path.read_text()) for path in project.glob("results/trials/*/result.json")]
     assert len(results) == 2
-    assert results[0]["loss"] == results[1]["loss"]
-    assert results[0]["top1"] != results[1]["top1"]
+    assert results[0]["metrics"]["loss"] == results[1]["metrics"]["loss"]
+    assert results[0]["correct"] != results[1]["correct"]  # which of the images; as many may be right
