@@ -13,6 +13,12 @@ from ablate.simclr.data.images import Resident, Split
 from ablate.trainer.world import ALONE, World
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """As each trial has: threads of several test processes that wait for one another take a hundred times as long."""
+    torch.set_num_threads(1)
+
+
 class Listener:
     """A context that keeps rows, and stops after a number of steps."""
 
