@@ -31,7 +31,7 @@ class Guarded:
     def write(self, text: str) -> int:
         """Write a text with its line ends and tabs; returns its length."""
         if self.after:
-            with suppress(OSError, ValueError):  # what could not be written there is said when that stream is closed
+            with suppress(OSError, ValueError):  # `written_whole` reports what could not be written there
                 self.after.flush()
         self.unguarded.write(visible_lines(text))
         return len(text)
@@ -46,7 +46,7 @@ class Guarded:
 
 
 def guard_streams() -> None:
-    """Guard standard output and error, where every command writes; one that is closed takes all and keeps nothing."""
+    """Guard standard output and error, where every command writes. What is written to a closed one is discarded."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
@@ -68,7 +68,7 @@ def written_whole() -> Iterator[None]:
 
 
 def discard_output() -> None:
-    """Send what standard output does not take nowhere, so that Python's last flush does not fail."""
+    """Discard what standard output has not taken, so that Python's flush at exit does not fail."""
     with suppress(OSError):  # there may be no standard output
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)

@@ -16,7 +16,7 @@ PLACE = "\x00place"
 RUN_COLUMN, STEP_COLUMN = "run", "step"
 """The columns of the run and of the epoch or step in a tracker's source, see `of_runs`."""
 REMOTE = "wandb:"
-"""How a source begins that is no path, but a project on a server."""
+"""The beginning of a source that is a project on a server, not a path."""
 _SETTING = re.compile(r"(?:^|[/,;_ -])([A-Za-z][\w.]*?)=([^/,;_ ]+)")
 _CHUNK = 1 << 20
 

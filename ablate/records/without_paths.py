@@ -21,7 +21,7 @@ _INSIDE = re.compile(
         )({_PART}*)""",
     re.VERBOSE,
 )
-"""A path in other text. Relative paths and addresses such as http://host/page are none."""
+"""A path in other text. Relative paths and addresses such as http://host/page are not paths."""
 
 Kept = re.Pattern[str] | None
 """Finds in a text the paths that stay."""

@@ -1,6 +1,6 @@
 """Mirrors: copies of a run's rows in TensorBoard, W&B, MLflow or trackio, made by a process for each.
 
-A mirror that fails, blocks or is missing costs no trial: it is told once, and the rows stay in the records.
+A mirror that fails, blocks or is missing costs no trial: it is reported once, and the rows stay in the records.
 """
 
 import contextlib
@@ -115,7 +115,7 @@ def _start(name: str, trials: Sequence[Trial], results: Results, study: str) -> 
         start_new_session=True,
     )
     assert process.stdin
-    with contextlib.suppress(BrokenPipeError):  # it ended: why is told when the run ends
+    with contextlib.suppress(BrokenPipeError):  # it ended; the run reports why at its end
         process.stdin.write(json.dumps(task).encode() + b"\n")
         process.stdin.flush()
     return _Running(name, process, output)

@@ -83,7 +83,7 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without its port; empty for what is none."""
+    """The name in a Host header, without its port; empty if it is not one."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

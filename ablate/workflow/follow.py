@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ablate.run.slurm.ledger import Submission, Watch
 
 _MOST_FAILURES = 3
-"""After that many follow-up jobs in a row that could not do their work, the user is told."""
+"""After that many follow-up jobs in a row that could not do their work, the user is notified."""
 _WATCH_SECONDS = 60
 """How often `ablate watch` asks Slurm."""
 _PAUSES = (60, 120, 240, 480)
@@ -119,7 +119,7 @@ def _after_failure(results: Results, id: str, reports: Path, error: Exception) -
 def _end(results: Results, submission: Submission, reports: Path, given_up: dict[str, str]) -> None:
     """Write the page, tell the user, and mark the submission as ended, in this order: a kill in between loses nothing.
 
-    A page that cannot be written does not keep the user from being told.
+    A page that cannot be written does not keep the user from being notified.
     """
     from ablate.report.formats import write_report
     from ablate.run.slurm.follow import notify

@@ -1,4 +1,4 @@
-"""The cell of a study that each imported run is, or why it is none."""
+"""Which cell of a study each imported run belongs to, or why to none of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _key(axes: Sequence[str], values: Mapping[str, Scalar | None], case: str | N
 def _no_cell(
     loaded: LoadedStudy, run: ImportedRun, cases: Mapping[str, str], same: Mapping[str, Scalar | None]
 ) -> UserError:
-    """The error for a run that is no cell of the study. cases: by label and name; same: its values in the study."""
+    """The error for a run that belongs to no cell. cases: by label and name; same: its values in the study."""
     file, axes = loaded.source.path, loaded.study.all_axes
     if run.case and run.case not in cases:
         message = f"{place_of(run)}: '{run.case}' is not a case of {file}{nearest(run.case, cases)}"

@@ -125,7 +125,7 @@ class Listing:
     omitted: tuple[tuple[str, int], ...] = ()
     """What is left out: reasons with their counts."""
     stored: int | None = None
-    """Side in pixels at which a pack stores its images; None if it is no pack."""
+    """Side in pixels at which a pack stores its images; None if it is not a pack."""
     side: int | None = None
     """Median of the shorter sides in pixels that a pack's training images had."""
 

@@ -209,7 +209,7 @@ class _Walk:
         """The path of an image in a list, which is empty if the entry is something else."""
         if _suffix(entry.name) not in SUFFIXES:
             self._omit(_suffix(entry.name) or "files without suffix", entry)
-        elif entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()):  # a dead link is told later
+        elif entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()):  # a dead link is reported later
             return [self._relative(entry)]
         else:
             self._omit(SPECIAL, entry)

@@ -1,4 +1,4 @@
-"""Control: what the cells without random items are called, once the list is known from which they lack these."""
+"""The labels of cells without random items. They name the drawn items, which depend on the list in the settings."""
 
 from typing import Any
 
