@@ -31,6 +31,7 @@ HOLDS: dict[str, dict[str, bool | None]] = {
     "color_strength": {"A7": True, "B1": True, "B2": True, "B3": True, "B4": True},
     "depth_width": {"C1_depth": True, "C1_width": True, "C2": True, "C3": True, "C4": True},
     "epochs": {"F5_epochs": True, "F5_batch": None},
+    "finetuning": {"H6": None, "H6_gain": None},
     "fixed_batches": {"F6": None},
     "flip_and_blur": {"B5": True, "B5_essential": True},
     "head_spectrum": {"D6": None},

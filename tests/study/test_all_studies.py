@@ -26,6 +26,7 @@ CELLS = {  # at the paper's own scale: cells of its tables and figures, and case
     "color_strength": 2 * 6 + 1,
     "depth_width": (5 * 3 - 2) + 3 + (3 + 2 * 9 - 2),  # Fig. 7 at 100 and at 1000 epochs, then with labels and B.3
     "epochs": 8 * 6,
+    "finetuning": 7 * 2,
     "fixed_batches": 2 * 2,
     "flip_and_blur": 2 * 2,
     "head_spectrum": 2,
