@@ -58,12 +58,8 @@ def _reported(tuned: dict[str, Any]) -> dict[str, Any]:
     """Choices in the form that pages report. Raises ValueError for another one."""
     if not tuned:
         return tuned
-    cells = _Choices.model_validate(tuned).cells
-    tried = [score.values for score in cells[0].scores]
-    for cell in cells:
-        if [score.values for score in cell.scores] != tried:
-            raise ValueError("not every cell tried the same values")
-        if cell.values not in tried:
+    for cell in _Choices.model_validate(tuned).cells:
+        if cell.values not in [score.values for score in cell.scores]:
             raise ValueError("a cell chose values that it did not try")
     return tuned
 

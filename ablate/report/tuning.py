@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
 
 
+_MOST_NAMED = 8
+"""Cells that a warning names."""
+
+
 @dataclass(frozen=True)
 class TunedCell:
     """One cell's choice."""
@@ -22,21 +26,31 @@ class TunedCell:
     title: str
     chosen: str
     """`learning_rate 0.3`."""
-    scores: tuple[tuple[str, bool], ...]
-    """The score at each combination, or `diverged`, and whether it was chosen; in the order of `Tuning.tried`."""
+    score: str
+    """At what it chose, or `diverged`."""
     rank: int
-    """By its score at what it chose, from 1."""
+    """By that score, from 1."""
+    untuned_score: str
+    """At the first values."""
     untuned_rank: int
-    """By its score at the first values."""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The scores of cells that tried the same combinations. The fewer of the two are columns, so that it is narrow."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...]
+    """Of each row: its heading, then each score, or `diverged`, and whether its cell chose that combination."""
 
 
 @dataclass(frozen=True)
 class Tuning:
     """The choices of all cells."""
 
-    tried: tuple[str, ...]
-    """The combinations of values: `learning_rate 0.1`."""
     cells: tuple[TunedCell, ...]
+    tables: tuple[ScoreTable, ...]
+    """One, or several if some settings are tuned in some cells only."""
     about: str
     """By what was chosen, in a sentence."""
     warnings: tuple[str, ...]
@@ -47,51 +61,86 @@ class Tuning:
     """The study of the trials that chose."""
 
 
+@dataclass(frozen=True)
+class _Tries:
+    """What one cell tried."""
+
+    title: str
+    values: tuple[Mapping[str, Any], ...]
+    scores: tuple[float | None, ...]
+    place: int
+    """Which of them it chose."""
+
+    @property
+    def best(self) -> float | None:
+        return self.scores[self.place]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(map(_words, self.values))
+
+
 def tuning_of(measured: Evidence) -> Tuning | None:
     """The choices by which the cells were trained; None without `[tune]`."""
     plan = measured.plan
     if not plan.tuned:
         return None
-    found, lowest = plan.tuned["cells"], plan.tuned["lowest"]
-    titles = [plan.title_of(Cell(each["axes"], each["case"])) for each in found]
-    tried = [score["values"] for score in found[0]["scores"]]
-    scores = [[score["score"] for score in each["scores"]] for each in found]
-    places = [tried.index(each["values"]) for each in found]
-    best = [own[place] for own, place in zip(scores, places, strict=True)]
-    ranks, untuned = _ranks(best, lowest), _ranks([own[0] for own in scores], lowest)
+    labels, lowest = {each.cell: each.label for each in measured.cells}, plan.tuned["lowest"]
+    found = []
+    for each in plan.tuned["cells"]:
+        cell, values = Cell(each["axes"], each["case"]), tuple(score["values"] for score in each["scores"])
+        scores = tuple(score["score"] for score in each["scores"])
+        found.append(_Tries(labels.get(cell) or plan.title_of(cell), values, scores, values.index(each["values"])))
+    ranks = _ranks([each.best for each in found], lowest)
+    untuned = _ranks([each.scores[0] for each in found], lowest)
     cells = tuple(
         TunedCell(
-            title,
-            _words(tried[place]) + (" (every value diverged)" if own[place] is None else ""),
-            tuple(("diverged" if score is None else f"{score:.4g}", at == place) for at, score in enumerate(own)),
-            rank,
-            before,
+            each.title,
+            each.words[each.place] + (" (every value diverged)" if each.best is None else ""),
+            *(_score(each.best), rank, _score(each.scores[0]), before),
         )
-        for title, own, place, rank, before in zip(titles, scores, places, ranks, untuned, strict=True)
+        for each, rank, before in zip(found, ranks, untuned, strict=True)
     )
-    warnings = [
-        warning
-        for title, place, score in zip(titles, places, best, strict=True)
-        if score is not None
-        for warning in _edges(title, tried, tried[place])
-    ]
-    study = plan.tuned["study"]
+    alike: dict[tuple[str, ...], list[_Tries]] = {}
+    for each in found:
+        alike.setdefault(each.words, []).append(each)
+    titles = [each.title for each in found]
     return Tuning(
-        tuple(map(_words, tried)), cells, _about(plan.tuned), tuple(warnings), _ranking(titles, ranks, untuned), study
+        cells,
+        tuple(_table(words, own) for words, own in alike.items()),
+        _about(plan.tuned, [len(each.values) for each in found]),
+        tuple(_warnings(found)),
+        _ranking(titles, ranks, untuned),
+        plan.tuned["study"],
     )
 
 
-def _about(tuned: Mapping[str, Any]) -> str:
+def _table(words: tuple[str, ...], cells: Sequence[_Tries]) -> ScoreTable:
+    scores = [[(_score(score), at == each.place) for at, score in enumerate(each.scores)] for each in cells]
+    titles = tuple(each.title for each in cells)
+    rows, head = (words, titles) if len(words) > len(cells) else (titles, words)
+    by_row = zip(*scores, strict=True) if rows is words else map(tuple, scores)
+    return ScoreTable(head, tuple(zip(rows, by_row, strict=True)))
+
+
+def _score(score: float | None) -> str:
+    return "diverged" if score is None else f"{score:.4g}"
+
+
+def _about(tuned: Mapping[str, Any], counts: Sequence[int]) -> str:
     by = "lowest" if tuned["lowest"] else "highest"
     rule = "the middle one of its three best values" if tuned["choose"] != "best" else "the value"
     seeds = plural(len(tuned["seeds"]), "seed")
     where = f"the mean {tuned['metric']} over {seeds} that the comparison does not use"
     ends = f"by {where} ({by} is best)" if tuned["choose"] != "best" else f"with the {by} {where.removeprefix('the ')}"
-    return f"Each cell uses {rule} {ends}. Every cell tried the same values."
+    effort = "the same values"
+    if len(set(counts)) > 1:
+        effort = f"all combinations of the settings that it tunes, {min(counts)} to {max(counts)} of them"
+    return f"Each cell uses {rule} {ends}. Every cell tried {effort}."
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {axis_text(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {axis_text(value)}" for name, value in values.items()) or "not tuned"
 
 
 def _ranks(scores: Sequence[float | None], lowest: bool) -> list[int]:
@@ -100,15 +149,19 @@ def _ranks(scores: Sequence[float | None], lowest: bool) -> list[int]:
     return [1 + sum(other < loss for other in losses) for loss in losses]
 
 
-def _edges(title: str, tried: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> list[str]:
-    found = []
-    for name, value in chosen.items():
-        further = beyond(list(dict.fromkeys(values[name] for values in tried)), value)
-        if further is not None:
-            end = "lowest" if further < value else "highest"
-            edge = f"{title}: {name} {axis_text(value)} is the {end} value that was tried"
-            found.append(f"{edge}, so a better one may lie beyond: try {axis_text(further)}, too")
-    return found
+def _warnings(cells: Sequence[_Tries]) -> Iterator[str]:
+    """Of each value on the edge, the cells that chose it and what to try."""
+    edges: dict[tuple[str, Any, float], list[str]] = {}
+    for each in cells:
+        for name, value in each.values[each.place].items() if each.best is not None else ():
+            further = beyond(list(dict.fromkeys(tried[name] for tried in each.values)), value)
+            if further is not None:
+                edges.setdefault((name, value, further), []).append(each.title)
+    for (name, value, further), titles in edges.items():
+        shown, more = titles[:_MOST_NAMED], len(titles) - _MOST_NAMED
+        where = "; ".join([*shown, *([f"{more} more"] if more > 0 else [])])
+        edge = f"{where}: {name} {axis_text(value)} is the {'lowest' if further < value else 'highest'} value that was"
+        yield f"{edge} tried, so a better one may lie beyond: try {axis_text(further)}, too"
 
 
 def _ranking(titles: Sequence[str], tuned: Sequence[int], untuned: Sequence[int]) -> str:

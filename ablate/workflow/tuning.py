@@ -112,7 +112,7 @@ def choices_of(first: Plan, scores: Mapping[str, float | None]) -> tuple[Choice,
     names = list(tuned_axes(study, first.base_profile))
     found: dict[Cell, dict[Cell, tuple[Tried, list[float | None]]]] = {}
     for trial in first.expansion.trials:
-        values = {name: trial.cell.axes[name] for name in names}
+        values = {name: trial.cell.axes[name] for name in names if name in trial.cell.axes}
         tries = found.setdefault(trial.cell.without(names), {})
         tries.setdefault(trial.cell, (values, []))[1].append(scores[trial.key])
     return tuple(

@@ -33,6 +33,7 @@ class Config(BaseModel):
     seed: int = 0
     method: str = "a"
     lr: float = 0.1
+    bonus: int = 0
 
 
 def train(config: Config, context: Any) -> dict[str, float]:
@@ -43,7 +44,7 @@ def train(config: Config, context: Any) -> dict[str, float]:
     if Path("no_data").exists() and config.lr == 1:
         raise RuntimeError("no data")
     best, top = {"a": (0.1, 80), "b": (1.0, 83)}[config.method]
-    validation = top - 10 * abs(math.log10(config.lr / best)) + config.seed % 10
+    validation = top - 10 * abs(math.log10(config.lr / best)) + config.seed % 10 + config.bonus
     return {"accuracy": 100 - validation, "validation": validation}  # the test numbers say the opposite
 """
 STUDY = """\
@@ -114,8 +115,9 @@ def test_values_that_diverge_count_as_the_worst_and_runs_of_some_cells_share_a_p
         assert [outcome["state"] for outcome in finished.outcomes.values()] == ["done"]
     finish(finished, Path("reports"))
     page = re.sub(r"<[^>]+>", " ", Path("reports/methods.html").read_text(encoding="utf-8"))
-    rows = [" ".join(row.split()) for row in re.findall(r"lr [01]\.[01]\s+diverged\s+diverged[^a-zA-Z]*", page)]
-    assert rows == ["lr 0.1 diverged diverged 80.5 70.5 2 1", "lr 1.0 diverged diverged 73.5 83.5 1 1"]
+    text = " ".join(page.split())
+    assert "a lr 0.1 80.5 2 diverged 1 b lr 1.0 83.5 1 diverged 1" in text
+    assert "a b lr 100.0 diverged diverged lr 10.0 diverged diverged lr 0.1 80.5 73.5 lr 1.0 70.5 83.5" in text
     recorded = newest_plan(results, "methods").tuned["cells"]
     assert [(each["axes"], each["values"]) for each in recorded] == [
         ({"method": "a"}, {"lr": 0.1}),
@@ -123,6 +125,30 @@ def test_values_that_diverge_count_as_the_worst_and_runs_of_some_cells_share_a_p
     ]
     assert [each["score"] for each in recorded[0]["scores"]] == [None, None, 80.5, 70.5]
     assert [len(cell.measured) for cell in judge_study(results, "methods.toml").cells] == [1, 1]
+
+
+def test_cells_that_tune_other_settings_have_tables_of_their_own_on_the_page(results: Results) -> None:
+    Path("methods.toml").write_text(
+        STUDY.replace("lr = [0.1, 1.0]", "lr = [0.1, 1.0], bonus = [0, 2, 1]")
+        + "when = { bonus = \"method == 'b'\" }\n"
+    )
+    finished = run_study("methods.toml", PlanOptions(), INLINE, results)
+    finish(finished, Path("reports"))
+    recorded = newest_plan(results, "methods").tuned["cells"]
+    assert [each["values"] for each in recorded] == [{"lr": 0.1}, {"lr": 1.0, "bonus": 2}]
+    assert [len(each["scores"]) for each in recorded] == [2, 6]
+    html = Path("reports/methods.html").read_text(encoding="utf-8")
+    text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    assert "rank untuned a lr 0.1 80.5 2 80.5 1 b lr 1.0, bonus 2 85.5 1 73.5 2 Scores" in text
+    of_b = zip(
+        [f"lr {lr}, bonus {bonus}" for lr in (0.1, 1.0) for bonus in (0, 2, 1)],
+        ("73.5", "75.5", "74.5", "83.5", "85.5", "84.5"),
+        strict=True,
+    )
+    assert "Scores of all values a lr 0.1 80.5 lr 1.0 70.5 b " + " ".join(map(" ".join, of_b)) in text
+    assert "Every cell tried all combinations of the settings that it tunes, 2 to 6 of them." in html
+    assert "lr 1.0 is the highest value" in html
+    assert "bonus 2 is the highest value that was tried, so a better one may lie beyond: try 3.0, too" in html
 
 
 def test_a_cell_that_chose_anew_has_lost_the_trials_of_its_earlier_choice(results: Results) -> None:

@@ -40,6 +40,14 @@ def condition(text: str, names: Iterable[str]) -> Condition:
         raise ValueError(f"{_shown(text)} is nested too deeply for a condition") from error
 
 
+def valid_condition(text: str, names: Iterable[str]) -> Condition | None:
+    """The same; None for an invalid one, which `checks` report."""
+    try:
+        return condition(text, names)
+    except ValueError:
+        return None
+
+
 def names_in(text: str) -> set[str]:
     """The names in a valid condition."""
     return {node.id for node in ast.walk(_parsed(text)) if isinstance(node, ast.Name)} - {"true", "false"}

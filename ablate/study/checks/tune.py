@@ -5,6 +5,7 @@ from typing import Any
 
 from ablate.errors import value_text
 from ablate.study.cells.cell import is_number
+from ablate.study.cells.condition import wrong_condition
 from ablate.study.schema.study import Study, axes_of
 from ablate.study.schema.values import Tune
 from ablate.study.toml.positions import Key
@@ -28,6 +29,7 @@ def check_tune(study: Study) -> Problems:
             if path not in tune.settings:
                 message = f"profile.{profile}.tune: {path} is not a tuned setting"
                 yield message, ("profile", profile, "tune", path), f"tuned settings are: {', '.join(tune.settings)}"
+    yield from _when(study, tune)
     yield from _metric(study, tune)
     yield from _choose(tune)
     for profile in ("", *study.profile):
@@ -54,6 +56,15 @@ def _setting(study: Study, path: str, values: Any) -> Problems:
     for case in study.cases:
         if path in _paths(case.set):
             yield f"tune.settings: {path} is set by the case '{case.name}', too", key, "remove it from the case"
+
+
+def _when(study: Study, tune: Tune) -> Problems:
+    for path, text in tune.when.items():
+        key: Key = ("tune", "when", path)
+        if path not in tune.settings:
+            yield f"tune.when: {path} is not a tuned setting", key, f"tuned settings are: {', '.join(tune.settings)}"
+        for wrong in wrong_condition(text, study.choices_and_cases):
+            yield f"tune.when, {path}: {wrong}", key, None
 
 
 def _paths(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ablate.errors import Problem, UserError, nearest
 from ablate.study.cells.cell import Cell, Naming, Scalar, axis_text, split_values, texts_of, value_key
-from ablate.study.cells.condition import Condition, condition, has_value
+from ablate.study.cells.condition import Condition, has_value, valid_condition
 from ablate.study.expansion.combinations import Factor, combines, in_words, levels_of, most_levels, start_of
 from ablate.study.expansion.layers import CellSettings, Layer, nested, over
 from ablate.study.schema.design import BASED, RANDOM_REMOVALS, DesignTable
@@ -110,7 +110,7 @@ def _points(study: Study, design: Design) -> Iterator[dict[str, Scalar]]:
     """The grid's combinations of values: the product of all factors, or those of `[design]`."""
     if not design.factors or not (study.axes or study.zip or not study.cases):
         return
-    whens = {name: _compiled(axis.when, design) for name, axis in design.axes.items() if axis.when}
+    whens = {name: valid_condition(axis.when, design.axes) for name, axis in design.axes.items() if axis.when}
     conditions = {name: when for name, when in whens.items() if when}
     seen: set[tuple[tuple[str, str, Scalar], ...]] = set()
     for combination in _combinations(design):
@@ -206,18 +206,10 @@ def idle_rules(study: Study, design: Design) -> set[int]:
 def _rules(study: Study, design: Design) -> list[tuple[int, Condition]]:
     """The entries of `exclude` with their indices, without invalid ones, which were reported by `checks`."""
     rules = [
-        (number, _compiled(rule, design) if isinstance(rule, str) else _matches(rule))
+        (number, valid_condition(rule, design.axes) if isinstance(rule, str) else _matches(rule))
         for number, rule in enumerate(study.exclude)
     ]
     return [(number, rule) for number, rule in rules if rule]
-
-
-def _compiled(text: str, design: Design) -> Condition | None:
-    """A condition; None if it is invalid, which was reported by `checks`."""
-    try:
-        return condition(text, design.axes)
-    except ValueError:
-        return None
 
 
 def _matches(rule: dict[str, Any]) -> Condition | None:

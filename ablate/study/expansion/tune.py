@@ -8,6 +8,7 @@ from typing import Any
 
 from ablate.errors import UserError
 from ablate.study.cells.cell import Cell, Choice, Tried, is_number
+from ablate.study.cells.condition import valid_condition
 from ablate.study.expansion.layers import CellSettings, Layer, nested
 from ablate.study.expansion.trial import Trial
 from ablate.study.schema.chart import Chart
@@ -29,7 +30,9 @@ def tuned_axes(study: Study, profile: str) -> dict[str, Axis]:
     last = [path.rpartition(".")[2] for path in values]
     taken = {*study.all_axes, *COLUMNS, *(name for name in last if last.count(name) > 1 or name.isdigit())}
     return {
-        path.replace(".", "_") if name in taken else name: Axis(setting=path, values=own)
+        path.replace(".", "_") if name in taken else name: Axis(
+            setting=path, values=own, when=study.tune.when.get(path)
+        )
         for name, (path, own) in zip(last, values.items(), strict=True)
     }
 
@@ -101,18 +104,26 @@ def staged(
         yield from cells
         return
     layers = {name: tuned_layers(loaded, axis, profile) for name, axis in axes.items()}
-    if loaded.tuning:
-        for each in cells:
-            for places in itertools.product(*(range(len(axis.names)) for axis in axes.values())):
-                own = {name: axis.names[place] for (name, axis), place in zip(axes.items(), places, strict=True)}
-                added = [layers[name][place] for name, place in zip(axes, places, strict=True)]
-                yield CellSettings(Cell({**each.cell.axes, **own}, each.cell.case), [*each.layers, *added])
-        return
+    known = [*loaded.study.choices, "case"]
+    whens = {name: valid_condition(axis.when, known) for name, axis in axes.items() if axis.when}
     choices = {each.cell: each.values for each in loaded.choices}
     for each in cells:
-        values = choices.get(each.cell, {})
-        added = [layers[name][axis.names.index(values[name]) if name in values else 0] for name, axis in axes.items()]
-        yield CellSettings(each.cell, [*each.layers, *added])
+        of_cell = {**each.cell.axes, "case": each.cell.case}
+        own = [name for name in axes if (holds := whens.get(name)) is None or holds(of_cell)]
+        if not loaded.tuning:
+            values = choices.get(each.cell, {})
+            chosen = [axes[name].names.index(values[name]) if name in values else 0 for name in own]
+            yield CellSettings(each.cell, [*each.layers, *_placed(layers, own, chosen)])
+            continue
+        for places in itertools.product(*(range(len(axes[name].names)) for name in own)):
+            tried = {name: axes[name].names[place] for name, place in zip(own, places, strict=True)}
+            cell = Cell({**each.cell.axes, **tried}, each.cell.case)
+            yield CellSettings(cell, [*each.layers, *_placed(layers, own, places)])
+
+
+def _placed(layers: Mapping[str, list[Layer]], names: Sequence[str], places: Sequence[int]) -> list[Layer]:
+    """The settings of the values at these places, one of each tuned setting."""
+    return [layers[name][place] for name, place in zip(names, places, strict=True)]
 
 
 def tuned_layers(loaded: LoadedStudy, axis: Axis, profile: str) -> list[Layer]:
@@ -138,7 +149,8 @@ def stage_digest(loaded: LoadedStudy, axes: Mapping[str, Axis]) -> dict[str, Any
         return {}
     tuned = {"tuned": {name: axis.model_dump(mode="json") for name, axis in axes.items()}}
     # The choices follow from the rule. They are not part of the digest: runs of some cells (--only) share a table.
-    return tuned if loaded.tuning else tuned | {"rule": loaded.study.tune.model_dump(mode="json", exclude={"settings"})}
+    rule = loaded.study.tune.model_dump(mode="json", exclude={"settings", "when"})
+    return tuned if loaded.tuning else tuned | {"rule": rule}
 
 
 def choose(cell: Cell, scores: Sequence[tuple[Tried, float | None]], tune: Tune) -> Choice:
@@ -149,7 +161,7 @@ def choose(cell: Cell, scores: Sequence[tuple[Tried, float | None]], tune: Tune)
     finite = [(values, score) for values, score in scores if score is not None]
     ranked = sorted(finite, key=lambda each: each[1] if tune.lowest else -each[1])
     values = ranked[0][0] if ranked else scores[0][0]
-    if ranked and tune.choose == "median of top 3":
+    if ranked and values and tune.choose == "median of top 3":
         (name,) = values
         middle = median_low(own[name] for own, _ in ranked[:3])
         values = next(own for own, _ in ranked[:3] if own[name] == middle)
@@ -177,10 +189,11 @@ def recorded_choices(loaded: LoadedStudy) -> dict[str, Any]:
 def beyond(values: Sequence[Any], best: Any) -> float | None:
     """The number to try next if the best of several numbers is the lowest or the highest; None if it is not.
 
-    It continues them at that end: by their ratio if all are above 0, else by their difference.
+    It continues them at that end: by their ratio if all are above 0, else by their difference. Nothing lies beyond 0,
+    the least that most settings can be, if no number is below it.
     """
     numbers = sorted(values) if all(map(is_number, values)) else []
-    if len(numbers) < 2 or best not in (numbers[0], numbers[-1]):
+    if len(numbers) < 2 or best not in (numbers[0], numbers[-1]) or best == numbers[0] == 0:
         return None
     edge, inner = (numbers[0], numbers[1]) if best == numbers[0] else (numbers[-1], numbers[-2])
     return float(f"{edge * edge / inner if numbers[0] > 0 else 2 * edge - inner:.3g}")

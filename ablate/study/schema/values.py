@@ -186,6 +186,9 @@ class Tune(BaseModel):
     settings: dict[str, Values] = Field(min_length=1, examples=[{"lr": [0.1, 0.3, 1.0]}])
     """Dotted setting, in quotes -> the values to try, a list or a range as for an axis. Every combination is tried in
     every cell. The first values stand for "untuned"."""
+    when: dict[str, str] = Field({}, examples=[{"margin": "loss == 'margin'"}])
+    """Tuned setting, in quotes -> a condition on axes and `case`: other cells do not tune it, and keep its base
+    value."""
     metric: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(None, examples=["validation_accuracy"])
     """The metric by which values are chosen. Default, for the SimCLR trainer only: the study's metric, measured on
     training images that are held out."""

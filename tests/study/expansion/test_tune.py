@@ -68,6 +68,35 @@ def test_the_first_stage_is_each_cell_with_each_value_and_seeds_of_its_own(loade
     assert not stage.study.claims
 
 
+WHEN = """
+[tune.when]
+"loss.margin" = "objective == 'margin'"
+"""
+
+
+def test_a_setting_is_tuned_only_in_cells_for_which_its_condition_holds(tmp_path: Path) -> None:
+    rates_of = '"optimizer.learning_rate" = [0.1, 0.3, 1.0]'
+    (tmp_path / "losses.toml").write_text(
+        STUDY.replace(rates_of, '"optimizer.learning_rate" = [0.1, 0.3], "loss.margin" = [0.8, 1.6]') + WHEN
+    )
+    both = load_study(str(tmp_path / "losses.toml"))
+    assert [str(problem) for problem in both.problems] == []
+    first = expanded(tuning_stage(both)).trials
+    assert {trial.cell.label for trial in first} == {
+        *(f"{cell} learning_rate={rate}" for cell in ("objective=nt_xent", "shorter") for rate in (0.1, 0.3)),
+        *(f"objective=margin learning_rate={rate} margin={by}" for rate in (0.1, 0.3) for by in (0.8, 1.6)),
+    }
+    choice = Choice(Cell({"objective": "margin"}), {"learning_rate": 0.3, "margin": 1.6}, ())
+    for loaded, of_margin in ((both, (0.1, 0.8)), (replace(both, choices=(choice,)), (0.3, 1.6))):
+        found = {trial.cell.label: trial.config for trial in expanded(loaded).trials}
+        chosen = {
+            label: (config.optimizer.learning_rate, config.loss.margin)  # type: ignore[attr-defined]
+            for label, config in found.items()
+        }
+        assert chosen == {"objective=nt_xent": (0.1, 0.4), "objective=margin": of_margin, "shorter": (0.1, 0.4)}
+    assert expanded(both).design == expanded(replace(both, choices=(choice,))).design
+
+
 def test_a_profile_may_have_values_of_its_own(loaded: LoadedStudy) -> None:
     at_small = loaded.study.model_copy(
         update={"base": {"data": {"name": "textures", "train_images": 400, "test_images": 100}}}
@@ -162,7 +191,9 @@ def test_a_cell_chooses_by_the_rule_of_the_study(keys: dict[str, object], chosen
         ([0.1, 0.3, 1.0], 0.1, 0.0333),
         ([0.1, 0.3, 1.0], 0.3, None),
         ([0, 1, 2], 2, 3.0),
-        ([0, 1, 2], 0, -1.0),
+        ([0, 1, 2], 0, None),
+        ([-1, 0, 1], -1, -2.0),
+        ([0, -1], 0, 1.0),
         (["a", "b"], "a", None),
     ],
 )
