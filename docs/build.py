@@ -235,10 +235,11 @@ def published() -> str:
 
     names = ("study", "profile", "images", "trials", "seeds", "hours", "correlation with the paper", "best cell")
     rows, claims = [_row(names), _row(["---"] * len(names))], []
-    with restored(published_files([ROOT / "results" / "published"])) as results:
-        for study, profile in sorted(results.published):
+    with restored(published_files([ROOT / "results" / "published"])) as found:
+        for (study, profile), results in sorted(found.items()):
             reading = read_study(results, str(ROOT / "studies" / f"{study}.toml"), profile)
-            rows.append(_row(_published_row(reading, results.published[study, profile].relative_to(ROOT).as_posix())))
+            file = (results.published or results.root).relative_to(ROOT).as_posix()
+            rows.append(_row(_published_row(reading, file)))
             if reading.judged.verdicts:
                 claims.append(f"### {reading.judged.plan.title}, at `{profile}`\n\n{as_markdown(tables(reading)[-1:])}")
     return "\n".join([*rows, "", *claims])

@@ -17,9 +17,9 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ class Results:
     root: Path
     store: Path | None = None
     """The DuckDB file, if it is not in the results folder."""
-    published: Mapping[tuple[str, str], Path] = field(default_factory=dict)
-    """Study and profile -> the file of published records that these records were restored from."""
+    published: Path | None = None
+    """The file of published records that these records were restored from, which has one study at one profile."""
 
     @property
     def database(self) -> Path:

@@ -126,24 +126,23 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def restored(files: Sequence[Path]) -> Iterator[Results]:
-    """Records in a temporary folder, made from published ones; `Results.published` says which study is from which file.
+def restored(files: Sequence[Path]) -> Iterator[dict[tuple[str, str], Results]]:
+    """Study and profile -> the records of a file, in a temporary folder of their own; `Results.published` is the file.
 
-    Raises UserError for a file that is not one, or whose rows differ from the records that they carry.
+    Files may come from several results folders, in which plans have the same numbers, and trials the same keys. Raises
+    UserError for a file that is not one, or whose rows differ from the records that they carry.
     """
+    found: dict[tuple[str, str], Results] = {}
     with tempfile.TemporaryDirectory(prefix="ablate-published-") as folder:
-        results = Results(Path(folder) / "results")
-        published: dict[tuple[str, str], Path] = {}
-        for path in files:
+        for number, path in enumerate(files):
+            results = Results(Path(folder) / f"{number}" / "results", published=path)
             with _one_error(path):
                 study, profile = _restore(path, results)
-            if (study, profile) in published:
-                raise UserError(f"{published[study, profile]} and {path} both have {study} at {profile}")
-            published[study, profile] = path
-        for (study, profile), path in published.items():
-            with _one_error(path):
+                if other := found.get((study, profile)):
+                    raise UserError(f"{other.published} and {path} both have {study} at {profile}")
                 _check_rows(path, results, study, profile)
-        yield Results(results.root, published=published)
+            found[study, profile] = results
+        yield found
 
 
 @contextmanager
@@ -187,13 +186,9 @@ def _restore(path: Path, results: Results) -> tuple[str, str]:
 
 
 def _write(path: Path, target: Path, text: str, valid: bool) -> None:
-    """Write a file of a record, once: what several studies share must be the same in all their files."""
+    """Write a file of a record."""
     if not valid:
         raise UserError(f"{path} has a file named {visible(target.name)}, which no record of a trial has", help=_HELP)
-    if target.exists() and target.read_text(encoding="utf-8") != text:
-        what = f"{target.parent.name}/{target.name}"
-        message = f"{path}: its copy of {what} differs from the one in another published file"
-        raise UserError(message, help="give the files one at a time")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8", newline="")
 

@@ -57,7 +57,7 @@ def write_formats(
     if "md" in formats:
         texts["tables.md"] = as_markdown(tables(reading))
     if "latex" in formats:
-        records = Path(os.path.relpath(results.published.get(reading.study_profile, results.root), folder)).as_posix()
+        records = Path(os.path.relpath(results.published or results.root, folder)).as_posix()
         texts["tables.tex"] = head(reading, records) + as_latex(tables(reading))
     if "csv" in formats:
         texts |= {"cells.csv": cells_csv(reading.measured), "claims.csv": claims_csv(reading)}

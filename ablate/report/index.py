@@ -110,7 +110,23 @@ def write_index(
     read: studies that were just read and are not judged again. refresh: see `html`. store: an open store, if any.
     """
     with store_of(results, store) as opened:
-        entries, broken = read_entries(results, reports, opened, _ordered(suites), read or {})
+        found = read_entries(results, reports, opened, read or {})
+    return write_entries(*found, reports, suites, refresh)
+
+
+def write_entries(
+    entries: Sequence[Entry],
+    broken: Mapping[StudyProfile, str],
+    reports: Path,
+    suites: Sequence[Suite] = (),
+    refresh: int | None = None,
+) -> Path:
+    """Write `index.html` over studies that `read_entries` has read; returns its path.
+
+    broken: the studies that cannot be shown, with the reason.
+    """
+    order = _ordered(suites)
+    entries = sorted(entries, key=lambda entry: order(entry.reading.study_profile))
     claims = claim_rows(entries)
     text = html(
         "index.html.j2",
@@ -135,14 +151,13 @@ def read_entries(
     results: Results,
     reports: Path,
     store: duckdb.DuckDBPyConnection,
-    order: Callable[[StudyProfile], object],
     read: Mapping[StudyProfile, Reading],
 ) -> tuple[list[Entry], dict[StudyProfile, str]]:
     """All studies with records; and the studies that cannot be shown, with the reason."""
     entries, broken = [], {}
     hours = _hours(store)
     standings = {(each.study, each.profile): each for each in read_status(store, results).standings}
-    for pair in sorted(standings, key=order):  # type: ignore[arg-type]
+    for pair in sorted(standings):
         page = f"{page_name(*pair)}.html"
         try:
             reading = read.get(pair) or read_study(results, *pair, store)
@@ -216,11 +231,11 @@ def _counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in wording.MARKS if kind in kinds}
 
 
-def _ordered(suites: Sequence[Suite]) -> Callable[[StudyProfile], object]:
+def _ordered(suites: Sequence[Suite]) -> Callable[[StudyProfile], tuple[int, str, bool, str]]:
     """The order of studies: by suite, then by name; the default profile first."""
     positions = {name: number for number, name in enumerate(name for _, _, names in suites for name in names)}
 
-    def order(pair: StudyProfile) -> object:
+    def order(pair: StudyProfile) -> tuple[int, str, bool, str]:
         study, profile = pair
         return (positions.get(study, len(positions)), study, profile != DEFAULT_PROFILE, profile)
 

@@ -45,7 +45,7 @@ def write_page(
 ) -> Path:
     """Write the page and the charts of a study. refresh: see `html`."""
     page = reports / f"{page_name(*reading.study_profile)}.html"
-    records = Path(os.path.relpath(results.published.get(reading.study_profile, results.trials), reports)).as_posix()
+    records = Path(os.path.relpath(results.published or results.trials, reports)).as_posix()
     pictures = draw_pictures(results, reading.shown.judged.evidence, keep_charts=True) if with_pictures else None
     text, figures = compose(reading, kept_figures(results, reading), pictures, page.stem, records, refresh)
     for figure in figures:

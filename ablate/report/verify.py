@@ -88,8 +88,8 @@ def records_at(root: Path) -> Iterator[Results]:
     from ablate.records.published import restored
 
     if root.suffix == ".parquet" and not root.is_dir():
-        with restored([root]) as results:
-            yield results
+        with restored([root]) as found:
+            yield from found.values()
         return
     if not root.is_dir():
         raise UserError(f"there is no results folder {root}", help="give the results folder with --results DIR")

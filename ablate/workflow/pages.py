@@ -91,26 +91,40 @@ def write_pages(request: PageRequest, targets: Sequence[Target], refresh: int | 
     A study that cannot be written does not stop the others: UserError is raised for all of them at the end. refresh:
     see `ablate.report.render.html`.
     """
+    return _write_all([(request, targets)], refresh)
+
+
+def _write_all(requests: Sequence[tuple[PageRequest, Sequence[Target]]], refresh: int | None = None) -> list[Path]:
+    """Write the targets of requests for pages in one folder, each with records of its own, and one index."""
     from ablate.records.store import open_store
     from ablate.report.formats import write_formats
-    from ablate.report.index import write_index
+    from ablate.report.index import Entry, read_entries, write_entries
     from ablate.report.reading import read_study
     from ablate.workflow.overview import suite_members
 
     problems: list[Problem] = []
     written: list[Path] = []
-    read: dict[Target, Reading] = {}
-    results, reports = request.results, request.reports
-    with open_store(results) as store:
-        for study, profile in targets:
-            try:
-                reading = read_study(results, study, profile, store)
-                written += write_formats(results, reading, reports, request.formats, refresh, request.pictures)
-                read[reading.study_profile] = reading
-            except UserError as error:
-                problems += error.problems
-        if "html" in request.formats and read:
-            written.append(write_index(results, reports, suite_members(), read, refresh, store))
+    entries: list[Entry] = []
+    broken: dict[Target, str] = {}
+    with_index = False
+    for request, targets in requests:
+        results, reports = request.results, request.reports
+        read: dict[Target, Reading] = {}
+        with open_store(results) as store:
+            for study, profile in targets:
+                try:
+                    reading = read_study(results, study, profile, store)
+                    written += write_formats(results, reading, reports, request.formats, refresh, request.pictures)
+                    read[reading.study_profile] = reading
+                except UserError as error:
+                    problems += error.problems
+            if "html" in request.formats:
+                found, not_shown = read_entries(results, reports, store, read)
+                entries += found
+                broken |= not_shown
+                with_index = with_index or bool(read)
+    if with_index:
+        written.append(write_entries(entries, broken, reports, suite_members(), refresh))
     if problems:
         print("\n".join(visible(str(path)) for path in written))
         raise UserError(*problems)
@@ -120,13 +134,39 @@ def write_pages(request: PageRequest, targets: Sequence[Target], refresh: int | 
 def pages_of_published(
     paths: Sequence[Path], reports: Path, names: Sequence[str], profile: str | None, formats: Sequence[str]
 ) -> list[Path]:
-    """Write the pages of published records and their index; names: only these studies. See `write_pages`."""
+    """Write the pages of published records and their index; names: only these studies and suites. See `write_pages`."""
     from ablate.records.published import published_files, restored
 
-    with restored(published_files(paths)) as results:
-        request = PageRequest(results, reports, names, profile, formats, pictures=False)
-        targets = request.targets() if names or profile else list(results.published)
-        return write_pages(request, targets)
+    with restored(published_files(paths)) as found:
+        chosen = _chosen(found, names, profile)
+        return _write_all(
+            [
+                (PageRequest(results, reports, formats=formats, pictures=False), [pair] if pair in chosen else [])
+                for pair, results in found.items()
+            ]
+        )
+
+
+def _chosen(found: Mapping[Target, Results], names: Sequence[str], profile: str | None) -> set[Target]:
+    """The published studies that are meant, at every profile unless one is given. Raises UserError without any."""
+    from ablate.run.history import profile_run
+    from ablate.workflow.overview import suite_named
+
+    files: dict[str, str] = {}  # study -> the name or file by which it is meant
+    for name in names:
+        suite = suite_named(name, recorded=True)
+        files |= suite.studies if suite else {Path(name).stem: name}
+    chosen = {
+        (study, its)
+        for (study, its), results in found.items()
+        if (study in files or not names)
+        and (profile is None or profile_run(results, files.get(study, study), profile) == its)
+    }
+    if not chosen:
+        what = " ".join([*names, f"at the profile '{profile}'" if profile else ""]).strip()
+        known = ", ".join(f"{study} at {its}" for study, its in found)
+        raise UserError(f"no published records of {what}", help=f"the files have {known}")
+    return chosen
 
 
 def check_can_write(reports: Path) -> None:

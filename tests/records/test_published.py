@@ -50,9 +50,10 @@ def file(records: Results) -> Path:
 
 
 def test_what_is_restored_is_what_was_published(records: Results, file: Path) -> None:
-    with restored([file]) as results:
+    with restored([file]) as found:
+        (results,) = found.values()
         before, after = (read_study(each, "mine", None) for each in (records, results))
-        assert results.published == {("mine", "embedded"): file}
+        assert {pair: each.published for pair, each in found.items()} == {("mine", "embedded"): file}
         assert after.digests == before.digests
         assert [cell.numbers for cell in after.measured.cells] == [cell.numbers for cell in before.measured.cells]
         assert after.curves == before.curves
@@ -73,7 +74,8 @@ def test_a_file_is_a_table_with_a_row_for_each_trial_and_where_it_comes_from(rec
 
 
 def test_no_folder_of_the_machine_is_published_but_other_text_with_slashes_is(file: Path) -> None:
-    with restored([file]) as results:
+    with restored([file]) as found:
+        (results,) = found.values()
         texts = "".join(path.read_text() for path in results.root.rglob("*.json*"))
         spec = json.loads(results.trial(key_of(0)).trial.read_text())
         reading = read_study(results, "mine", None)
@@ -168,6 +170,51 @@ def test_one_study_twice_is_refused(file: Path, tmp_path: Path) -> None:
         restored([file, other]).__enter__()
 
 
+def test_files_from_results_folders_that_know_nothing_of_each_other_give_the_pages_that_each_gives_alone(
+    records: Results, file: Path, tmp_path: Path
+) -> None:
+    """They have a plan of the same number, and a trial of the same key with another result."""
+    elsewhere, there = Results(tmp_path / "results"), tmp_path / "elsewhere"
+    write_trial(elsewhere, key_of(0), numbers={"top1": 33.3})
+    write_trial(elsewhere, key_of(7), numbers={"top1": 44.4})
+    for study, profile in [("mine", "small"), ("other", "embedded")]:
+        plan = {key_of(0): {"head": "linear"}, key_of(7): {"head": "none"}}
+        write_plan(elsewhere, plan, study=study, profile=profile)
+        publish(elsewhere, study, profile, there / f"{study}.parquet")
+    files = [file, there / "mine.parquet", there / "other.parquet"]
+    names = ["mine", "mine-small", "other"]
+    together = tmp_path / "together"
+    made = pages_of_published(files, together, [], None, ("html", "csv"))
+    assert sorted(path.name for path in made if path.suffix == ".html") == sorted(
+        ["index.html", *(f"{name}.html" for name in names)]
+    )
+    for published, name in zip(files, names, strict=True):
+        pages_of_published([published], together.with_name(name), [], None, ("html", "csv"))
+        for page in (f"{name}.html", f"{name}/cells.csv"):
+            assert (together / page).read_bytes() == (together.with_name(name) / page).read_bytes()
+        assert verify(together / f"{name}.html", None).same
+    index = (together / "index.html").read_text()
+    assert all(f'href="{name}.html"' in index for name in names)
+    assert ["33.3" in (together / name / "cells.csv").read_text() for name in names] == [False, True, True]
+
+
+def test_pages_of_chosen_studies_are_made_of_the_files_that_have_them(file: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    write_trial(results, key_of(7), numbers={"top1": 44.4})
+    write_plan(results, {key_of(7): {"head": "none"}}, profile="small")
+    files = [file, tmp_path / "small.parquet"]
+    publish(results, "mine", "small", files[1])
+
+    def made(names: list[str], profile: str | None) -> list[str]:
+        return [path.parent.name for path in pages_of_published(files, tmp_path, names, profile, ("md",))]
+
+    assert made([], None) == made(["mine"], None) == ["mine", "mine-small"]
+    assert made(["studies/mine.toml"], "small") == made([], "small") == ["mine-small"]
+    for names, profile, what in [(["other"], None, "other"), (["mine"], "photos", "mine at the profile 'photos'")]:
+        with pytest.raises(UserError, match=f"no published records of {what}\n.*mine at embedded, mine at small"):
+            made(names, profile)
+
+
 def test_the_command_writes_next_to_the_records_and_refuses_while_a_trial_runs(tmp_path: Path) -> None:
     results = Results(tmp_path / "results")
     write_trial(results, key_of(0))
@@ -203,7 +250,8 @@ def test_paths_that_name_cells_stay_and_all_others_go(tmp_path: Path) -> None:
     save_record(results, "mine", of | {"title": HOME, "axes": axes, "trials": trials, "claims": [claim]})
     path = tmp_path / "x.parquet"
     assert publish(results, "mine", of["profile"], path) == 2  # type: ignore[arg-type]
-    with restored([path]) as back:
+    with restored([path]) as found:
+        (back,) = found.values()
         before, after = (newest_plan(each, "mine", of["profile"]) for each in (results, back))  # type: ignore[arg-type]
         assert (after.trials, after.claims, after.command) == (before.trials, before.claims, before.command)
         assert after.title == "cifar10"
