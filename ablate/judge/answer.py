@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import nearest
-from ablate.judge.statistics.formula import Formula, Joint, Leaf, Seeds, pooled
+from ablate.judge.statistics.formula import Formula, Joint, Leaf, Seeds, pooled, unit_of
 from ablate.judge.statistics.pooled import STATISTICS, undefined
 from ablate.study.claims import Claim
 from ablate.study.claims.comparison import Comparison, Hold, Pooling, Requirement, comparisons, mean_of
@@ -216,8 +216,7 @@ def _formula(asked: Requirement, values: Mapping[Wanted, _Value], order: Sequenc
         parts = tuple(_formula(part, values, order) for part in asked.parts)
         if len(parts) == 1 and not asked.unknown:
             return parts[0]
-        mean = mean_of(asked)
-        contrast = _leaf(mean, values, order) if mean is not None and _common(mean.wanted, values) else None
+        contrast = _leaf(mean, values, order) if (mean := mean_of(asked)) and _common(mean.wanted, values) else None
         return Joint(parts, asked.needed, asked.unknown, contrast)
     return _leaf(asked, values, order)
 
@@ -243,13 +242,14 @@ def _leaf(asked: Comparison | Pooling, values: Mapping[Wanted, _Value], order: S
         within=asked.within,
         single_runs=asked.single_runs,
         cells=numbers,
+        unit=unit_of(rows),
     )
 
 
 def pooled_leaf(asked: Pooling, rows: Sequence[Sequence[float]]) -> Leaf:
     """A comparison of what all seeds give together, from the wanted values at each seed."""
     pool = STATISTICS[asked.statistic]([asked.values(row) for row in rows], **asked.options)
-    return pooled(asked.label, pool, asked.bound)
+    return pooled(asked.label, pool, asked.bound, unit_of(rows))
 
 
 def _missing(missing: Sequence[Wanted], cells: Sequence[MeasuredCell]) -> str:

@@ -24,6 +24,7 @@ from ablate.judge.statistics.describe import (
     sensitivities,
     standardized,
 )
+from ablate.judge.statistics.formula import ROUNDING
 from ablate.judge.statistics.image_variance import VarianceParts, variance_parts
 from ablate.records.correct import Correct
 from ablate.records.files import Results
@@ -109,7 +110,7 @@ class Describer:
         described = Described(
             compared,
             within,
-            standardized(values, 0.0 if within else compared.bound),
+            standardized(values, 0.0 if within else compared.bound, compared.unit),
             interquartile_mean(values) if values else None,
             Sensitivity(None, None) if within else sensitivity,
         )
@@ -140,7 +141,7 @@ class Describer:
             for seed in compared.seeds
         ]
         for sign in (1, -1):  # of an equivalence, the comparison may be the reverse of the one that is shown
-            if np.allclose(np.array(sums) * sign, compared.values, rtol=1e-9, atol=1e-9):
+            if np.allclose(np.array(sums) * sign, compared.values, rtol=1e-9, atol=ROUNDING * compared.unit):
                 return {wanted: sign * weight for wanted, weight in found.items()}
         return None
 
@@ -169,7 +170,7 @@ class Describer:
         """With the claim's own margin for an equivalence, else with one point of a metric in percent."""
         in_percent = all(self.evidence.in_percent(metric) for _, metric in weights)
         rope = -compared.bound if within else ROPE if in_percent else None
-        found = None if rope is None else posterior(compared.values, rope)
+        found = None if rope is None else posterior(compared.values, rope, compared.unit)
         return None if rope is None or found is None else Posterior(rope, *found)
 
     def _variance(self, compared: Compared, weights: Mapping[tuple[int, str], float]) -> VarianceParts | None:

@@ -16,19 +16,18 @@ from ablate.records.reading import Damaged, ResultRecord, result_if_any, valid
 from ablate.study.cells.cell import is_number
 
 Numbers = Mapping[str, Any]
+MOST = 1e60
+"""Larger numbers count as infinite: the powers from which variances are computed would be."""
 _LISTED = 12
 _LONGEST = 60
 """Characters of a value that a message shows."""
 
 
 def as_number(value: object) -> float | None:
-    """A finite number as a float; None for any other value: text, true, NaN and infinity are not numbers."""
+    """A finite number below `MOST` as a float; None for any other value: text, true and NaN are not numbers."""
     if type(value) is float:  # the most frequent kind
-        return value if math.isfinite(value) else None
-    try:
-        return float(value) if is_number(value) and math.isfinite(value) else None  # type: ignore[arg-type]
-    except OverflowError:
-        return None
+        return value if abs(value) < MOST else None
+    return float(value) if is_number(value) and abs(value) < MOST else None  # type: ignore[arg-type]
 
 
 def lacking(metric: str, finished: Iterable[Numbers]) -> str | None:
@@ -84,9 +83,10 @@ def not_returned(metric: str, numbers: Numbers, returned: Mapping[Any, Any]) -> 
     value = next(value for name, value in returned.items() if str(name) == metric)
     shown = repr(value) if isinstance(value, (str, bool)) or value is None else str(value)
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    below = f" below {MOST:g}" if is_number(numbers[metric]) else ""
     others = _listed([name for name, each in numbers.items() if as_number(each) is not None])
     rest = f"the other numbers that it returned are {others}" if others else "it returned no other number"
-    return f"the trainer returned {shown} as the study's metric '{metric}', which is not a finite number; {rest}"
+    return f"the trainer returned {shown} as the study's metric '{metric}', which is not a finite number{below}; {rest}"
 
 
 def finished_numbers(results: Results, keys: Iterable[str]) -> Iterator[dict[str, Any]]:

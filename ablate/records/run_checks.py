@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from ablate.errors import UserError, nearest, value_text
+from ablate.records.metric import MOST
 from ablate.records.source import PLACE, Source
 
 _RUN, _STEP, _SUMMARY = "\x00run", "\x00step", "\x00summary"
@@ -119,10 +120,10 @@ def every_run_is_placed(
 
 
 def every_run_has_a_result(table: pl.DataFrame, metric: str) -> None:
-    """Raise UserError for runs whose metric is missing, NaN or infinite."""
+    """Raise UserError for runs whose metric is missing, NaN, infinite, or as large as `MOST`."""
     wrong = pl.col(metric).is_null()
     if table.schema[metric].is_float():
-        wrong = wrong | ~pl.col(metric).is_finite()
+        wrong = wrong | pl.col(metric).is_nan() | (pl.col(metric).abs() >= MOST)
     if not (odd := table.filter(wrong)).is_empty():
         message = f"{_runs(odd)} no finite '{metric}': {_listed(odd[PLACE])}"
         help = (

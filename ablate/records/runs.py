@@ -12,6 +12,7 @@ from functools import reduce
 import polars as pl
 
 from ablate.records import run_checks as checks
+from ablate.records.metric import MOST
 from ablate.records.source import PLACE, Source
 from ablate.study.cells.cell import Scalar
 
@@ -246,12 +247,9 @@ def _runs(
         yield ImportedRun(
             {axis: row[column] for axis, column in columns.axes.items() if row[column] is not None},
             0 if columns.seed is None else int(row[columns.seed]),
-            {name: value for name, value in numbers.items() if value is not None and -_LARGEST <= value <= _LARGEST},
+            {name: value for name, value in numbers.items() if value is not None and abs(value) < MOST},
             curves.get(row[RUN], ""),
             source := sources[row[SOURCE]],
             row[PLACE].removeprefix(f"{source.path.name}, "),
             str(row[columns.case]) if columns.case and row[columns.case] is not None else None,
         )
-
-
-_LARGEST = 1.7976931348623157e308

@@ -3,12 +3,14 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ablate.judge.answer import NotMeasured
 from ablate.judge.evidence import MeasuredCell
-from ablate.judge.statistics.decide import decide, decide_sequentially
-from ablate.judge.statistics.formula import Joint, Leaf, effect, holds
+from ablate.judge.statistics.decide import Decision, decide, decide_sequentially
+from ablate.judge.statistics.formula import Joint, Leaf, effect, holds, unit_of
+from ablate.judge.statistics.paired import t_tests
 from ablate.study.claims import Claim
 from tests.judge.claimed import Axes, ask, claim, grid, leaves, measured, reason
 
@@ -408,3 +410,39 @@ def test_a_correlation_with_a_constant_is_not_defined() -> None:
     assert reason(ask(claim("rank_correlation", at_least=0), equal, axes, paper=(1, 2, 3, 4))) == (
         "the rank correlation with the paper is not defined: the measured values are the same in all cells"
     )
+
+
+@pytest.mark.parametrize("unit", [2.0**-3, 2.0**-40, 2.0**-200, 2.0**90])
+def test_a_verdict_does_not_depend_on_the_unit_of_the_metric(unit: float) -> None:
+    """As for the error of a solver, which may be 1e-10. The units are powers of 2, which round nothing."""
+    random = np.random.default_rng(3)
+    noise = {place: random.normal(scale=2, size=(4, 2)) for place in PAIR_VALUES}
+
+    def decided(unit: float) -> dict[str, Decision]:
+        cells = [
+            replace(each, numbers={seed: {"top1": unit * (PAIR_VALUES[place][0] + own), "other": unit * other}
+                                   for seed, (own, other) in enumerate(noise[place])}, asked=tuple(range(4)))
+            for each, place in zip(grid(PAIRS, PAIR_VALUES), PAIR_VALUES, strict=True)
+        ]  # fmt: skip
+        sizes = [name for each in CONSTANT for name in ("margin", "value") if hasattr(each, name)]
+        asked = [
+            each.model_copy(update={name: unit * getattr(each, name) for name in sizes if hasattr(each, name)})
+            for each in CONSTANT
+        ]
+        paper = [unit * values[1] for values in PAIR_VALUES.values()]
+        formulas = {str(number): ask(each, cells, PAIRS, paper=paper) for number, each in enumerate(asked)}
+        return decide({name: each for name, each in formulas.items() if not isinstance(each, NotMeasured)})
+
+    expected, found = decided(1.0), decided(unit)
+    assert len({each.state for each in expected.values()}) == 3
+    for name, each in expected.items():
+        assert (found[name].state, found[name].more_seeds) == (each.state, each.more_seeds), name
+        assert found[name].p == pytest.approx(each.p, rel=1e-9), name
+
+
+def test_rounding_is_no_difference_however_small_the_values_are() -> None:
+    alike = [(70.1e-10 - 60.1e-10), (50.3e-10 - 40.3e-10), (10.1e-10 - 0.1e-10)]
+    leaf = Leaf("errors", tuple(alike), bound=1e-9, unit=unit_of([[70.1e-10]]))
+    assert len(set(alike)) > 1
+    assert not holds(leaf)
+    assert t_tests([leaf, replace(leaf, bound=0.9e-9)]) == [1.0, 1 / 8]

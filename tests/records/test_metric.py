@@ -129,9 +129,10 @@ def test_a_logged_value_is_a_number_or_left_out_and_its_row_stays(value: object,
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(1, 1.0), (0.5, 0.5), (True, None), ("0.75", None), (NAN, None), (INFINITE, None), (10**400, None), (None, None)],
-)
-def test_only_finite_numbers_are_numbers(value: object, number: float | None) -> None:
+    [(1, 1.0), (0.5, 0.5), (True, None), ("0.75", None), (NAN, None), (INFINITE, None), (10**400, None), (None, None),
+     (-9e59, -9e59), (1e60, None), (-1e308, None)],
+)  # fmt: skip
+def test_only_finite_numbers_whose_powers_are_finite_are_numbers(value: object, number: float | None) -> None:
     assert as_number(value) == number
 
 
@@ -144,6 +145,7 @@ def test_only_finite_numbers_are_numbers(value: object, number: float | None) ->
          "other numbers that it returned are loss"),
         ({"score": "0.75"}, "returned '0.75' as the study's metric 'score', which is not a finite number; it returned "
          "no other number"),
+        ({"score": 1e300}, "returned 1e+300 as the study's metric 'score', which is not a finite number below 1e+60;"),
         ({"score": True}, "returned True as "),
         ({"score": None}, "returned None as "),
         ({"scores": 1.0, "key": "a"}, "did not return the study's metric 'score'; it returned scores; did you mean "

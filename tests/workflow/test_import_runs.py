@@ -127,6 +127,7 @@ def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(
         ([*ROWS[:-1], "0.3,b,2,nan"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,inf"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
+        ([*ROWS[:-1], "0.3,b,2,1e308"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,71 %"], HEAD, {}, "accuracy: '71 %' is not a number (row 12)", "without units"),
         ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
         ([*ROWS[:-1], "0.3,b,1.5,0.7"], HEAD, {}, "a run has no seed from 0 to 2,147,483,647 in the column", "row 12"),

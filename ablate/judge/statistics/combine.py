@@ -234,7 +234,7 @@ def _leaf_powers(leaves: Sequence[Leaf], level: float, scale: float) -> Callable
     usable = [leaf for leaf in leaves if len(leaf.differences) >= 2]
     counts = np.array([len(leaf.differences) for leaf in usable])
     distances = np.array([excess(leaf) for leaf in usable])
-    alike = np.array([np.ptp(leaf.differences) <= rounding(leaf.differences[0], leaf.bound) for leaf in usable], bool)
+    alike = np.array([np.ptp(leaf.differences) <= rounding(leaf.differences[0], leaf) for leaf in usable], bool)
     deviations = np.where(alike, 1.0, [scale * np.std(leaf.differences, ddof=1) for leaf in usable])
     spread = ~alike & (distances > 0)
 

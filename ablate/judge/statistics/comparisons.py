@@ -39,6 +39,8 @@ class Compared:
     """One-sided 95 % limits, simultaneous over the claim's comparisons; None below 2 seeds."""
     decides: bool
     """Whether it is the one that decides the claim."""
+    unit: float
+    """What rounding is relative to."""
 
 
 def compared_in(formula: Formula, decides: Leaf, most: int | None) -> Iterator[Compared]:
@@ -61,6 +63,7 @@ def compared_in(formula: Formula, decides: Leaf, most: int | None) -> Iterator[C
             float(p_against) if tested else None,
             _limits(leaf, sides_levels, most),
             leaf is decides,
+            leaf.unit,
         )
         if leaf.within and not leaf.turned:
             other = found

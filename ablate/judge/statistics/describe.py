@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ablate.judge.statistics.formula import ROUNDING, unit_of
+
 Values = Sequence[float]
 Floats = NDArray[np.float64]
 
@@ -58,13 +60,13 @@ def _trimmed(values: Floats) -> Floats:
     return np.asarray(np.sort(values, axis=-1)[..., out : count - out].mean(axis=-1))
 
 
-def standardized(values: Values, bound: float = 0.0) -> float | None:
+def standardized(values: Values, bound: float = 0.0, unit: float = 1.0) -> float | None:
     """The distance of the mean from the bound in standard deviations of the differences, with Hedges' correction.
 
     Cohen's d_z (Cohen 1988) times the factor that removes its bias with few seeds (Hedges 1981). None below 2 seeds or
-    without spread.
+    without spread beyond rounding, which is relative to the unit.
     """
-    deviation = _deviation(values)
+    deviation = _deviation(values, unit)
     if not deviation:
         return None
     freedom = len(values) - 1
@@ -79,7 +81,7 @@ def correlation(left: Values, right: Values) -> float | None:
 
     It is why seeds are paired: a positive one makes differences vary less than independent values would.
     """
-    if len(left) < 3 or not _deviation(left) or not _deviation(right):
+    if len(left) < 3 or not _deviation(left, unit_of([left])) or not _deviation(right, unit_of([right])):
         return None
     return float(np.clip(np.corrcoef(left, right)[0, 1], -1.0, 1.0))
 
@@ -92,25 +94,27 @@ def paired_width(left: Values, right: Values) -> float | None:
     from scipy.special import stdtrit
 
     count = len(left)
-    if count < 2 or not (apart := math.hypot(_deviation(left), _deviation(right))):
+    unit = unit_of([left, right])
+    if count < 2 or not (apart := math.hypot(_deviation(left, unit), _deviation(right, unit))):
         return None
-    together = _deviation([one - two for one, two in zip(left, right, strict=True)])
+    together = _deviation([one - two for one, two in zip(left, right, strict=True)], unit)
     return float(together * stdtrit(count - 1, 1 - _SIDE) / (apart * stdtrit(2 * count - 2, 1 - _SIDE)))
 
 
-def posterior(values: Values, rope: float) -> tuple[float, float, float] | None:
+def posterior(values: Values, rope: float, unit: float = 1.0) -> tuple[float, float, float] | None:
     """The probabilities that the true mean is below -rope, within it, and above rope; None below 2 seeds.
 
     With the Jeffreys prior the posterior of a mean is Student's t with n - 1 degrees of freedom around the measured
     mean: the correlated t test of Benavoli et al. 2017, "Time for a Change", without correlation, since seeds train on
     the same images but are not overlapping folds. rope: half the region of practical equivalence, in displayed units.
+    unit: what rounding is relative to.
     """
     from scipy.special import stdtr
 
     count = len(values)
     if count < 2:
         return None
-    mean, error = float(np.mean(values)), _deviation(values) / math.sqrt(count)
+    mean, error = float(np.mean(values)), _deviation(values, unit) / math.sqrt(count)
     if not error:
         return float(mean < -rope), float(abs(mean) <= rope), float(mean > rope)
     below = float(stdtr(count - 1, (-rope - mean) / error))
@@ -196,9 +200,9 @@ def _inverse_trigamma(value: float) -> float:
     return y
 
 
-def _deviation(values: Values) -> float:
+def _deviation(values: Values, unit: float) -> float:
     """The standard deviation; 0 below 2 values, or if rounding alone makes them differ."""
-    if len(values) < 2 or np.ptp(values) <= 1e-9 * max(1.0, float(np.max(np.abs(values)))):
+    if len(values) < 2 or np.ptp(values) <= ROUNDING * max(unit, float(np.max(np.abs(values)))):
         return 0.0
     return float(np.std(values, ddof=1))
 

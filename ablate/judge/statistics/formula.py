@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -70,6 +71,8 @@ class Leaf:
     """How many single runs of the paper it compares with, each with the noise of one seed."""
     cells: frozenset[int] = field(default=frozenset(), compare=False)
     """The numbers of its cells."""
+    unit: float = field(default=1.0, compare=False)
+    """What rounding is relative to, see `unit_of`."""
 
     @property
     def at(self) -> Seeds:
@@ -106,14 +109,20 @@ class Joint:
 Formula = Leaf | Joint
 
 
-def pooled(label: str, pool: Pooled, bound: float = 0.0) -> Leaf:
-    """A comparison of a pooled statistic."""
-    return Leaf(label, pool.differences, bound, pool)
+def pooled(label: str, pool: Pooled, bound: float = 0.0, unit: float = 1.0) -> Leaf:
+    """A comparison of a pooled statistic: of squares, or of a correlation, which has no unit."""
+    return Leaf(label, pool.differences, bound, pool, unit=1.0 if pool.limits else unit**2 or 1.0)
 
 
-def rounding(effect: float, bound: float) -> float:
-    """The distance up to which an effect counts as equal to its bound."""
-    return ROUNDING * max(1.0, abs(effect), abs(bound))
+def unit_of(rows: Iterable[Iterable[float]]) -> float:
+    """The size of the largest of some measured values, at most 1: of errors of 1e-10, 1e-12 is not rounding."""
+    size = max((abs(value) for row in rows for value in row), default=0.0)
+    return min(1.0, max(size, sys.float_info.min)) if size else 1.0
+
+
+def rounding(effect: float, leaf: Leaf) -> float:
+    """The distance up to which an effect counts as equal to the bound of its comparison."""
+    return ROUNDING * max(leaf.unit, abs(effect), abs(leaf.bound))
 
 
 def effect(leaf: Leaf) -> float:
@@ -126,7 +135,7 @@ def excess(leaf: Leaf) -> float:
     if not leaf.differences:
         return 0.0
     mean = effect(leaf)
-    return 0.0 if abs(mean - leaf.bound) <= rounding(mean, leaf.bound) else mean - leaf.bound
+    return 0.0 if abs(mean - leaf.bound) <= rounding(mean, leaf) else mean - leaf.bound
 
 
 def holds(formula: Formula) -> bool:

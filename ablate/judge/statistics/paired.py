@@ -38,10 +38,10 @@ Floats = NDArray[np.float64]
 
 def t_tests(leaves: Sequence[Leaf]) -> list[Any]:
     """One-sided p of each comparison by `t_test`, or by the limits of its pooled statistic; 1 below three seeds."""
-    return _by_count(leaves, lambda values, bounds, runs: t_test(values, bounds, runs))
+    return _by_count(leaves, t_test)
 
 
-def _by_count(leaves: Sequence[Leaf], test: Callable[[Floats, Floats, Floats], Floats]) -> list[Any]:
+def _by_count(leaves: Sequence[Leaf], test: Callable[[Floats, Floats, Floats, Floats], Floats]) -> list[Any]:
     """The p of each comparison; those with equal numbers of seeds are tested in one call."""
     found: list[Any] = [1.0] * len(leaves)
     counts: dict[int, list[int]] = {}
@@ -55,26 +55,32 @@ def _by_count(leaves: Sequence[Leaf], test: Callable[[Floats, Floats, Floats], F
         shape = (-1, *[1] * (values.ndim - 2))  # values: [seed, leaf, ...]
         bounds = np.array([leaves[number].bound for number in numbers]).reshape(shape)
         runs = np.array([leaves[number].single_runs for number in numbers]).reshape(shape)
-        for number, p in zip(numbers, test(values, bounds, runs), strict=True):
+        units = np.array([leaves[number].unit for number in numbers]).reshape(shape)
+        for number, p in zip(numbers, test(values, bounds, runs, units), strict=True):
             found[number] = p
     return found
 
 
-def t_test(differences: Sequence[Any] | Floats, bound: float | Floats, single_runs: float | Floats = 0.0) -> Floats:
+def t_test(
+    differences: Sequence[Any] | Floats,
+    bound: float | Floats,
+    single_runs: float | Floats = 0.0,
+    unit: float | Floats = 1.0,
+) -> Floats:
     """One-sided p of "the mean is above the bound": Student's t, n - 1 degrees of freedom.
 
     A difference may be an array (of simulated studies); then the result is one too. single_runs: how many runs of the
-    paper, each with the variance of one seed, are part of every difference. If all differences are equal, t is
-    infinite and uninformative; p is then 1/2^n, the smallest p of a sign test, or 1 on the other side.
+    paper, each with the variance of one seed, are part of every difference. unit: see `Leaf.unit`. If all differences
+    are equal, t is infinite and uninformative; p is then 1/2^n, the smallest p of a sign test, or 1 on the other side.
     """
     from scipy.special import stdtr
 
     values = np.asarray(differences, dtype=np.float64)  # [seed, ...]
     count = len(values)
     mean = values.mean(axis=0)
-    negligible = ROUNDING * np.maximum(np.maximum(1.0, np.abs(mean)), np.abs(bound))
+    negligible = ROUNDING * np.maximum(np.maximum(unit, np.abs(mean)), np.abs(bound))
     without_spread = np.ptp(values, axis=0) <= negligible
-    deviation = np.where(without_spread, 1.0, values.std(axis=0, ddof=1))
+    deviation = np.where(without_spread, 1.0, unit * (values / unit).std(axis=0, ddof=1))
     p = stdtr(count - 1, (bound - mean) / (deviation * np.sqrt(1 / count + single_runs)))
     return np.where(without_spread, np.where(mean - bound > negligible, 0.5**count, 1.0), p)
 
@@ -116,7 +122,7 @@ def sign_flip_tests(leaves: Sequence[Leaf]) -> list[Any]:
     """
     from scipy.stats import permutation_test
 
-    def flips(values: Floats, bounds: Floats, _runs: Floats) -> Floats:
+    def flips(values: Floats, bounds: Floats, _runs: Floats, _units: Floats) -> Floats:
         found = permutation_test(
             (values.T - bounds[:, None],),
             lambda sample, axis: np.mean(sample, axis=axis),

@@ -78,7 +78,7 @@ def _spearman(values: Floats, published: Sequence[float]) -> Floats:
     """[seed, value, ...] -> [...]; ties share their mean rank; 0 without variation."""
     from scipy.stats import rankdata
 
-    ranks, paper = rankdata(np.round(values.mean(axis=0), 9), axis=0), rankdata(published)
+    ranks, paper = rankdata(_rounded(values), axis=0), rankdata(published)
     ranks, paper = ranks - ranks.mean(axis=0), paper - paper.mean()
     spread = np.sqrt((ranks**2).sum(axis=0) * (paper**2).sum())
     together = np.tensordot(paper, ranks, axes=(0, 0))
@@ -165,7 +165,7 @@ def _spearman_of_two(values: Floats) -> Floats:
     """[seed, value, ...] -> [...]; ties share their mean rank; 0 without variation."""
     from scipy.stats import rankdata
 
-    ranks = [rankdata(half, axis=0) for half in np.split(np.round(values.mean(axis=0), 9), 2)]
+    ranks = [rankdata(_rounded(half), axis=0) for half in np.split(values, 2, axis=1)]
     one, other = (each - each.mean(axis=0) for each in ranks)
     spread = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
     return np.asarray(np.where(spread > 0, (one * other).sum(axis=0) / np.where(spread > 0, spread, 1.0), 0.0))
@@ -197,20 +197,27 @@ def undefined(pool: Pooled) -> str | None:
     """Why a rank correlation is not defined: means over seeds that are the same in all cells. None if it is."""
     if pool.limits is None:
         return None
-    means = np.round(np.asarray(pool.rows, dtype=np.float64).mean(axis=0), 9)
+    values = np.asarray(pool.rows, dtype=np.float64)
     if pool.limits is not _limits_of_two:
-        return "the measured values are the same in all cells" if np.ptp(means) == 0 else None
-    for name, half in zip(("first", "second"), np.split(means, 2), strict=True):
-        if np.ptp(half) == 0:
+        return "the measured values are the same in all cells" if np.ptp(_rounded(values)) == 0 else None
+    for name, half in zip(("first", "second"), np.split(values, 2, axis=1), strict=True):
+        if np.ptp(_rounded(half)) == 0:
             return f"the {name} metric is the same in all cells"
     return None
+
+
+def _rounded(values: Floats) -> Floats:
+    """The means over seeds, without the differences that rounding makes: [seed, value, ...] -> [value, ...]."""
+    means = values.mean(axis=0)
+    largest = np.minimum(1.0, np.abs(means).max(axis=0))
+    return np.asarray(np.round(means / np.where(largest > 0, largest, 1.0), 9))
 
 
 def at_least_as_wide(found: Floats, error: Any) -> Floats:
     """The numbers with the same mean, spread so that its standard error is at least `error`."""
     seeds, mean = len(found), found.mean(axis=0)
     apart = found - mean
-    flat = np.ptp(found, axis=0) <= 1e-12
+    flat = np.ptp(found, axis=0) <= 1e-12 * np.minimum(1.0, np.abs(found).max(axis=0))
     ramp = (np.arange(seeds) - (seeds - 1) / 2).reshape(-1, *[1] * (found.ndim - 1))
     apart = np.where(flat, ramp, apart)
     own = apart.std(axis=0, ddof=1) / np.sqrt(seeds)
