@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -36,7 +37,7 @@ _NO_KERNEL = re.compile(
     "_record_function_.*|_reshape_alias|_unsafe_view"
 )
 """Operations that launch no kernel: views, allocations, and what is not computed on a GPU."""
-_WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique")
+_WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount")
 PACKAGE = Path(__file__).parents[2] / "ablate"
 
 
@@ -64,6 +65,8 @@ class Recorded(TorchDispatchMode):
         self.kernels = 0
         self.truth = False
         """What every truth value on the GPU is, as of a check for finite numbers."""
+        self.number = 8.0
+        """What every fractional number on the GPU is."""
         self.waits: list[str] = []
         """file:function of the package, for each wait."""
 
@@ -77,7 +80,10 @@ class Recorded(TorchDispatchMode):
             self.waits.append(_caller())
         if name == "_local_scalar_dense":
             dtype = tensors[0].dtype
-            return self.truth if dtype == torch.bool else 8.0 if dtype.is_floating_point else 1
+            return (self.truth and on_gpu) if dtype == torch.bool else self.number if dtype.is_floating_point else 1
+        if name == "bincount":  # as many counts as the largest number asks for
+            least = [each for each in arguments[1:] if isinstance(each, int)] or [(keywords or {}).get("minlength", 0)]
+            return torch.empty(max(1, least[0]), dtype=torch.int64, device=tensors[0].device)
         if masks:  # how many are chosen is a number: one is
             arguments = (arguments[0], [_one(each) for each in arguments[1]], *arguments[2:])
             arguments = (arguments[0], [each for row in arguments[1] for each in row], *arguments[2:])
@@ -117,9 +123,43 @@ def _apply(self: nn.Module, function: Any, recurse: bool = True) -> nn.Module:
     return self
 
 
+def _numpy(self: Tensor) -> np.ndarray[Any, Any]:
+    """Tensor.numpy, of zeros. Raises TypeError for a tensor on a GPU, as torch does."""
+    if self.is_cuda:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+    return np.zeros(self.shape, dtype=str(self.dtype).removeprefix("torch."))
+
+
+def _copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """Tensor.__deepcopy__, which copies their mode too."""
+    if id(self) not in memo:
+        copy = torch.empty_like(self).detach()
+        memo[id(self)] = nn.Parameter(copy, self.requires_grad) if isinstance(self, nn.Parameter) else copy
+    found: Tensor = memo[id(self)]
+    return found
+
+
+def _backward(outputs: Tensor | Iterable[Tensor], *arguments: Any, **keywords: Any) -> None:
+    """torch.autograd.backward without its engine: each weight that an output depends on gets an empty gradient."""
+    pending: list[Any] = [each.grad_fn for each in ([outputs] if isinstance(outputs, Tensor) else outputs)]
+    seen: set[Any] = {None}
+    while pending:
+        node = pending.pop()
+        if node not in seen:
+            seen.add(node)
+            pending += [following for following, _ in node.next_functions]
+            if hasattr(node, "variable"):
+                node.variable.grad = torch.empty_like(node.variable).detach()
+
+
+def _gradients(outputs: Any, inputs: list[Tensor], *arguments: Any) -> list[Tensor]:
+    """torch.autograd.grad without its engine."""
+    return [torch.empty_like(each) for each in inputs]
+
+
 @contextlib.contextmanager
 def fake_cuda() -> Iterator[Recorded]:
-    """Within, a device `cuda` can be used for tensors without numbers. The autograd engine refuses it."""
+    """Within, a device `cuda` can be used for tensors without numbers; of a backward pass there are only gradients."""
     auto_augment._policy()  # which keeps what it computes: not with the numbers of fake tensors
     recorded = Recorded()
     waiting = SimpleNamespace(record=lambda: None, query=lambda: False)
@@ -141,6 +181,15 @@ def fake_cuda() -> Iterator[Recorded]:
         for name, value in about.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(nn.Module, "_apply", _apply))
+        for where, name, instead in (
+            (Tensor, "numpy", _numpy),
+            (Tensor, "__deepcopy__", _copied),
+            (nn.Parameter, "__deepcopy__", _copied),
+            (Tensor, "backward", _backward),
+            (torch.autograd, "backward", _backward),
+            (torch.autograd, "grad", _gradients),
+        ):
+            stack.enter_context(mock.patch.object(where, name, instead))
         stack.enter_context(
             mock.patch.object(torch.cuda.amp.common, "amp_definitely_not_available", return_value=False)
         )

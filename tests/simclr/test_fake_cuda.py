@@ -17,8 +17,9 @@ from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.data.images import Resident, Split
+from ablate.simclr.evaluate import transfer as transferring
 from ablate.simclr.evaluate.frozen import Frozen
-from ablate.simclr.model import Model, make_model
+from ablate.simclr.model import make_model
 from ablate.simclr.trainer import PARTS
 from ablate.simclr.training import start
 from ablate.trainer.contract import Console
@@ -83,29 +84,8 @@ def config(**changes: Any) -> Config:
 
 
 def trained(wanted: Config, steps: int = 2, count: int = 64, stored: int = 32) -> Listener:
-    """The first steps of a pretraining; instead of a backward pass, every weight gets an empty gradient."""
-    models: list[Model] = []
-    made = pretraining.make_model
-
-    def make(*arguments: Any) -> Model:
-        models.append(made(*arguments))
-        return models[0]
-
-    def backward(self: Tensor | None, *arguments: Any, **keywords: Any) -> None:
-        for weight in models[0].parameters():
-            if weight.requires_grad:
-                weight.grad = torch.empty_like(weight).detach()
-
-    def gradient(output: Any, inputs: list[Tensor], *arguments: Any) -> list[Tensor]:
-        return [torch.empty_like(each) for each in inputs]
-
-    with (
-        mock.patch.object(pretraining, "make_model", make),
-        mock.patch.object(Tensor, "backward", backward),
-        mock.patch.object(torch.autograd, "backward", backward),
-        mock.patch.object(torch.autograd, "grad", gradient),
-        fake_cuda() as recorded,
-    ):
+    """The first steps of a pretraining."""
+    with fake_cuda() as recorded:
         listener = Listener(recorded, steps)
         with pytest.raises(Stopped):
             pretraining.pretrain(wanted, images(count, stored), listener)
@@ -165,63 +145,81 @@ def test_the_supervised_baseline_trains_without_a_wait() -> None:
     assert not any(trained(config(method="supervised", micro_batch=8)).waits)
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"auto_augment"}))
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_transformations_make_views_without_a_wait(name: str) -> None:
     first = () if name == "crop" else ("crop",)
-    listener = trained(config(augment={"transforms": (*first, name), "base_crop": name == "rotate"}), stored=40)
+    """Of 48 images, so that each operation of a policy is drawn."""
+    augment = {"transforms": (*first, name), "base_crop": name == "rotate"}
+    listener = trained(config(augment=augment, batch_size=48), stored=40)
     assert not any(listener.waits)
 
 
-@pytest.mark.parametrize(
-    ("part", "changes", "waits"),
-    [
-        ("knn", {}, {"scores.py:top_k"}),
-        ("classifier", {"method": "supervised"}, {"scores.py:top_k"}),
-        ("contrastive", {}, {"geometry.py:contrastive"}),
-        ("spectrum", {"head": {"name": "linear"}}, {"geometry.py:spectrum"}),
-        ("histograms", {}, {"histograms.py:histograms"}),
-        ("geometry", {}, {f"geometry.py:{name}" for name in ("effective_rank", "alignment", "uniformity")}),
-    ],
-)
-def test_evaluations_wait_for_their_results_only(part: Any, changes: dict[str, Any], waits: set[str]) -> None:
-    wanted = config(evaluate={"parts": [part]}, **changes)
+def waits_of(part: Any, settings: dict[str, Any], number: float = 8.0, **changes: Any) -> set[str]:
+    """Where a part of the evaluation waits for the GPU, on which every fractional number is `number`."""
+    wanted = config(evaluate={"parts": [part], **({part: settings} if settings else {})}, **changes)
     with fake_cuda() as recorded:
-        frozen = Frozen(wanted, make_model(wanted, 10, GPU), images(64, 32), Listener(recorded, 100))
-        recorded.waits = []
+        listener = Listener(recorded, 1000)
+        frozen = Frozen(wanted, make_model(wanted, 10, GPU), images(64, 32), listener)
+        recorded.waits, recorded.truth, recorded.number = [], True, number  # everything is finite
         PARTS[part](frozen)
-        waited = {wait for each in (*frozen.context.waits, recorded.waits) for wait in each}  # type: ignore[attr-defined]
-    assert waited == waits
+        return {wait for each in (*listener.waits, recorded.waits) for wait in each}
+
+
+TRAINED = {"checkpoint.py:finite", "scores.py:top_k"}
+SEARCHED = {"logistic.py:__init__", "logistic.py:evaluate"}
+EVALUATIONS: list[tuple[str, dict[str, Any], dict[str, Any], set[str]]] = [
+    ("knn", {}, {}, {"scores.py:top_k"}),
+    ("classifier", {}, {"method": "supervised"}, {"scores.py:top_k"}),
+    ("contrastive", {}, {}, {"geometry.py:contrastive"}),
+    ("spectrum", {}, {"head": {"name": "linear"}}, {"geometry.py:spectrum"}),
+    ("histograms", {}, {}, {"histograms.py:histograms"}),
+    ("geometry", {}, {}, {f"geometry.py:{name}" for name in ("effective_rank", "alignment", "uniformity")}),
+    ("linear", {"epochs": 2}, {}, TRAINED),
+    ("linear", {"epochs": 2, "optimizer": "lars"}, {}, TRAINED),
+    ("cached_linear", {"max_iterations": 2}, {}, {*SEARCHED, "logistic.py:_search", "scores.py:top_k"}),
+    ("finetune", {"epochs": 2}, {}, {*TRAINED, "transfer.py:labelled"}),
+    ("transfer", {"mode": "finetune", "steps": 2, "batch_size": 16}, {}, TRAINED),
+    ("transfer", {"mode": "random_init", "steps": 2, "batch_size": 16}, {}, TRAINED),
+    *(
+        ("transformation", {"target": target, "epochs": 2}, {}, {"scores.py:top_k", "transformation.py:transformation"})
+        for target in ("color", "rotation", "noise", "sobel")
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "settings", "changes", "waits"), EVALUATIONS)
+def test_evaluations_wait_for_their_results_only(
+    part: str, settings: dict[str, Any], changes: dict[str, Any], waits: set[str]
+) -> None:
+    """The steps of a classifier do not wait; whether its weights are finite is read at the end."""
+    assert waits_of(part, settings, **changes) == waits
+
+
+def test_every_part_of_the_evaluation_runs_on_a_fake_gpu() -> None:
+    assert {part for part, *_ in EVALUATIONS} == set(PARTS)
 
 
 @pytest.mark.parametrize(
-    ("part", "settings", "waits"),
+    ("metric", "several", "waits"),
     [
-        ("linear", {"epochs": 2}, {"checkpoint.py:<genexpr>", "scores.py:top_k"}),
-        (
-            "cached_linear",
-            {"max_iterations": 2},
-            {"logistic.py:__init__", "logistic.py:evaluate", "logistic.py:_search", "scores.py:top_k"},
-        ),
+        ("top1", False, {"scores.py:top_k", "transfer.py:hold_out"}),
+        ("mean_per_class", False, {"scores.py:mean_per_class", "transfer.py:hold_out"}),
+        ("map11", True, {"scores.py:eleven_point_map", "scores.py:_average_precision"}),
     ],
 )
-def test_classifiers_train_without_a_tensor_of_another_device(
-    part: Any, settings: dict[str, Any], waits: set[str]
-) -> None:
-    """Without a backward pass. Not covered: fine-tuning, transfer and transformation, which read labels as numbers."""
-    wanted = config(evaluate={"parts": [part], part: settings})
-    with mock.patch.object(Tensor, "backward", return_value=None), fake_cuda() as recorded:
-        listener = Listener(recorded, 100)
-        frozen = Frozen(wanted, make_model(wanted, 10, GPU), images(64, 32), listener)
-        recorded.waits, recorded.truth = [], True  # everything is finite
-        PARTS[part](frozen)
-        waited = {wait for each in (*listener.waits, recorded.waits) for wait in each}
-    assert waited == waits
+def test_transfer_waits_for_its_metric_and_to_hold_out_images(metric: str, several: bool, waits: set[str]) -> None:
+    """With a validation set where images have several labels. Every number is 0: the search begins at its end."""
 
+    def other(*_: Any) -> Dataset:
+        given = images(64, 32)
+        labels = torch.zeros(64, 10, dtype=torch.long, device=GPU) if several else given.train.labels
+        train = Split(given.train.images, labels)
+        return Dataset(train, train, 10, validation=train if several else None, metric=metric)
 
-def test_auto_augment_makes_views_on_the_gpu_and_waits_only_where_torchvision_fills() -> None:
-    listener = trained(config(augment={"transforms": ("crop", "auto_augment")}), stored=40)
-    where = {"auto_augment", "shear_across", "<lambda>"}  # torchvision's own functions, called from there
-    assert {wait for waits in listener.waits for wait in waits} <= {f"auto_augment.py:{name}" for name in where}
+    with mock.patch.object(transferring, "_other", other):
+        assert waits_of("transfer", {"mode": "linear"}, number=0.0) == {*SEARCHED, *waits}
+        settings = {"mode": "finetune", "steps": 2, "batch_size": 16}
+        assert waits_of("transfer", settings) == {"checkpoint.py:finite", *waits} - {"transfer.py:hold_out"}
 
 
 def test_a_training_resumes_on_the_gpu_from_a_checkpoint_that_is_read_on_the_cpu(tmp_path: Path) -> None:

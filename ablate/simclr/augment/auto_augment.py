@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ablate.simclr.base import Probability, Settings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ablate.simclr.augment import Draws, Shapes
 
 
-_GRAY = [128.0, 128.0, 128.0]
+_GRAY = 128
 
 
 class AutoAugment(Settings):
@@ -125,15 +125,19 @@ def _policy() -> _Policy:
 def _operations(functional: Any) -> dict[str, _Operation]:
     from ablate.simclr.augment.equalize import equalize_levels
 
+    def on_gray(moved: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+        """Move images whose zero is mid-gray: torchvision's own fill, of the same pixels, would wait for a GPU."""
+        return lambda levels, amount: moved(levels.float() - _GRAY, amount).add_(_GRAY).to(levels.dtype)
+
     def shear_across(levels: Tensor, slope: float) -> Tensor:
         """Move each row by `slope` times its distance from the top."""
         degrees = math.degrees(math.atan(slope))
-        sheared: Tensor = functional.affine(levels, 0.0, [0, 0], 1.0, [degrees, 0.0], center=[0, 0], fill=_GRAY)
+        sheared: Tensor = functional.affine(levels, 0.0, [0, 0], 1.0, [degrees, 0.0], center=[0, 0])
         return sheared
 
     return {
-        "ShearX": _Operation(shear_across, last=0.3, signed=True),
-        "Rotate": _Operation(partial(functional.rotate, fill=_GRAY), last=30.0, signed=True),  # degrees
+        "ShearX": _Operation(on_gray(shear_across), last=0.3, signed=True),
+        "Rotate": _Operation(on_gray(functional.rotate), last=30.0, signed=True),  # degrees
         "Color": _Operation(lambda levels, more: functional.adjust_saturation(levels, 1 + more), last=0.9, signed=True),
         "Contrast": _Operation(
             lambda levels, more: functional.adjust_contrast(levels, 1 + more), last=0.9, signed=True
@@ -143,7 +147,15 @@ def _operations(functional: Any) -> dict[str, _Operation]:
         ),
         "Posterize": _Operation(lambda levels, bits: functional.posterize(levels, round(bits)), first=8, last=4),
         "Solarize": _Operation(functional.solarize, first=255),
-        "AutoContrast": _Operation(lambda levels, _: functional.autocontrast(levels)),
+        "AutoContrast": _Operation(lambda levels, _: _autocontrast(levels)),
         "Equalize": _Operation(lambda levels, _: equalize_levels(levels)),  # torchvision's loops over the images
         "Invert": _Operation(lambda levels, _: functional.invert(levels)),
     }
+
+
+def _autocontrast(levels: Tensor) -> Tensor:
+    """Stretch each channel to all levels, as torchvision does, whose flat channels would wait for a GPU."""
+    low, high = (bound(dim=(-2, -1), keepdim=True).float() for bound in (levels.amin, levels.amax))
+    flat = low == high
+    scale = (255 / (high - low)).masked_fill_(flat, 1)
+    return ((levels - low.masked_fill_(flat, 0)) * scale).clamp_(0, 255).to(levels.dtype)

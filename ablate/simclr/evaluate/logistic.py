@@ -157,10 +157,11 @@ class _Problem:
             gradient[:, -1] += residual.sum(0)
         gradient /= self.counts[:, None]
         gradient[:, :-1] += l2 * weight
-        value = float((loss / self.counts).sum() + l2 / 2 * weight.square().sum())
+        value = (loss / self.counts).sum() + l2 / 2 * weight.square().sum()
         norm = torch.hypot(gradient[:, :-1].norm() / self.length, gradient[:, -1].norm())
         unit = (size / self.counts).norm().clamp(min=1e-12)  # residuals of a single class come down to nothing
-        return _Point(theta, value, gradient, float(norm / unit), curvature / self.counts)
+        numbers = torch.stack([value, norm / unit]).tolist()  # a GPU is waited for once
+        return _Point(theta, numbers[0], gradient, numbers[1], curvature / self.counts)
 
     def stiffness(self, curvature: Tensor, l2: float) -> Tensor:
         """The diagonal of the Hessian if p (1 - p) did not depend on the row: positive, (C, r + 1)."""

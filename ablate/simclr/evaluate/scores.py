@@ -32,10 +32,11 @@ def eleven_point_map(scores: Tensor, targets: Tensor) -> float:
     et al. 2010, section 4.2.1). Rows of equal score are retrieved together, so the order of rows never matters.
     Raises ValueError where no class has a positive.
     """
+    positive = (targets == 1).any(0).tolist()
     found = [
-        _average_precision(score[target >= 0], target[target >= 0])
-        for score, target in zip(scores.unbind(1), targets.unbind(1), strict=True)
-        if (target == 1).any()
+        _average_precision(score, target)
+        for score, target, occurs in zip(scores.unbind(1), targets.unbind(1), positive, strict=True)
+        if occurs
     ]
     if not found:
         raise ValueError("no class has a positive, so there is no average precision")
@@ -43,10 +44,14 @@ def eleven_point_map(scores: Tensor, targets: Tensor) -> float:
 
 
 def _average_precision(score: Tensor, target: Tensor) -> float:
-    """Of one class, as a share: `score` (n,) and `target` (n,) of 0 and 1 with at least one 1."""
-    score, order = score.sort(descending=True)
+    """Of one class, as a share: `score` (n,) and `target` (n,) of 1, 0 and -1 (left out), with at least one 1."""
+    known = target >= 0
+    target = target[known]
+    score, order = score[known].sort(descending=True)
     last = torch.cat([score[1:] != score[:-1], score.new_ones(1, dtype=torch.bool)])  # of its group of equal scores
     hits = target[order].long().cumsum(0)
     precision = (hits.double() / torch.arange(1, len(hits) + 1, device=hits.device))[last]
-    tenths, positives = 10 * hits[last], int(hits[-1])  # whole numbers: 0.3 of 10 positives is 3 of them
-    return sum(float(precision[tenths >= t * positives].max()) for t in range(11)) / 11
+    tenths = 10 * hits[last]  # whole numbers: 0.3 of 10 positives is 3 of them
+    enough = tenths >= torch.arange(11, device=hits.device)[:, None] * hits[-1]  # (11, groups)
+    highest: list[float] = torch.where(enough, precision, 0.0).amax(1).tolist()
+    return sum(highest) / 11
