@@ -132,6 +132,22 @@ def every_run_has_a_result(table: pl.DataFrame, metric: str) -> None:
         raise UserError(message, help=help)
 
 
+def no_number_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
+    """Raise UserError for an axis of text in which a number is spelled in two ways: it would be two cells."""
+    for axis, column in axes.items():
+        if table.schema[column] != pl.String:
+            continue
+        same: dict[float, str] = {}
+        for text in table[column].drop_nulls().unique(maintain_order=True):
+            try:
+                other = same.setdefault(float(text), text)
+            except ValueError:
+                continue
+            if other != text:
+                message = f"the axis '{axis}' is text, and has one number twice: '{other}' and '{text}'"
+                raise UserError(message, help=f"spell it alike in the column '{column}', in which not all are numbers")
+
+
 def seeds_are_runs(
     table: pl.DataFrame, seed: str | None, settings: Sequence[str], known: bool, about: frozenset[str]
 ) -> None:

@@ -206,6 +206,7 @@ def _table(rows: pl.DataFrame, others: Sequence[str], metrics: frozenset[str], c
 def _base(table: pl.DataFrame, settings: Sequence[str], columns: Columns, about: frozenset[str]) -> dict[str, Scalar]:
     """The settings that all runs share. Raises UserError for those that vary and are not axes."""
     checks.every_run_is_placed(table, columns.axes, columns.seed, columns.case, columns.conditional)
+    checks.no_number_twice(table, columns.axes)
     checks.seeds_are_runs(table, columns.seed, settings, columns.seeds_are_runs, about)
     cases = {"case": columns.case} if columns.case else {}
     checks.no_run_twice(table, {**cases, **columns.axes}, columns.seed)

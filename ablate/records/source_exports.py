@@ -54,8 +54,11 @@ def _object(path: Path, text: str) -> dict[str, Any]:
 
 
 def is_neptune(path: Path) -> bool:
-    """Whether a Parquet file is one of the Neptune exporter."""
-    return set(pl.read_parquet_schema(path)).issuperset(_NEPTUNE)
+    """Whether a Parquet file is one of the Neptune exporter. Raises UserError if it cannot be read."""
+    try:
+        return set(pl.read_parquet_schema(path)).issuperset(_NEPTUNE)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(path, getattr(error, "strerror", None) or error) from error
 
 
 def read_neptune(path: Path) -> Source:

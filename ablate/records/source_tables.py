@@ -2,7 +2,9 @@
 
 import csv
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +35,64 @@ def read_table(path: Path) -> Source:
             rows = from_rows(json_rows(path))
         else:
             rows = _csv(path, SUFFIXES[kind])
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, getattr(error, "strerror", None) or error) from error
     if rows.is_empty():
         raise UserError(f"{path} has no rows", help="a table of runs has one row for each run, or for each epoch")
-    rows = _flat(rows)
+    rows = _flat(rows, path)
     if twice := [name for name, count in Counter(map(str.strip, rows.columns)).items() if count > 1]:
-        raise UserError(f"{path} has two columns '{twice[0]}'", help="rename one of them")
+        raise _two_columns(path, twice[0])
     rows = rows.rename({name: name.strip() for name in rows.columns})
     places = pl.Series(PLACE, range(1, rows.height + 1)).cast(pl.String)
-    return Source(path, digest_of([path]), rows.with_columns(("row " + places).alias(PLACE)))
+    blank = pl.all_horizontal(pl.exclude(PLACE).is_null())  # as Excel appends them
+    return Source(path, digest_of([path]), rows.with_columns(("row " + places).alias(PLACE)).filter(~blank))
 
 
 def _csv(path: Path, separator: str) -> pl.DataFrame:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+    text = _text_of(path)
+    header = text.partition("\n")[0]
     if separator == "," and "," not in header and ";" in header:
         separator = ";"
-    names = next(csv.reader([header], delimiter=separator), [])
+    names = next(csv.reader(StringIO(text), delimiter=separator), [])
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError(f"{path} has two columns '{twice[0]}'", help="rename one of them")
+        raise _two_columns(path, twice[0])
     unnamed = [number for number, name in enumerate(names, 1) if not name.strip()]
     if unnamed not in ([], [1]):  # pandas writes its index as a first column without a name
         raise UserError(f"{path}: column {unnamed[-1]} has no name", help="name it in the first line")
-    rows = pl.read_csv(path, infer_schema=False, separator=separator)
+    try:
+        rows = pl.read_csv(text.encode(), infer_schema=False, separator=separator, new_columns=names)
+    except pl.exceptions.ComputeError as error:
+        raise unreadable(path, _odd_line(text, separator, len(names)) or error) from error
     if unnamed:
         rows = rows.drop(rows.columns[0])
     return rows.select(typed(rows[name]) for name in rows.columns)
+
+
+def _text_of(path: Path) -> str:
+    """The text of a CSV, also of one that Excel saved as UTF-16, or with the line ends of old Macs."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-16" if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise unreadable(path, f"line {line} is not UTF-8", help="save it as UTF-8: `CSV UTF-8` in Excel") from error
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _odd_line(text: str, separator: str, count: int) -> str | None:
+    """What is wrong with the first line of a CSV that cannot be read. count: its columns."""
+    lines = csv.reader(StringIO(text), delimiter=separator, strict=True)
+    try:
+        for line in lines:
+            if len(line) > count:
+                return f"line {lines.line_num} has {len(line)} values, and the first line {count}"
+    except csv.Error as error:
+        return f"line {lines.line_num}: {error}"
+    return None
+
+
+def _two_columns(path: Path, name: str) -> UserError:
+    return UserError(f"{path} has two columns '{name}'", help="rename one of them")
 
 
 def _json_lines(path: Path) -> pl.DataFrame:
@@ -96,23 +129,32 @@ def json_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def flat(row: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """An object without nested ones: `{"config": {"lr": 0.1}}` becomes `{"config.lr": 0.1}`; a list becomes text."""
+    """An object without nested ones: `{"config": {"lr": 0.1}}` becomes `{"config.lr": 0.1}`; a list becomes text.
+
+    Raises UserError if two values have the same name then.
+    """
     found: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{above}{name}.")
+            inner = flat(value, f"{above}{name}.")
         else:
-            found[f"{above}{name}"] = json.dumps(value) if isinstance(value, list) else value
+            inner = {f"{above}{name}": json.dumps(value) if isinstance(value, list) else value}
+        if twice := found.keys() & inner.keys():
+            raise UserError(f"a row has two values named '{min(twice)}'", help="rename one of them")
+        found |= inner
     return found
 
 
-def _flat(rows: pl.DataFrame) -> pl.DataFrame:
+def _flat(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     """The table without nested columns, dates and other types that settings do not have."""
     while nested := [name for name, kind in rows.schema.items() if isinstance(kind, pl.Struct)]:
         for name in nested:
             fields = rows[name].struct.unnest()
             fields = fields.rename({inner: f"{name}.{inner}" for inner in fields.columns})
-            rows = rows.drop(name).hstack(fields)
+            rows = rows.drop(name)
+            if twice := [each for each in fields.columns if each in rows.columns]:
+                raise _two_columns(path, twice[0])
+            rows = rows.hstack(fields)
     return rows.select(_plain(rows[name]) for name in rows.columns)
 
 

@@ -1,6 +1,7 @@
 """Runs that were trained elsewhere become records, traced to their source, or are refused by name."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ablate.records.files import Results
 from ablate.records.garbage import find_garbage
 from ablate.records.import_trace import untraced
 from ablate.records.runs import Columns
+from ablate.records.sources import read_source
 from ablate.records.store import open_store
 from ablate.report.formats import write_report
 from ablate.report.verify import verify
@@ -129,6 +131,10 @@ def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(
         ([*ROWS[:-1], "0.3,b,2,inf"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,1e308"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,71 %"], HEAD, {}, "accuracy: '71 %' is not a number (row 12)", "without units"),
+        (["high,a,0,0.7", *ROWS[:-1], "0.30,b,2,0.7"], HEAD, {},
+         "the axis 'lr' is text, and has one number twice: '0.3' and '0.30'", "spell it alike"),
+        ([*ROWS, "0.5,c,0,0.7,9"], HEAD, {}, "line 14 has 5 values, and the first line 4", ""),
+        ([*ROWS, '0.5,"c,0,0.7'], HEAD, {}, "line 14: unexpected end of data", ""),
         ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
         ([*ROWS[:-1], "0.3,b,1.5,0.7"], HEAD, {}, "a run has no seed from 0 to 2,147,483,647 in the column", "row 12"),
         ([*ROWS[:-1], "0.3,b,-1,0.7"], HEAD, {}, "in the column 'seed': row 12", "seed"),
@@ -158,6 +164,41 @@ def test_what_would_make_a_comparison_wrong_is_named_and_refused(
     assert help in str(error.value)
     assert not Path("studies").exists()
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.encode("utf-16"),  # "Unicode text" of Excel
+        lambda text: text.encode("utf-8-sig").replace(b"\n", b"\r\n"),
+        lambda text: text.encode().replace(b"\n", b"\r"),
+        lambda text: text.replace(",", ";").encode() + b";;;\n;;;\n",  # empty rows of Excel
+        lambda text: text.replace("model", '"model"').replace("b", '"b"').encode(),
+    ],
+)
+def test_a_csv_in_any_form_that_spreadsheets_write_is_the_same_table(
+    importing: Import, change: Callable[[str], bytes]
+) -> None:
+    importing(ROWS)
+    Path("other.csv").write_bytes(change(HEAD + "\n".join(ROWS) + "\n"))
+    columns = Columns({}, [], "seed")
+    assert import_runs([Path("other.csv")], "lr_study", columns, Results(Path("results"))).unchanged == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("runs.csv", "lr,modèl\n0.1,é\n".encode("latin-1"), "runs.csv cannot be read: line 1 is not UTF-8"),
+        ("runs.parquet", b"PAR1 and no more", "runs.parquet cannot be read: parquet: File out of specification"),
+        ("runs.json", b'[{"a.lr": 1, "a": {"lr": 2}}]', "a row has two values named 'a.lr'"),
+        ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}', "runs.jsonl has two columns 'a.lr'"),
+        ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}\n{"a": NaN}', "a row has two values named 'a.lr'"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(says)):
+        read_source(tmp_path / name)
 
 
 def test_a_column_that_is_said_to_be_a_result_or_not_to_matter_does_not_stop_an_import(importing: Import) -> None:
