@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.gpu import one_by_one
+from tests.bench.gpu import BUDGET, Part, one_by_one
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,14 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_each_part_of_the_benchmark_is_printed_and_written_when_it_ends(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def killed() -> dict[str, Any]:
+    def killed(until: float) -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    def failing() -> dict[str, Any]:
+    def failing(until: float) -> dict[str, Any]:
         raise ValueError("too few images")
 
+    parts: dict[str, Part] = {"first": lambda until: {"speed": 2.0}, "second": failing, "third": killed}
+
     with pytest.raises(KeyboardInterrupt):
-        one_by_one({"first": lambda: {"speed": 2.0}, "second": failing, "third": killed}, {"device": "cpu"}, tmp_path)
+        one_by_one(parts, {"device": "cpu"}, tmp_path, minutes=8)
     written = json.loads((tmp_path / "gpu.json").read_text())
     assert written["device"] == "cpu"
     assert written["first"]["speed"] == 2.0
@@ -33,8 +36,36 @@ def test_each_part_of_the_benchmark_is_printed_and_written_when_it_ends(
 
 
 def test_a_part_that_would_begin_after_the_deadline_is_left_out(tmp_path: Path) -> None:
-    figures = one_by_one({"first": lambda: {"speed": 2.0}}, {}, tmp_path, time.perf_counter() - 1)
+    figures = one_by_one({"first": lambda until: {"speed": 2.0}}, {}, tmp_path, minutes=-1)
     assert figures["first"]["left_out"] == "no time was left: raise ABLATE_MINUTES"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no alarms")
+def test_a_part_that_takes_twice_its_share_is_cut_off_and_the_next_one_begins(tmp_path: Path) -> None:
+    """0.04 of the 8 minutes, of which the part has 0.15 s."""
+    begun = time.perf_counter()
+    parts: dict[str, Part] = {"loss": lambda until: time.sleep(60) or {}, "study": lambda until: {"until": until}}
+    figures = one_by_one(parts, {}, tmp_path, minutes=0.04)
+    assert figures["loss"]["failed"] == "TimeoutError: took longer than 0.3 s: raise ABLATE_MINUTES"
+    assert figures["study"]["until"] - begun < 60 * 0.04
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_shares_of_all_parts_are_eight_minutes() -> None:
+    assert 420 <= sum(BUDGET.values()) <= 480
+
+
+def test_the_parts_of_the_trainer_need_only_the_packages_that_travel() -> None:
+    """torch, torchvision and what comes with them; pydantic and its own; and those that a part asks for before use."""
+    found = "{name.partition('.')[0] for name, module in sys.modules.items() if 'site-packages' in str(module)}"
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys, tests.bench.gpu; print(*{found})"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"duckdb", "polars", "altair", "typer", "rich", "jinja2", "scipy", "filelock"} & set(run.stdout.split())
 
 
 def test_the_benchmark_of_a_gpu_runs_to_its_end_at_toy_size_on_a_cpu(tmp_path: Path) -> None:

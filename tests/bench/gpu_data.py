@@ -19,22 +19,23 @@ def cifar10(made: Path) -> dict[str, Any]:
     return {"name": "folder", "image_size": 32, "root": str(_unpacked(Path(given), made / "cifar10"))}
 
 
-def pack_of_photographs(made: Path, copies: int) -> Path:
-    """ABLATE_PACK; or a pack of ABLATE_PHOTOGRAPHS, each of which is there `copies` times; or one of drawn noise."""
+def pack_of_photographs(made: Path, least: int) -> Path:
+    """ABLATE_PACK; or a pack of ABLATE_PHOTOGRAPHS, repeated until there are `least`; or one of drawn noise."""
     if given := os.environ.get("ABLATE_PACK"):
         return Path(given)
     source = made / "photographs"
     if photographs := os.environ.get("ABLATE_PHOTOGRAPHS"):
         root = _unpacked(Path(photographs), made / "unpacked")
-        for image in sorted((root / "train").glob("*/*")):
-            for copy in range(copies):
+        images = sorted((root / "train").glob("*/*"))
+        for image in images:
+            for copy in range(-(-least // len(images))):
                 for split in ("train", "test"):
                     place = source / split / image.parent.name / f"{copy}-{image.name}"
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.symlink_to(image.resolve())
     else:
         random = np.random.default_rng(0)
-        for number in range(8 * copies):
+        for number in range(least):
             for split in ("train", "test"):
                 place = source / split / str(number % 4) / f"{number}.jpg"
                 place.parent.mkdir(parents=True, exist_ok=True)
