@@ -23,6 +23,35 @@ def test_a_study_on_a_cluster_has_the_results_of_a_local_run(cluster: Cluster, t
     assert len(remote.results()) == 5
 
 
+TUNE = """
+[tune]
+settings = { steps = [4, 7, 10] }
+metric = "top1"
+set = { does = "train" }
+"""
+
+
+def test_a_tuned_study_chooses_on_the_cluster_and_then_compares_there_as_a_local_run_does(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    names = ("local", "returning", "waiting")
+    local, returning, waiting = (Project(tmp_path / name, range(2), TUNE, "trials_per_job = 3") for name in names)
+    local.ablate("run", "small", "--workers", "1")
+    assert len(local.results()) == 2 * 3 + 2
+    first = returning.ablate("run", "small", "--on", "test")
+    assert "submitted 6 trials in 3 jobs to test" in first
+    assert "When tuning has ended, run the same command again: it submits the comparison." in first
+    wait_until(lambda: len(returning.results()) == 6, "the trials that choose")
+    assert "submitted 2 trials in" in returning.ablate("run", "small", "--on", "test", "--wait")
+    both = waiting.ablate("run", "small", "--on", "test", "--wait")
+    assert [line.split(" in ")[0] for line in both.splitlines() if line.startswith("submitted")] == [
+        "submitted 6 trials", "submitted 2 trials",
+    ]  # fmt: skip
+    for project in (returning, waiting):
+        assert project.results() == local.results()
+        assert "Tuning" in project.page.read_text()
+
+
 def test_a_run_returns_and_the_cluster_continues_to_the_page_and_notifies_the_user(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -185,7 +185,7 @@ class Tune(BaseModel):
 
     settings: dict[str, Values] = Field(min_length=1, examples=[{"lr": [0.1, 0.3, 1.0]}])
     """Dotted setting, in quotes -> the values to try, a list or a range as for an axis. Every combination is tried in
-    every cell. The first values stand for "untuned"."""
+    every cell, except where `when` leaves one out. The first values stand for "untuned"."""
     when: dict[str, str] = Field({}, examples=[{"margin": "loss == 'margin'"}])
     """Tuned setting, in quotes -> a condition on axes and `case`: other cells do not tune it, and keep its base
     value."""
