@@ -22,6 +22,7 @@ def attribute(
     from ablate.commands.output import print_json
     from ablate.errors import UserError
     from ablate.judge.attribution import attribute as attribution_of
+    from ablate.judge.statistics.attribution import MOST_PARTS
     from ablate.judge.study import judge_study
     from ablate.workflow.overview import check_is_study, recorded_profile
 
@@ -31,7 +32,7 @@ def attribute(
     found = attribution_of(judged.evidence)
     if found is None or not found.effects:
         message = f"'{judged.plan.study}' has no results from which the effects of parts can be estimated"
-        rule = "a part is an axis of two values; at least two parts must be varied and run"
+        rule = f"a part is an axis of two values; at least one, and at most {MOST_PARTS}, must be varied and run"
         raise UserError(message, help="; ".join(found.notes) if found else rule)
     if json:
         print_json(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablate.judge.combinations import Combinations, measured_combinations, shared
-from ablate.judge.statistics.attribution import fit, from_sample, orthogonal, pairs_of, weights
+from ablate.judge.statistics.attribution import error_of_draws, fit, from_sample, orthogonal, pairs_of, weights
 from ablate.judge.statistics.paired import t_interval
 from ablate.study.schema.removal import CONTROL
 
@@ -88,17 +87,14 @@ class Attribution:
 
 
 def attribute(evidence: Evidence) -> Attribution | None:
-    """The effects of the parts, the axes of two values; None for fewer than two parts.
-
-    Without an effect, the notes say why.
-    """
+    """The effects of the parts, the axes of two values; None without any. Without an effect, the notes say why."""
     measured = measured_combinations(evidence)
     if measured is None:
         return None
     rule = evidence.plan.rule
     kind = rule.get("kind", "factorial")
     count = len(measured.parts)
-    if len(measured.values) == 2**count:
+    if len(measured.values) == 2**count > 2:
         effects, notes = _exact(measured)
     elif kind in ("random", "sobol"):
         effects, notes = _sampled(measured)
@@ -206,6 +202,8 @@ def _local(measured: Combinations) -> tuple[list[Effect], list[str]]:
     effects: list[Effect] = []
     for part in range(count):
         effects += _sum(measured, "removed", [part], {full: 1.0, full & ~(1 << part): -1.0})
+    if count == 1:
+        return effects, ["a single part varies; its effect is the full method less the one without it"]
     for part in range(count):
         effects += _sum(measured, "added", [part], {1 << part: 1.0, 0: -1.0})
     pairs: list[Effect] = []
@@ -240,7 +238,7 @@ def _random_removals(evidence: Evidence, measured: Combinations) -> tuple[list[E
         seeds = shared([full, *(values for each in draws for values in each)])
         if draws and seeds:
             drops = [[full[seed] - fmean(values[seed] for values in each) for seed in seeds] for each in draws]
-            error = stdev(map(fmean, drops)) / math.sqrt(len(drops)) if len(drops) > 1 else None
+            error = error_of_draws(list(map(fmean, drops)), evidence.plan.removable.get(size))
             name, means = f"{size} random items", tuple(map(fmean, zip(*drops, strict=True)))
             effects.append(Effect("random", (name,), means, error))
         if lacking := len(planned) - len(draws):

@@ -36,14 +36,14 @@ class Combinations:
 
 
 def measured_combinations(evidence: Evidence) -> Combinations | None:
-    """The values by combination; None for fewer than two parts, or too many."""
+    """The values by combination; None without parts, or for too many."""
     plan = evidence.plan
     chosen = plan.rule.get("axes") or list(plan.axis_values)
     groups = [group for group in varying_axes([each.cell for each in evidence.grid]) if set(group) & set(chosen)]
     labels = {axis.name: axis.label or axis.name.replace("_", " ") for axis in plan.axes}
     present = {group[0]: on for group in groups if (on := _present(evidence, group[0])) is not None}
     together = {group[0]: group for group in groups if group[0] in present}
-    if not 2 <= len(present) <= MOST_PARTS:
+    if not 1 <= len(present) <= MOST_PARTS:
         return None
     by_context: dict[str, dict[int, MeasuredCell]] = {}
     for cell in evidence.grid:

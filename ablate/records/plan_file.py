@@ -98,14 +98,12 @@ class PlanFile:
     """The seeds per cell at which verdicts were shown before seeds were added by hand: found by `newest_plan`."""
     lower_limits: tuple[int, ...] = ()
     """Smaller limits of earlier plans of the same design whose seeds were added until claims were decided."""
-    path: str = ""
-    """The path of the study file."""
-    text: str = ""
-    """The text of the study file and of those that it extends."""
+    removable: Mapping[str, int] = field(default_factory=dict)  # as in `Expansion`
+    path: str = ""  # of the study file
+    text: str = ""  # of the study file and of those that it extends
     created: str = ""
     command: tuple[str, ...] = ()
-    number: int = 0
-    """The number of the plan file: 3 for plan-3.json."""
+    number: int = 0  # of the plan file: 3 for plan-3.json
 
     @property
     def axis_values(self) -> dict[str, tuple[Scalar, ...]]:
@@ -189,6 +187,7 @@ class _Plan(BaseModel):
     naming: dict[str, Any] | None = None
     baseline: dict[str, Any] | None = None
     rule: dict[str, Any] = {}
+    removable: dict[str, int] = {}
     exclude: list[Any] = []
     tuned: Tuned = {}
     size: int = 0
@@ -206,7 +205,7 @@ def parse_plan(record: Mapping[str, Any], number: int = 0) -> PlanFile:
     """
     valid(_Plan, record, "it")
     profile, *overrides = re.split(r"\+(?=[\w.]+=)", record["profile"])
-    optional = ("base", "title", "question", "created", "sequential", "most_seeds", "size", "trainer", "metric")
+    texts, others = ("title", "question", "created", "trainer", "metric"), ("base", "sequential", "most_seeds", "size")
     return PlanFile(
         study=record["study"],
         profile=record["profile"],
@@ -220,7 +219,7 @@ def parse_plan(record: Mapping[str, Any], number: int = 0) -> PlanFile:
         command=tuple(record.get("command", ())),
         number=number,
         **record.get("file", {}),
-        **{name: record[name] for name in optional if record.get(name)},
+        **{name: record[name] for name in (*texts, *others, "removable") if record.get(name)},
         **parse_declarations(record),
     )
 

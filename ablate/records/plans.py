@@ -228,8 +228,8 @@ def _number(path: Path) -> int:
 
 
 def _asks_for(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without the fields that differ between plans of the same trials."""
-    return {key: value for key, value in record.items() if key not in ("created", "command")}
+    """The record without the fields that differ between plans of the same trials, or that an older version lacks."""
+    return {key: value for key, value in record.items() if value and key not in ("created", "command")}
 
 
 def as_record(plan: PlanFile) -> dict[str, Any]:

@@ -219,7 +219,6 @@ def plan_file(plan: Plan, command: list[str]) -> PlanFile:
         base_profile=plan.base_profile,
         overrides=plan.overrides,
         base=flat(expansion.given),
-        design=expansion.design,
         title=loaded.study.title,
         question=loaded.study.question,
         trainer=loaded.study.trainer,
@@ -227,9 +226,8 @@ def plan_file(plan: Plan, command: list[str]) -> PlanFile:
         axes=tuple(
             PlanAxis(name, tuple(axis.names), axis.label, axis.setting) for name, axis in expansion.axes.items()
         ),
-        cases=expansion.cases,
         exclude=tuple(loaded.study.exclude),
-        size=expansion.size,
+        **{name: getattr(expansion, name) for name in ("design", "cases", "size", "removable")},
         trials=tuple(PlannedTrial(trial.cell, trial.seed, trial.key) for trial in expansion.trials),
         sequential=plan.sequential,
         most_seeds=plan.most_seeds,

@@ -305,6 +305,48 @@ def test_random_removals_are_shown_beside_the_parts_with_the_error_of_their_draw
     assert not any("control of parts" in note for note in without.notes)
 
 
+def _removals(drops: list[float], possible: int) -> Evidence:
+    """Two parts, and random removals of two items that lower 80 by so much."""
+    evidence = study({3: 80.0, 2: 60.0, 1: 75.0}, 2, {"kind": "leave_one_out", "random_removals": len(drops)})
+    cells = [
+        MeasuredCell(Cell({}, name), name, name, "top1", {0: {"top1": 80 - drop}}, (0,))
+        for name, drop in ((f"random_2_{number + 1}", drop) for number, drop in enumerate(drops))
+    ]
+    return Evidence(replace(evidence.plan, removable={"2": possible}), (*evidence.cells, *cells))
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 7])
+def test_over_all_draws_of_random_removals_the_squared_error_is_on_average_the_variance_of_their_mean(
+    count: int,
+) -> None:
+    every = [3.0, -1.0, 4.0, 1.5, 9.0, 2.0, 6.0]
+    means, squares = [], []
+    for drops in itertools.combinations(every, count):
+        found = attribute(_removals(list(drops), len(every)))
+        assert found is not None
+        (control,) = found.of("random")
+        assert control.error is not None
+        means.append(control.mean)
+        squares.append(control.error**2)
+    assert np.mean(squares) == pytest.approx(np.var(means), abs=1e-12)
+    assert np.mean(means) == pytest.approx(np.mean(every))
+
+
+def test_a_single_part_has_an_effect_beside_its_control() -> None:
+    evidence = study({1: [80.0, 82.0], 0: [70.0, 71.0]}, 1, {"kind": "leave_one_out", "random_removals": 1})
+    values = {0: {"top1": 79.0}, 1: {"top1": 80.0}}
+    drawn = MeasuredCell(Cell({}, "random_2_1"), "one", "one", "top1", values, (0, 1))
+    evidence = replace(evidence, cells=(*evidence.cells, drawn))
+    found = attribute(evidence)
+    assert found is not None
+    assert [(effect.kind, effect.values) for effect in found.effects] == [
+        ("removed", (10.0, 11.0)), ("random", (1.0, 2.0)),
+    ]  # fmt: skip
+    assert (found.bare, found.full) == (70.5, 81.0)
+    (figure,) = attribution_figures(evidence, found)
+    assert figure.summary == "Largest: crop +10.5."
+
+
 def test_a_random_removal_that_lacks_one_of_its_cells_is_no_draw_and_is_counted() -> None:
     values = {7: [80.0, 82.0], 6: [60.0, 61.0], 5: [75.0, 77.0], 3: [79.0, 80.0]}
     evidence = study(values, 3, {"kind": "leave_one_out", "random_removals": 2})

@@ -6,6 +6,7 @@ Shapley values: Shapley 1953, "A Value for n-Person Games". Sums over a sample: 
 
 import math
 from collections.abc import Sequence
+from statistics import stdev
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,17 @@ def from_sample(weight: Floats, combinations: Sequence[int], values: Floats, add
     centered = terms.mean(axis=1) - terms.mean()
     variance = float(centered @ centered) / max(1, count - spent)
     return Sampled(estimate, total * math.sqrt(max(0.0, 1 - count / total) * variance / count))
+
+
+def error_of_draws(drops: Sequence[float], possible: int | None) -> float | None:
+    """The standard error of the mean of draws without replacement; None for a single draw of several.
+
+    possible: the sets that could be drawn (Cochran 1977, "Sampling Techniques", theorem 2.2); None if unknown.
+    """
+    if possible == len(drops):
+        return 0.0
+    left = 1 - len(drops) / possible if possible else 1.0
+    return stdev(drops) * math.sqrt(left / len(drops)) if len(drops) > 1 else None
 
 
 def fit(count: int, combinations: Sequence[int], values: Floats) -> Floats:

@@ -57,7 +57,7 @@ def _contributions(evidence: Evidence, found: Attribution, kind: str) -> Figure:
         "attribution",
         _bars(rows, style),
         f"What each part contributes: {KINDS[kind]}. {steps}. Lines: 95 % intervals over seeds. {_noted(found)}",
-        f"Largest: {_named(effects[0])}; smallest: {_named(effects[-1])}.",
+        f"Largest: {_named(effects[0])}" + (f"; smallest: {_named(effects[-1])}." if len(effects) > 1 else "."),
         ("part", "kind", "effect", "95 % interval", "seeds", "sampling error"),
         tuple(_texts(effect) for effect in found.effects if effect.kind != "interaction"),
     )

@@ -1,23 +1,36 @@
-"""The labels of cells without random items. They name the drawn items, which depend on the list in the settings."""
+"""Cells without random items: their labels, which name the drawn items, and how many sets each is drawn from.
 
+Both depend on the list in the settings. Settings are those of all cells; ValueError where items cannot be removed.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from ablate.study.cells.cell import axis_text
 from ablate.study.schema.removal import RandomlyRemoved
 from ablate.study.schema.study import Study
+from ablate.study.schema.values import Case
 
 
 def case_labels(study: Study, settings: Any) -> dict[str, str]:
-    """Name of each case -> its label, with the items that were drawn: `without color and blur (random)`.
-
-    settings: those of all cells. Raises ValueError where items cannot be removed.
-    """
+    """Name of each case -> its label, with the items that were drawn: `without color and blur (random)`."""
     labels = {case.name: case.label for case in study.every_case}
+    for case, removal, below in _controls(study, settings):
+        labels[case.name] = f"without {' and '.join(map(axis_text, removal.drawn(below)))} (random)"
+    return labels
+
+
+def possible_sets(study: Study, settings: Any) -> dict[str, int]:
+    """Number of items -> how many sets of so many the random ones are drawn from."""
+    return {str(removal.size): removal.possible(below) for _, removal, below in _controls(study, settings)}
+
+
+def _controls(study: Study, settings: Any) -> Iterator[tuple[Case, RandomlyRemoved, Any]]:
+    """Each case without random items, and the list from which it removes them."""
     for case in study.every_case[len(study.cases) :]:
         removal, below = case.set, settings
         while isinstance(removal, dict):
             ((key, removal),) = removal.items()
             below = below[int(key) if isinstance(below, list) else key]
         if isinstance(removal, RandomlyRemoved):
-            labels[case.name] = f"without {' and '.join(map(axis_text, removal.drawn(below)))} (random)"
-    return labels
+            yield case, removal, below

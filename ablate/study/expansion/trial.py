@@ -52,6 +52,8 @@ class Expansion:
     """What a sample of all combinations is, in words; None for other designs."""
     cases: Mapping[str, str] = field(default_factory=dict)
     """Name of a case -> its label."""
+    removable: Mapping[str, int] = field(default_factory=dict)
+    """Number of items -> how many sets of so many the random removals of `[design]` are drawn from."""
 
     def title_of(self, cell: Cell) -> str | None:
         """What the cell of a design is called, or a case of its study; None without `[design]`."""

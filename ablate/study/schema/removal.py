@@ -50,19 +50,26 @@ class RandomlyRemoved:
         """The list without the items."""
         return Removed(self.drawn(below)).of(below)
 
+    def possible(self, below: Any) -> int:
+        """The number of sets of so many items that no part removes. Raises ValueError for a list of lists."""
+        return math.comb(len(self._names(below)), self.size) - sum(len(each) == self.size for each in self.parts)
+
     def drawn(self, below: Any) -> tuple[Scalar, ...]:
         """The items, in the order of the list. Raises ValueError if it has fewer draws than there must be."""
-        listed = _item_names(below, f"{self.size} random items")
-        if any(isinstance(each, (list, dict)) for each in listed):
-            raise ValueError("items can be removed at random only from a list of names, numbers and truth values")
-        names = list(dict.fromkeys(listed))
-        possible = math.comb(len(names), self.size) - sum(len(each) == self.size for each in self.parts)
-        if possible < self.count:
+        names = self._names(below)
+        if (possible := self.possible(below)) < self.count:
             message = f"of its {len(names)} items, {self.size} can be removed in {possible} ways that no part removes"
             raise ValueError(f"{message}, fewer than {self.count}")
         drawn = itertools.islice(draws(names, self.size, self.seed), self.number + 1 + len(self.parts))
         others = [each for each in drawn if each not in self.parts]
         return tuple(name for name in names if name in others[self.number])
+
+    def _names(self, below: Any) -> list[Scalar]:
+        """The different items of the list."""
+        listed = _item_names(below, f"{self.size} random items")
+        if any(isinstance(each, (list, dict)) for each in listed):
+            raise ValueError("items can be removed at random only from a list of names, numbers and truth values")
+        return list(dict.fromkeys(listed))
 
 
 Removal = Removed | RandomlyRemoved

@@ -44,6 +44,7 @@ def test_all_random_removals_are_all_pairs_of_items_that_no_part_removes(project
     by_hand = {frozenset(pair) for pair in itertools.combinations(ITEMS, 2)} - PARTS
     assert len(found.trials) == found.size == 4 + 8
     assert set(removed(found)) == by_hand
+    assert found.removable == {"2": 8}
     for trial in found.trials:  # what is left stays in the order of the list
         left = trial.config.augment.transforms  # type: ignore[attr-defined]
         assert list(left) == [item for item in ITEMS if item in left]
