@@ -78,7 +78,7 @@ def _lines(verdict: "Verdict", of_paper: bool) -> Iterator[str]:
     claim = verdict.claim
     notes = ", ".join(filter(None, (claim.source, "required" if claim.required else "")))
     yield f"{claim.text} ({notes})" if notes else claim.text
-    yield wording.numbers(verdict.decision) if verdict.decision else verdict.reason
+    yield wording.numbers(verdict) if verdict.decision else verdict.reason
     yield from verdict.notes
     if of_paper:
         yield wording.on_paper(verdict)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ablate.judge.statistics.combine import MOST
+
 if TYPE_CHECKING:
     from ablate.judge.statistics.decide import Decision
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
+    from ablate.study.claims import Claim
 
+_IMPRACTICAL = "no practical number of seeds would settle it"
 MARKS = {
     "supported": "\u2713", "refuted": "\u2717", "points to supported": "?", "points to refuted": "?",
     "points to neither": "?", "undecided": "?", "withheld": "!",
@@ -17,12 +21,14 @@ MARKS = {
 """The mark of each kind of verdict, shown next to its name and color."""
 
 
-def numbers(decision: Decision) -> str:
-    """The deciding comparison with its effect, interval and p."""
+def numbers(verdict: Verdict) -> str:
+    """The deciding comparison with its effect, interval and p; empty without a decision."""
+    if (decision := verdict.decision) is None:
+        return ""
     p = f"; adjusted p {p_value(decision.adjusted_p)}" if decision.adjusted_p is not None else ""
     seeds = f"; {decision.seeds} seed{'s' if decision.seeds > 1 else ''}"
     named = f"|{decision.compared}| < {-decision.bound:.3g}" if decision.within else decision.compared
-    return f"{named}: {effect(decision)}{p}{seeds}{more(decision)}"
+    return f"{named}: {effect(decision)}{p}{seeds}{more(verdict, decision)}"
 
 
 def effect(decision: Decision) -> str:
@@ -31,12 +37,13 @@ def effect(decision: Decision) -> str:
     return f"{decision.effect:+.3g}{between}{'' if decision.within else _against(decision.bound)}"
 
 
-def more(decision: Decision) -> str:
-    """About how many more seeds would settle it, if known; or how many did, if there are more."""
+def more(verdict: Verdict, decision: Decision) -> str:
+    """About how many more seeds would settle it, if that is estimated; or how many did, if there are more."""
     if decision.look is not None and decision.look < decision.seeds:
         return f"; decided at {decision.look} seeds (p as of then)"
     if decision.more_seeds is None:
-        return ""
+        known = not _correlates(verdict.claim) and not _lacks_results(verdict) and decision.limit is None
+        return f"; {_IMPRACTICAL}" if known and decision.state == "undecided" else ""
     if decision.look_at is not None:
         return f"; the next look is at {decision.look_at} seeds"
     return f"; {more_seeds(decision.more_seeds)} would settle it"
@@ -57,12 +64,11 @@ def settled_by(verdict: Verdict) -> str:
         return verdict.reason
     if decision.more_seeds is None and decision.limit is not None:
         return f"the limit of {decision.limit} seeds is reached"
-    if not decision.more_seeds and verdict.claim.kind in ("rank_correlation", "correlates"):
+    if not decision.more_seeds and _correlates(verdict.claim):
         return "how many seeds would settle a rank correlation is not estimated"
     if not decision.more_seeds:
-        unknown = any(note.endswith("count as unknown") for note in verdict.notes)
-        why = "some results are missing" if unknown else "the effect is too close to its bound"
-        return f"no practical number of seeds would settle it: {why}"
+        why = "some results are missing" if _lacks_results(verdict) else "the effect is too close to its bound"
+        return f"{_IMPRACTICAL} (up to {MOST} more): {why}"
     cells = len(verdict.open_cells or verdict.cells)
     where = f" in {'its cell' if cells == 1 else f'each of its {cells} cells'}" if cells else ""
     if decision.p is None:
@@ -71,6 +77,15 @@ def settled_by(verdict: Verdict) -> str:
     if decision.look_at is not None:
         return f"the next look is at {decision.look_at} seeds{where}"
     return f"{more_seeds(decision.more_seeds)}{where} would settle it; to be sure, use --until-decided"
+
+
+def _correlates(claim: Claim) -> bool:
+    """Whether the claim, or a part of it, is about a rank correlation."""
+    return claim.kind in ("rank_correlation", "correlates") or any(map(_correlates, claim.inner()))
+
+
+def _lacks_results(verdict: Verdict) -> bool:
+    return any(note.endswith("count as unknown") for note in verdict.notes)
 
 
 def p_value(value: float | None) -> str:

@@ -1,11 +1,12 @@
 """Verdicts in words."""
 
 from dataclasses import replace
+from typing import Any
 
 from ablate.judge import wording
 from ablate.judge.evidence import Evidence
 from ablate.judge.on_paper import OnPaper
-from ablate.judge.statistics.decide import decide_sequentially
+from ablate.judge.statistics.decide import decide, decide_sequentially
 from ablate.judge.statistics.formula import Leaf
 from ablate.judge.study import Judged
 from ablate.judge.verdict import Verdict
@@ -16,14 +17,34 @@ from tests.judge.claimed import claim
 def test_a_verdict_of_an_earlier_look_says_of_how_many_seeds_its_p_is() -> None:
     differences = (5.0, 5.1, 4.9, 5.2, 5.0, 4.8)
     for seeds, ending in ((6, "6 seeds; decided at 3 seeds (p as of then)"), (3, "3 seeds")):
-        (decision,) = decide_sequentially({"A1": Leaf("a - b", differences[:seeds])}).values()
-        assert decision.state == "supported"
-        assert wording.numbers(decision).endswith(f"; {ending}")
+        verdict = verdict_of(differences[:seeds])
+        assert verdict.state == "supported"
+        assert wording.numbers(verdict).endswith(f"; {ending}")
 
 
 def verdict_of(differences: tuple[float, ...]) -> Verdict:
     (decision,) = decide_sequentially({"A1": Leaf("a - b", differences)}).values()
     return Verdict(claim("at_least", value=1), decision.state, decision, "", frozenset(), None)
+
+
+def judged_once(differences: tuple[float, ...], **keys: Any) -> Verdict:
+    (decision,) = decide({"A1": Leaf("a - b", differences)}).values()
+    named = keys or {"kind": "at_least", "value": 0}
+    return Verdict(claim(**named), decision.state, decision, "", frozenset(), None)
+
+
+def test_where_a_hundred_seeds_are_not_enough_no_number_is_named() -> None:
+    noise, effect = judged_once((1.0, -1.0, 0.2)), judged_once((2.0, 0.2, 1.4))
+    assert noise.decision is not None
+    assert noise.decision.more_seeds is None
+    assert wording.settled_by(noise).startswith("no practical number of seeds would settle it (up to 100 more): ")
+    assert wording.numbers(noise).endswith("3 seeds; no practical number of seeds would settle it")
+    assert wording.numbers(effect).endswith("3 seeds; about 1 to 33 more seeds would settle it")
+    correlation = {"kind": "correlates", "right_metric": "other"}
+    for keys in (correlation, {"kind": "all", "parts": [correlation]}):
+        unknown = judged_once((1.0, -1.0, 0.2), **keys)
+        assert wording.settled_by(unknown) == "how many seeds would settle a rank correlation is not estimated"
+        assert wording.numbers(unknown).endswith("3 seeds")
 
 
 def test_a_verdict_says_where_the_seeds_since_lean_the_other_way() -> None:

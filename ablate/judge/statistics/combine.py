@@ -30,7 +30,8 @@ from ablate.judge.statistics.formula import (
 from ablate.judge.statistics.paired import LEAST_SEEDS, Floats, sign_flip_tests, t_tests
 
 WANTED = 0.8
-MOST = 1_000
+MOST = 100
+"""Seeds beyond today's that are practical: a larger estimate is no number, since it would promise an effect."""
 CONTRAST_SHARE = 2
 """The factor on the p of a contrast and of the comparisons that it stands beside (Bonferroni)."""
 
@@ -181,9 +182,9 @@ def more_seeds(formula: Formula, level: float, claims: int) -> tuple[int, int | 
 
     Each end is the smallest number with a power of 80 % at level / claims (Bonferroni) for the side that the means
     favour, with standard deviations at the ends of their 80 % intervals (chi-squared): three seeds say little about
-    noise (Hoenig and Heisey 2001, "The abuse of power"). An end is None beyond 1,000. The range is None if both are, if
-    the means favour neither side, or for a comparison by limits (a rank correlation). With fewer than 3 seeds, all that
-    is known is that 3 are needed.
+    noise (Hoenig and Heisey 2001, "The abuse of power"). An end is None beyond `MOST`. The range is None if both are,
+    if the means favour neither side, or for a comparison by limits (a rank correlation). With fewer than 3 seeds, all
+    that is known is that 3 are needed.
     """
     from scipy.special import chdtri
 

@@ -12,17 +12,16 @@ from ablate.study.schema.study import Study
 from ablate.study.schema.values import Case
 
 
-def case_labels(study: Study, settings: Any) -> dict[str, str]:
-    """Name of each case -> its label, with the items that were drawn: `without color and blur (random)`."""
-    labels = {case.name: case.label for case in study.every_case}
+def labels_and_sets(study: Study, settings: Any) -> tuple[dict[str, str], dict[str, int]]:
+    """Name of each case -> its label, with the items that were drawn: `without color and blur (random)`.
+
+    Then number of items -> how many sets of so many the random ones are drawn from.
+    """
+    labels, sets = {case.name: case.label for case in study.every_case}, dict[str, int]()
     for case, removal, below in _controls(study, settings):
         labels[case.name] = f"without {' and '.join(map(axis_text, removal.drawn(below)))} (random)"
-    return labels
-
-
-def possible_sets(study: Study, settings: Any) -> dict[str, int]:
-    """Number of items -> how many sets of so many the random ones are drawn from."""
-    return {str(removal.size): removal.possible(below) for _, removal, below in _controls(study, settings)}
+        sets[str(removal.size)] = removal.possible(below)
+    return labels, sets
 
 
 def _controls(study: Study, settings: Any) -> Iterator[tuple[Case, RandomlyRemoved, Any]]:

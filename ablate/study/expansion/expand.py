@@ -13,7 +13,7 @@ import pydantic
 from ablate.errors import Problem, UserError
 from ablate.study.cells.cell import Cell
 from ablate.study.expansion.command import trainer_of
-from ablate.study.expansion.control import case_labels, possible_sets
+from ablate.study.expansion.control import labels_and_sets
 from ablate.study.expansion.design import Design, cells, design, layers_alone, wanted
 from ablate.study.expansion.layers import CellSettings, Layer, default_at, merge, nested
 from ablate.study.expansion.resolve import Resolver
@@ -76,8 +76,7 @@ def expand(
     axes = varied.axes | (tuned if loaded.tuning else {})
     digest_of = _design_digest(loaded, varied, tuned, resolve, trainer)
     about = (merge(given), len(every), trainer, _resources(study, profile), varied.naming, varied.sample)
-    controls = case_labels(study, resolve.settings), possible_sets(study, resolve.settings)
-    return Expansion(axes, tuple(trials), digest_of, *about, *controls)
+    return Expansion(axes, tuple(trials), digest_of, *about, *labels_and_sets(study, resolve.settings))
 
 
 def _wrong_values(loaded: LoadedStudy, tuned: Mapping[str, Axis], profile: str, resolve: Resolver) -> Iterator[Problem]:

@@ -9,7 +9,8 @@ from ablate.judge.statistics.combine import holm, sides
 from ablate.judge.statistics.decide import decide, decide_sequentially
 from ablate.judge.statistics.formula import Formula, Joint, Leaf, Seeds, first
 from ablate.judge.statistics.sequential import overall_p
-from tests.judge.claimed import every, some
+from ablate.judge.verdict import Verdict
+from tests.judge.claimed import claim, every, some
 
 CLEAR = Leaf("crop, color - blur", (4.1, 4.6, 4.3, 4.4, 4.2))
 AGAINST = Leaf("z - h", (-4.1, -4.6, -4.3, -4.4, -4.2))
@@ -64,7 +65,8 @@ def test_an_equivalence_is_one_comparison_with_the_limits_of_both_tests() -> Non
     expected = ttest_1samp(differences, 0.0).confidence_interval(0.90)
     assert both.interval == decision.interval == pytest.approx((expected.low, expected.high))
     assert (decision.state, decision.within, both.effect) == ("supported", True, pytest.approx(0.02))
-    assert wording.numbers(decision).startswith("|a - b| < 1: +0.02 [-0.")
+    verdict = Verdict(claim("at_least", value=1), decision.state, decision, "", frozenset(), None)
+    assert wording.numbers(verdict).startswith("|a - b| < 1: +0.02 [-0.")
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

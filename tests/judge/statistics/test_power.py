@@ -48,10 +48,12 @@ def test_one_more_seed_is_asked_for_where_the_ones_there_should_have_been_enough
     assert more_seeds(Leaf("", (5.0, 5.1, 5.2)), 0.05, 1) == (1, 1)
 
 
-def test_no_number_of_seeds_is_named_for_no_effect_or_one_that_a_thousand_would_not_show() -> None:
+def test_no_number_of_seeds_is_named_for_no_effect_or_one_that_a_hundred_would_not_show() -> None:
     assert more_seeds(Leaf("", (1.0, -1.0, 0.0)), 0.05, 1) is None
-    assert more_seeds(Leaf("", (1.0, -1.0, 0.003)), 0.05, 1) is None
-    assert (more_seeds(Leaf("", (1.0, -1.0, 0.2)), 0.05, 1) or (0, 0))[1] is None
+    assert more_seeds(Leaf("", (1.0, -1.0, 0.2)), 0.05, 1) is None
+    (least, most) = more_seeds(Leaf("", (1.0, -1.0, 0.6)), 0.05, 1) or (0, 0)
+    assert 10 < least <= 100
+    assert most is None
 
 
 def test_fewer_than_two_seeds_need_three_first() -> None:
