@@ -6,7 +6,7 @@ Everything is joined by name or number, never by order. What would make a compar
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import polars as pl
@@ -17,8 +17,7 @@ from ablate.records.source import PLACE, Source
 from ablate.study.cells.cell import Scalar
 
 RUN, SOURCE, STEP, SUMMARY = "\x00run", "\x00source", "\x00step", "\x00summary"
-"""Columns beside those of the sources: the run, the number of the source, the epoch or step, and whether there is
-none."""
+"""Columns beside those of the sources: the run, the number of the source, its epoch or step, whether it has none."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Columns:
     """Names the case of a run that is one; such a run needs no values of axes."""
     conditional: frozenset[str] = frozenset()
     """Axes that not all cells have."""
+    of_cells: frozenset[str] = frozenset()
+    """Settings that cells set: they may vary, since the value of each run is compared with that of its cell."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ImportedRun:
     place: str
     """The row or run of its source that has the study's metric."""
     case: str | None = None
+    settings: Mapping[str, Scalar | None] = field(default_factory=dict)
+    """Column -> its value, for settings that differ between runs; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -173,9 +176,7 @@ def _common(one: pl.DataType, two: pl.DataType) -> pl.DataType:
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> frozenset[str]:
     """The names that a pattern such as `val/*` matches."""
-    return frozenset(
-        name for name in names for pattern in patterns if name == pattern or fnmatch.fnmatch(name, pattern)
-    )
+    return frozenset(name for name in names for each in patterns if name == each or fnmatch.fnmatch(name, each))
 
 
 def _changing(rows: pl.DataFrame, names: Sequence[str]) -> frozenset[str]:
@@ -210,7 +211,8 @@ def _base(table: pl.DataFrame, settings: Sequence[str], columns: Columns, about:
     checks.seeds_are_runs(table, columns.seed, settings, columns.seeds_are_runs, about)
     cases = {"case": columns.case} if columns.case else {}
     checks.no_run_twice(table, {**cases, **columns.axes}, columns.seed)
-    checks.nothing_else_varies(table, columns.axes, columns.seed, settings)
+    unexplained = [name for name in settings if name not in columns.of_cells]
+    checks.nothing_else_varies(table, columns.axes, columns.seed, unexplained)
     found = {name: table[name].drop_nulls().first() for name in settings if table[name].n_unique() == 1}
     return {name: value for name, value in found.items() if isinstance(value, (str, bool, int, float))}
 
@@ -243,6 +245,7 @@ def _lines(part: pl.DataFrame, at: pl.Expr, names: Sequence[str]) -> pl.DataFram
 def _runs(
     table: pl.DataFrame, curves: Mapping[str, str], metrics: Sequence[str], sources: Sequence[Source], columns: Columns
 ) -> Iterable[ImportedRun]:
+    varying = [name for name in table.columns if name in columns.of_cells and table[name].n_unique() > 1]
     for row in table.iter_rows(named=True):
         numbers = {name: row[name] for name in metrics}
         yield ImportedRun(
@@ -253,4 +256,5 @@ def _runs(
             source := sources[row[SOURCE]],
             row[PLACE].removeprefix(f"{source.path.name}, "),
             str(row[columns.case]) if columns.case and row[columns.case] is not None else None,
+            {name: row[name] for name in varying},
         )

@@ -69,15 +69,38 @@ def _no_cell(
 
 
 def check_others(loaded: LoadedStudy, run: ImportedRun, cell: Cell, config: Mapping[str, Any]) -> None:
-    """Raise UserError if a run has a value of an axis that its cell lacks, and the cell's setting is another."""
+    """Raise UserError if a run has another value than its cell: of an axis that it lacks, or of a setting."""
+    if len(run.axes) == len(cell.axes) and not run.settings:
+        return
     settings = flat(config)
     for name in run.axes.keys() - cell.axes.keys():
-        setting = loaded.study.all_axes[name].setting
-        if setting not in settings or _canonical(run.axes[name]) != _canonical(settings[setting]):
-            has = f"has {setting} = {value_text(settings[setting])}" if setting in settings else "has no such setting"
-            message = f"{place_of(run)}: {name} is {value_text(run.axes[name])}, but {cell.label} {has}"
-            help = f"not an axis of this cell in {loaded.source.path}: leave the value empty, or leave the run out"
-            raise UserError(message, help=help)
+        help = f"not an axis of this cell in {loaded.source.path}: leave the value empty, or leave the run out"
+        _check_value(run, cell, settings, (name, loaded.study.all_axes[name].setting), run.axes[name], help)
+    for column, value in run.settings.items():
+        setting = _path(column, settings)
+        help = "runs with other settings belong in another study, or `--ignore` the column"
+        if setting is None:
+            help = f"if all cells share it, add it to [base] of {loaded.source.path}, or `--ignore` the column"
+        _check_value(run, cell, settings, (column, setting or column), value, help)
+
+
+def _check_value(
+    run: ImportedRun, cell: Cell, settings: Mapping[str, Any], names: tuple[str, str], value: Scalar | None, help: str
+) -> None:
+    """names: of the value in the source, and of the setting."""
+    name, setting = names
+    found = settings.get(setting)
+    if (found is None) != (value is None) or (value is not None and _canonical(value) != _canonical(settings[setting])):
+        has = "has no such setting" if found is None else f"has {setting} = {value_text(found)}"
+        given = "is missing" if value is None else f"is {value_text(value)}"
+        raise UserError(f"{place_of(run)}: {name} {given}, but {cell.label} {has}", help=help)
+
+
+def _path(column: str, settings: Mapping[str, Any]) -> str | None:
+    """The setting that a column has; None if there is none."""
+    from ablate.study.imported import setting_paths
+
+    return next((each for each in (setting_paths([column])[column], column) if each in settings), None)
 
 
 def place_of(run: ImportedRun) -> str:
@@ -98,10 +121,10 @@ def check_base(loaded: LoadedStudy, runs: Runs, trials: Sequence[ImportedTrial])
 
 
 def _check_base(loaded: LoadedStudy, runs: Runs, settings: Mapping[str, Any]) -> None:
-    from ablate.study.imported import SETTINGS, setting_paths
+    from ablate.study.imported import SETTINGS
 
     for column, value in runs.base.items():
-        path = next((each for each in (setting_paths([column])[column], column) if each in settings), None)
+        path = _path(column, settings)
         if path is not None and _canonical(value) != _canonical(settings[path]) and path != "seed":
             name = path.removeprefix(f"{SETTINGS}.")
             message = (

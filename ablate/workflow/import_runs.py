@@ -113,8 +113,7 @@ def _matched(loaded: LoadedStudy, runs: Runs, results: Results) -> tuple[Plan, l
     for trial in kept:
         run = found[trial.cell.key, trial.seed]
         config = trial.config.model_dump(mode="json")
-        if len(run.axes) != len(trial.cell.axes):
-            check_others(loaded, run, trial.cell, config)
+        check_others(loaded, run, trial.cell, config)
         trials.append(ImportedTrial(trial.key, trial.pretrain_key, trial.label, config, run))
     check_base(loaded, runs, trials)
     return _plan(loaded, results, replace(every, trials=kept)), trials

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UserError, nearest, value_text
+from ablate.records.compare import flat
 from ablate.study.cells.cell import Scalar
+from ablate.study.imported import setting_paths
 
 if TYPE_CHECKING:
     from ablate.records.runs import Columns, Runs
     from ablate.records.source import Source
-    from ablate.study.schema.study import LoadedStudy
+    from ablate.study.schema.study import LoadedStudy, Study
 
 
 CASE = "case"
@@ -72,7 +74,17 @@ def completed(columns: Columns, loaded: LoadedStudy | None, sources: Sequence[So
         raise UserError(message, help="name the study's metric first, or leave --metric out")
     conditional = frozenset(name for name, axis in study.all_axes.items() if axis.when)
     metrics = columns.metrics or [study.metric]
-    return replace(columns, axes=axes, metrics=metrics, case=case, conditional=conditional)
+    set_paths = {path for layer in _settings_of_cells(study) for path in flat(layer)}
+    of_cells = frozenset(
+        name for name in known - {*axes.values()} if {name, *setting_paths([name]).values()} & set_paths
+    )
+    return replace(columns, axes=axes, metrics=metrics, case=case, conditional=conditional, of_cells=of_cells)
+
+
+def _settings_of_cells(study: Study) -> Iterator[dict[str, Any]]:
+    """The settings that cases and the values of axes set, besides those that are axes themselves."""
+    yield from (case.set for case in study.cases)
+    yield from (axis.settings(name) for axis in study.all_axes.values() for name in axis.names)
 
 
 def _check_tables(loaded: LoadedStudy) -> None:

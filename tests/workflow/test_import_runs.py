@@ -394,6 +394,34 @@ def test_a_case_with_another_setting_than_all_runs_is_refused(importing: Import)
         importing(rows, OF_CASES.replace("accuracy", "accuracy,epochs"), FROM_FILE)
 
 
+WITH_EPOCHS = CONDITIONAL.replace("base.settings.lr = 0.2", "base.settings = { lr = 0.2, epochs = 100 }")
+OF_EPOCHS = OF_CASES.replace("accuracy", "accuracy,epochs")
+
+
+def test_a_column_that_differs_because_a_case_sets_it_is_compared_run_by_run(importing: Import) -> None:
+    Path("studies").mkdir(exist_ok=True)
+    Path("studies/lr_study.toml").write_text(WITH_EPOCHS)
+    good = ["sgd,,0.1,,0,0.5,100", "adam,0.8,0.3,,0,0.6,100", ",,,untrained,0,0.1,0"]
+    for row, says in (
+        ("sgd,,0.3,,0,0.5,50", "row 4: epochs is 50, but opt=sgd lr=0.3 has settings.epochs = 100"),
+        (",,,untrained,1,0.1,100", "row 4: epochs is 100, but untrained has settings.epochs = 0"),
+        (",,,untrained,1,0.1,", "row 4: epochs is missing, but untrained has settings.epochs = 0"),
+    ):
+        with pytest.raises(UserError, match=re.escape(says)) as error:
+            importing([*good, row], OF_EPOCHS, FROM_FILE)
+        assert "--ignore" in str(error.value)
+    conditional_study()
+    with pytest.raises(
+        UserError, match=re.escape("row 1: epochs is 100, but opt=sgd lr=0.1 has no such setting")
+    ) as error:
+        importing(good, OF_EPOCHS, FROM_FILE)
+    assert "if all cells share it, add it to [base] of studies/lr_study.toml" in str(error.value)
+    Path("studies/lr_study.toml").write_text(WITH_EPOCHS)
+    assert importing(good, OF_EPOCHS, FROM_FILE).new == 3
+    with pytest.raises(UserError, match="a column varies and is not an axis: 'minutes'"):
+        importing(["sgd,,0.1,,0,0.5,1", ",,,untrained,0,0.1,2"], OF_CASES.replace("y", "y,minutes", 1), FROM_FILE)
+
+
 @pytest.mark.parametrize(
     "table", ["evaluate.linear]\nparts = []", 'tune]\nmetric = "m"\nsettings = { "settings.wd" = [0.1, 0.2] }']
 )
