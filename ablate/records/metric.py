@@ -82,6 +82,7 @@ def not_returned(metric: str, numbers: Numbers, returned: Mapping[Any, Any]) -> 
         return f"the trainer did not return the study's metric {_instead(metric, numbers, 'it')}"
     value = next(value for name, value in returned.items() if str(name) == metric)
     shown = repr(value) if isinstance(value, (str, bool)) or value is None else str(value)
+    shown = " ".join(shown.split())  # a message has one line
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
     below = f" below {MOST:g}" if is_number(numbers[metric]) else ""
     others = _listed([name for name, each in numbers.items() if as_number(each) is not None])

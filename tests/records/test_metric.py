@@ -146,6 +146,7 @@ def test_only_finite_numbers_whose_powers_are_finite_are_numbers(value: object, 
         ({"score": "0.75"}, "returned '0.75' as the study's metric 'score', which is not a finite number; it returned "
          "no other number"),
         ({"score": 1e300}, "returned 1e+300 as the study's metric 'score', which is not a finite number below 1e+60;"),
+        ({"score": torch.eye(2)}, "returned tensor([[1., 0.], [0., 1.]]) as "),
         ({"score": True}, "returned True as "),
         ({"score": None}, "returned None as "),
         ({"scores": 1.0, "key": "a"}, "did not return the study's metric 'score'; it returned scores; did you mean "

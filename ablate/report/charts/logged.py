@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from ablate.records.metric import MOST
+
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
 
@@ -27,7 +29,7 @@ _QUERY = """
     newest AS (
         SELECT key, name, phase, along, CASE along WHEN 'epoch' THEN epoch WHEN 'step' THEN step ELSE row END AS place,
             arg_max(value, attempt) AS value
-        FROM logged JOIN placed USING (name, phase) WHERE isfinite(value) GROUP BY ALL),
+        FROM logged JOIN placed USING (name, phase) WHERE abs(value) < $most GROUP BY ALL HAVING abs(place) < $most),
     means AS (
         SELECT cell, name, phase, along, place, avg(value ORDER BY key) AS value  -- sums depend on their order
         FROM newest JOIN of USING (key) GROUP BY ALL)
@@ -66,6 +68,7 @@ def read_curves(store: duckdb.DuckDBPyConnection, evidence: Evidence) -> tuple[C
             "cells": [trial.cell for trial in evidence.trials],
             "names": list(_WANTED),
             "any": not evidence.of_paper,
+            "most": MOST,
         },
     ).fetchall()
     phases: dict[str, set[str]] = {}

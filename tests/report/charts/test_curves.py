@@ -101,6 +101,23 @@ def test_every_logged_row_is_a_point_of_the_curve(
     assert figure.rows[0][-1] == f"{values[-1]:.4g}"
 
 
+def test_a_loss_that_grew_beyond_all_bounds_is_a_gap_and_the_page_is_written(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    trials = [{"key": key_of(number), "axes": {"a": 1}, "case": None, "seed": number} for number in (0, 1)]
+    for number in (0, 1):
+        attempt = write_trial(results, key_of(number), losses=())
+        logged = [{"epoch": 1, "loss": 2}, {"epoch": 2, "loss": -1e308}, {"epoch": 10**90, "loss": 3}]
+        (attempt / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in logged))
+    write_plan_of(results, trials)
+    with open_store(results) as store:
+        evidence = replace(read_study(results, "mine", None, store).measured, plan=OWN)
+        curves = read_curves(store, evidence)
+    assert curves == (Curve(0, "loss", (1,), (2.0,)),)
+    figure = curves_figure(evidence, curves)
+    assert figure is not None
+    assert figure.spec
+
+
 def test_phases_of_a_trainer_of_ones_own_have_curves_of_their_own(tmp_path: Path) -> None:
     results = Results(tmp_path)
     attempt = write_trial(results, key_of(1), losses=())
