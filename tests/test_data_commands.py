@@ -74,8 +74,8 @@ def test_a_mistake_is_one_clear_error_with_exit_code_2(
 def test_a_look_prints_what_would_be_read_and_writes_a_contact_sheet(project: Path, ablate: Ablate) -> None:
     looked = ablate("data", "look", "photos", "--sheet", "sheet.png")
     assert looked.stdout.splitlines() == [
-        "train: 8 images of 2 classes (4 each)",
-        "test: 4 images of 2 classes (2 each)",
+        "train: 8 images of 2 classes (4 each): cat, dog",
+        "test: 4 images of 2 classes (2 each): cat, dog",
         "in test with the same content as in train: 4",
         *(f"  test/{name}/{number}.png = train/dog/{number}.png" for name in ("cat", "dog") for number in (0, 1)),
         "contact sheet: sheet.png",

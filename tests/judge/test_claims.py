@@ -446,3 +446,12 @@ def test_rounding_is_no_difference_however_small_the_values_are() -> None:
     assert len(set(alike)) > 1
     assert not holds(leaf)
     assert t_tests([leaf, replace(leaf, bound=0.9e-9)]) == [1.0, 1 / 8]
+
+
+@pytest.mark.parametrize("kind", ["greater", "equivalent", "no_worse"])
+def test_cells_are_not_compared_with_themselves(kind: str) -> None:
+    margin = {} if kind == "greater" else {"margin": 1}
+    one, two = "head == 'none'", "head not in ['linear', 'nonlinear']"
+    assert reason(ask(claim(kind, left=one, right=two, **margin), heads(), HEADS)) == (
+        f"{one} and {two} are the same cells"
+    )

@@ -100,7 +100,8 @@ def _classes(files: Files, classes: tuple[str, ...]) -> str:
         return " without labels"
     counts = files.counts(len(classes))
     each = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    return f" of {len(classes):,} classes ({each} each)"
+    names = ", ".join(map(visible, classes[:_SHOWN])) + (", ..." if len(classes) > _SHOWN else "")
+    return f" of {len(classes):,} classes ({each} each): {names}"
 
 
 def _some(lines: tuple[str, ...]) -> Iterator[str]:

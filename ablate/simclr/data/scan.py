@@ -1,7 +1,6 @@
 """Which files of a folder, or of a CSV list, are images: their splits and classes, and all that is left out and why.
 
-    DIR/train/<class>/**, DIR/test/<class>/**    splits by name: train, test, and val (or valid, validation); `val`
-                                                 takes the place of a missing `test`
+    DIR/train/<class>/**, DIR/test/<class>/**    splits by name, see SPLITS; `val` takes the place of a missing `test`
     DIR/<class>/**                               one folder, from which `share` of the images are drawn for testing
     DIR/**                                       images without labels, with or without train/ and test/
     FILE.csv                                     columns path, label (optional) and split (optional)
@@ -21,7 +20,8 @@ from ablate.errors import visible
 from ablate.simclr.data.formats import SUFFIXES
 from ablate.trainer.contract import DataError
 
-SPLITS: Final = {"train": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
+SPLITS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test",
+                 "val": "val", "valid": "val", "validation": "val"}  # fmt: skip
 """Name of a folder, or of a split in a list -> the split."""
 
 _SYSTEM = {"@eadir", "__macosx", "__pycache__", "lost+found", "$recycle.bin", "#recycle", "system volume information"}

@@ -20,10 +20,12 @@ def _check_has_left(left: str | None, right_metric: str | None) -> None:
         raise InvalidValue("has no left", help)
 
 
-def _check_sides(left: str | None, right: str | None) -> None:
+def _check_sides(left: str | None, right: str | None, right_metric: str | None) -> None:
     if (left is None) != (right is None):
         given, missing = ("left", "right") if right is None else ("right", "left")
         raise InvalidValue(f"has '{given}' but no '{missing}'", "give both, or neither")
+    if left is not None and left == right and right_metric is None:
+        raise InvalidValue("has the same cells on the left and on the right", "change one of the two conditions")
 
 
 class Greater(Claim):
@@ -50,7 +52,7 @@ class Greater(Claim):
     @model_validator(mode="after")
     def _both_sides(self) -> "Greater":
         _check_has_left(self.left, self.right_metric)
-        _check_sides(self.left, self.right)
+        _check_sides(self.left, self.right, self.right_metric)
         return self
 
     def compare(self, scene: Scene) -> Requirement:
@@ -83,7 +85,7 @@ class Equivalent(Claim):
 
     @model_validator(mode="after")
     def _both_sides(self) -> "Equivalent":
-        _check_sides(self.left, self.right)
+        _check_sides(self.left, self.right, self.right_metric)
         return self
 
     def compare(self, scene: Scene) -> Requirement:
@@ -124,7 +126,7 @@ class NoWorse(Claim):
     @model_validator(mode="after")
     def _both_sides(self) -> "NoWorse":
         _check_has_left(self.left, self.right_metric)
-        _check_sides(self.left, self.right)
+        _check_sides(self.left, self.right, self.right_metric)
         return self
 
     def compare(self, scene: Scene) -> Requirement:
@@ -143,6 +145,8 @@ def _sides(claim: Greater | Equivalent | NoWorse, scene: Scene) -> list[tuple[Gr
     found = []
     for group in scene.groups(claim.each, (*lefts, *rights)):
         left, right = scene.inside(group, lefts), scene.inside(group, rights)
+        if left == right and other == scene.metric:
+            raise AbsentError(f"{claim.left} and {claim.right} are the same cells")
         if left and right:
             left_name, right_name = scene.label(left, claim.left or _ALL), scene.label(right, claim.right or _ALL)
             found.append((group, Side(left_name, scene.metric, left), Side(right_name, other, right)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from ablate.errors import InvalidValue, value_text
+from ablate.errors import InvalidValue, nearest, value_text
 
 Scalar = str | bool | int | float
 """A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""
@@ -55,7 +55,8 @@ _MOST_OF_RANGE = 10_000
 def _values(values: Any) -> Any:
     """A list of different plain values, a table of named values, or a range, which becomes a list."""
     if isinstance(values, dict) and values:
-        return _range(values) if values.keys() <= RANGE and {"from", "to"} & values.keys() else values
+        is_range = {"from", "to"} & values.keys() and (len(RANGE & values.keys()) > 1 or values.keys() <= RANGE)
+        return _range(values) if is_range else values
     if not isinstance(values, list) or not values:
         raise InvalidValue("must be a non-empty list of text, numbers or booleans, or a table of named values")
     for index, value in enumerate(values):
@@ -77,6 +78,8 @@ def _values(values: Any) -> Any:
 def _range(table: dict[str, Any]) -> list[int | float]:
     """Numbers from `from` to `to`, both included; `whole` ones are rounded, and equal ones are listed once."""
     help = 'for example values = { from = 1e-4, to = 1e-1, count = 4, scale = "log" }'
+    if unknown := [key for key in table if key not in RANGE]:
+        raise InvalidValue(f"a range has no key '{unknown[0]}'{nearest(unknown[0], RANGE)}", help)
     first, last, scale = table.get("from"), table.get("to"), table.get("scale", "linear")
     count, whole = table.get("count"), table.get("whole", False)
     numbers = [each for each in (first, last) if isinstance(each, (int, float)) and not isinstance(each, bool)]

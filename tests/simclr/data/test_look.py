@@ -36,11 +36,11 @@ def test_what_would_be_read_and_what_not_is_told_with_the_reasons(root: Path) ->
     looked = look_into(root, None, Conversion(), lambda done, total: steps.append((done, total)))
     assert steps[-1] == (12, 12)
     assert list(report(looked)) == [
-        "train: 5 images of 2 classes (3 each)",
+        "train: 5 images of 2 classes (3 each): cat, dog",
         "  1 transparent: laid on data.background",
         "  1 turned by EXIF: shown upright",
         "  1 wholly transparent: only data.background is visible",
-        "test: 6 images of 2 classes (3 each)",
+        "test: 6 images of 2 classes (3 each): cat, dog",
         "unreadable in train: 1; data.skip_corrupt = true leaves them out",
         f"  {root}/train/dog/2.png cannot be read as an image: not an image",
         "left out: 1",

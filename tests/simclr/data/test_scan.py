@@ -36,7 +36,7 @@ def images(found: Found) -> dict[str, list[str]]:
 BOTH = ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "Test", "VAL"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Test", "VAL", "testing"])
 def test_a_validation_folder_takes_the_place_of_a_missing_test_folder(tmp_path: Path, name: str) -> None:
     fill(tmp_path, "train/a/1.png", "train/b/2.png", f"{name}/a/3.png", f"{name}/b/4.png")
     assert images(find_images(tmp_path)) == {
