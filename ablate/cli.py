@@ -21,9 +21,10 @@ from ablate.commands import (
     studies,
     trials,
 )
-from ablate.commands.options import Command
+from ablate.commands.options import Command, Group
 
 app = typer.Typer(
+    cls=Group,
     help="Which part of a method matters? Run ablation studies and test claims against the results.",
     epilog="Exit codes: 0 success; 1 a trial failed; 2 invalid input; 3 a required claim is refuted; 130 after Ctrl-C.",
     no_args_is_help=True,

@@ -1,6 +1,6 @@
 """The errors that users see: what is wrong, where, and what to do.
 
-AblateError            exit code 1
+AblateError            exit code 1, as an OSError: the command was valid, and may succeed when it is run again
 ├── UserError          exit code 2: invalid input, in a file or on the command line; printed without a traceback
 └── TrialsFailed       exit code 1: the command was valid, but some trials failed
 """

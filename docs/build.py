@@ -97,9 +97,11 @@ def _kinds(kinds: dict[str, Any], common: Any) -> str:
 
 
 def _own_key(model: Any, name: str) -> str:
+    from ablate.study.json_schema import descriptions
+
     field = model.model_fields[name]
     default = "" if field.is_required() else _toml(field.get_default(call_default_factory=True))
-    about = " ".join((field.description or "").split())
+    about = " ".join(descriptions(model).get(name, "").split())
     key = f"`{field.alias or name}`"
     shown = f"{key} ({_takes(model, field.alias or name)}{f', {default}' if default else ''})"
     return f"{shown}: {about}" if about else shown
@@ -122,7 +124,10 @@ def settings() -> str:
 
 
 def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
+    from ablate.study.json_schema import descriptions
+
     rows = ["| key | type | default | description |", "|---|---|---|---|"] if not prefix else []
+    texts = descriptions(model)
     for name, field in model.model_fields.items():
         inner = (
             field.annotation
@@ -134,7 +139,7 @@ def _key_table(model: Any, deep: bool = False, prefix: str = "") -> str:
             continue
         needed = field.is_required() or name in getattr(model, "needed", ())
         default = "required" if needed else _toml(field.get_default(call_default_factory=True))
-        description = " ".join((field.description or "").split()).replace("|", "\\|")
+        description = " ".join(texts.get(name, "").split()).replace("|", "\\|")
         name = field.alias or name
         rows.append(f"| `{prefix}{name}` | {_takes(model, name)} | {default} | {description} |")
     return "\n".join(rows) + ("" if prefix else "\n")

@@ -6,13 +6,13 @@ from types import GenericAlias
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
 from ablate.commands import json_trials, json_verdicts
 from ablate.errors import UserError, nearest
 from ablate.run.machine import Check
 from ablate.study.claims import Claim
+from ablate.study.json_schema import Described
 
 
 class FileProblem(TypedDict):
@@ -77,7 +77,7 @@ OUTPUTS: Mapping[str, Any] = {
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _Complete(GenerateJsonSchema):
+class _Complete(Described):
     """Requires every field of a dataclass, since those with a default are printed too; leaves out titles of fields."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:

@@ -134,8 +134,8 @@ class OnCluster(TypedDict):
     """What trials wait for, in Slurm's words -> number of trials."""
     watched_by: str | None
     """The follow-up job."""
-    nobody: str | None
-    """Why nothing watches the jobs."""
+    unwatched: str | None
+    """Why no follow-up job watches over its trials; null if one does."""
     hours: float
     """The cost of its trials so far."""
     unit: str

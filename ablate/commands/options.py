@@ -1,10 +1,11 @@
 """Arguments and options that several commands take."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from ablate.errors import as_path
 
@@ -14,7 +15,33 @@ if TYPE_CHECKING:
     from ablate.run.options import PlanOptions, RunOptions
 
 
-class Command(TyperCommand):
+class _Converting:
+    """A command or group that converts the options that were given.
+
+    Newer versions of typer convert every value by pydantic, whose import takes as long as many a command.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments."""
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for each in found:
+            if each.nargs == 1 and not (each.required or getattr(each, "multiple", False)):
+                vars(each)["process_value"] = partial(_process, each)
+        return found
+
+
+def _process(option: Any, ctx: Any, value: Any) -> Any:
+    """The value of an option, as it is where it needs no conversion: without a default, or with a path as default."""
+    if value is None or isinstance(value, Path):
+        return value if option.callback is None else option.callback(ctx, option, value)
+    return type(option).process_value(option, ctx, value)
+
+
+class Group(_Converting, TyperGroup):
+    """The group of all commands."""
+
+
+class Command(_Converting, TyperCommand):
     """A command whose help shows arguments as `SRC`, not as `SRC <Path>`, which versions of typer since 0.29 do."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

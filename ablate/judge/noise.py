@@ -108,7 +108,7 @@ def seeds_for(effect: float, noise: Noise) -> NeededSeeds:
 def noise_of_study(results: Results, study: str, profile: str | None, metric: str | None = None) -> Noise:
     """The noise of a recorded study. Raises UserError if it has no cell with two finished seeds."""
     plan = newest_plan(results, study, profile)
-    with store_of(results, None) as store:
+    with store_of(results, None, curves=False) as store:
         evidence = read_evidence(store, plan)
     name = metric or plan.metric
     known = sorted({each for cell in evidence.cells for numbers in cell.numbers.values() for each in numbers})

@@ -97,7 +97,7 @@ def judge_study(
             if now["claims"] != plan.claims:
                 cautions.append("claims were edited after the last run; the edited claims are judged")
             plan = replace(plan, **now)
-    with store_of(results, store) as opened:
+    with store_of(results, store, curves=False) as opened:
         evidence = read_evidence(opened, plan)
     cautions += _not_asked_for(loaded, plan, evidence.cells)
     if plan.seen_at:

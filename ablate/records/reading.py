@@ -39,10 +39,13 @@ def open_flags(flags: int) -> int:
     return flags
 
 
+_READ = open_flags(os.O_RDONLY)
+
+
 def content(path: Path | str, most: int = MOST_BYTES) -> bytes:
     """The bytes of a regular file. Raises FileNotFoundError if there is none, and Damaged if it cannot be read."""
     try:
-        descriptor = os.open(path, open_flags(os.O_RDONLY))
+        descriptor = os.open(path, _READ)
         try:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):

@@ -21,34 +21,40 @@ from ablate.records.files import Results, sync_folder
 from ablate.records.signatures import signature_of, signatures
 from ablate.records.sql import is_plain, plain_place
 
-_VERSION = 11
+_VERSION = 12
 _COARSE = 2 * 10**9
 """The coarsest times that file systems keep, in nanoseconds."""
 
 
-def open_store(results: Results, locked: bool = True) -> duckdb.DuckDBPyConnection:
+def open_store(results: Results, locked: bool = True, curves: bool = True) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the updated store, `locked` for statements that users write.
 
     Tables: `trials`, `attempts`, and `cells` (the trial of each cell of each study). Views: `metrics` (one row per
     value), and one of each study's name; see `replace_view`. If the results folder is not writable, the store is built
     in memory. Raises UserError if the folder does not exist.
+
+    curves: False for readers that need `metrics` of no trial that is done: those that no one has needed yet are then
+    not read, which takes as long as all the rest.
     """
     if not results.root.is_dir():
         raise UserError(f"there is no results folder {results.root}", help="run a study first, or give --results DIR")
-    known = _known_signatures(results.database)
+    current = _current(results.database)
+    known, unread = _known(current) if current else (None, False)
     on_disk = signatures(results, known)
-    if known != on_disk:
+    if current is None or known != on_disk or (unread and curves):
+        if current:
+            current.close()
         try:
-            _rebuild_at_least_once(results, known, on_disk)
+            _rebuild_at_least_once(results, known, on_disk, curves)
         except (OSError, duckdb.Error):
             connection = duckdb.connect()
             try:
-                _update(connection, results, None, on_disk)
+                _update(connection, results, None, on_disk, curves)
             except duckdb.Error as error:
                 raise AblateError(f"error: the records in {results.root} cannot be indexed: {error}") from error
             return _lock(connection) if locked else connection
-    connection = _connect(results.database)
-    return _lock(connection) if locked else connection
+        current = _connect(results.database)
+    return _lock(current) if locked else current
 
 
 def _connect(database: Path) -> duckdb.DuckDBPyConnection:
@@ -76,23 +82,25 @@ def _lock(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 def store_of(
-    results: Results, store: duckdb.DuckDBPyConnection | None
+    results: Results, store: duckdb.DuckDBPyConnection | None, curves: bool = True
 ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
     """The caller's open store, which stays open; without one, a store that is open during the block."""
-    return open_store(results) if store is None else nullcontext(store)
+    return open_store(results, curves=curves) if store is None else nullcontext(store)
 
 
-def _rebuild_at_least_once(results: Results, known: dict[str, str] | None, on_disk: dict[str, str]) -> None:
+def _rebuild_at_least_once(
+    results: Results, known: dict[str, str] | None, on_disk: dict[str, str], curves: bool
+) -> None:
     """Update the store; if it turns out to be damaged, build it anew."""
     try:
-        _rebuild(results, known, on_disk)
+        _rebuild(results, known, on_disk, curves)
     except duckdb.Error:
         if known is None:
             raise
-        _rebuild(results, None, on_disk)
+        _rebuild(results, None, on_disk, curves)
 
 
-def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, str]) -> None:
+def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, str], curves: bool) -> None:
     """Update a copy on a local disk, then replace the store by it.
 
     The file's time is written into it, so that a store that anything else has changed since is not believed.
@@ -104,7 +112,7 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
         if known is not None:
             shutil.copyfile(results.database, copy)
         with duckdb.connect(str(copy)) as connection:
-            _update(connection, results, known, on_disk)
+            _update(connection, results, known, on_disk, curves)
             connection.execute("UPDATE store SET version = ?, time = ?", [_VERSION, at])
             connection.execute("CHECKPOINT")  # closing would also write it, but would not report a full disk
         try:
@@ -123,38 +131,57 @@ def done_before(results: Results, keys: Iterable[str]) -> set[str]:
 
     Empty without a store that this version can read. The other trials may be done as well.
     """
-    known = _known_signatures(results.database, "done") or {}
+    if (store := _current(results.database)) is None:
+        return set()
+    with store:
+        of_done = "SELECT name, signature FROM seen JOIN trials ON key = name WHERE state = 'done'"
+        try:
+            known = dict(store.execute(of_done).fetchall())
+        except duckdb.Error:
+            return set()
     place = str(results.trials)
     recorded = ((key, known[key]) for key in keys if key in known)
     return {key for key, before in recorded if signature_of(f"{place}/{key}", before) == before}
 
 
-def _known_signatures(database: Path, state: str | None = None) -> dict[str, str] | None:
-    """The signatures at the last update; None without a database that this version can read. state: of trials in it.
-
-    A running trial may die without changing a file, so its signature is never considered current.
-    """
+def _current(database: Path) -> duckdb.DuckDBPyConnection | None:
+    """A connection to the store, if there is one that this version has written and that nothing has changed since."""
     if not database.is_file():
         return None
     try:
-        with _connect(database) as connection:
-            written = connection.execute("SELECT version, time FROM store").fetchall()
-            if written != [(_VERSION, database.stat().st_mtime_ns)]:
-                return None
-            if state is not None:
-                of_state = "SELECT name, signature FROM seen JOIN trials ON key = name WHERE state = ?"
-                return dict(connection.execute(of_state, [state]).fetchall())
-            seen = connection.execute("SELECT name, signature FROM seen").fetchall()
-            running = connection.execute("SELECT key FROM trials WHERE state = 'running'").fetchall()
+        connection = _connect(database)
+        if connection.execute("SELECT version, time FROM store").fetchall() == [
+            (_VERSION, database.stat().st_mtime_ns)
+        ]:
+            return connection
+        connection.close()
     except (OSError, duckdb.Error):
-        return None
-    return dict(seen) | {key: "running" for (key,) in running}
+        pass
+    return None
+
+
+def _known(store: duckdb.DuckDBPyConnection) -> tuple[dict[str, str] | None, bool]:
+    """The signatures at the last update, and whether it left curves unread; None for a damaged store.
+
+    A running trial may die without changing a file, so its signature is never considered current.
+    """
+    try:
+        unread = bool(store.execute("SELECT 1 FROM internal.unread LIMIT 1").fetchall())
+        seen = store.execute("SELECT name, signature FROM seen").fetchall()
+        running = store.execute("SELECT key FROM trials WHERE state = 'running'").fetchall()
+    except duckdb.Error:
+        return None, False
+    return dict(seen) | {key: "running" for (key,) in running}, unread
 
 
 def _update(
-    connection: duckdb.DuckDBPyConnection, results: Results, known: dict[str, str] | None, on_disk: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    results: Results,
+    known: dict[str, str] | None,
+    on_disk: dict[str, str],
+    curves: bool,
 ) -> None:
     # Imported here: the models of records take longer to import than an unchanged store takes to open.
     from ablate.records.update import update_store
 
-    update_store(connection, results, known, on_disk)
+    update_store(connection, results, known, on_disk, curves)

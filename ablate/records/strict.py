@@ -9,7 +9,7 @@ from pydantic_core import from_json
 _DEEPEST = 100
 """Levels of nesting: far from the depth at which Python or DuckDB stop."""
 _ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
-_BEFORE_A_NUMBER = b"[,:- \t\r\n"
+_BEFORE_A_NUMBER = (b"[", b",", b":", b"-", b" ", b"\t", b"\r", b"\n")
 _LARGEST = sys.float_info.max
 
 
@@ -29,9 +29,9 @@ def _looks_huge(text: bytes) -> bool:
 
     Searches a text in which all digits are 0, since regular expressions take ten times as long as parsing.
     """
-    alike = text.translate(_ALIKE, b"+")
+    alike = b" " + text.translate(_ALIKE, b"+")
     before = alike.split(b"e000")[:-1]  # the digits of keys look like exponents too, but begin after a quote
-    return b"0" * 200 in alike or any(part.rstrip(b"0.")[-1:] in _BEFORE_A_NUMBER for part in before)
+    return b"0" * 200 in alike or any(part.rstrip(b"0.").endswith(_BEFORE_A_NUMBER) for part in before)
 
 
 def _check(value: Any) -> None:

@@ -31,6 +31,7 @@ TABLES = {
     },
     "seen": {"name": "VARCHAR", "signature": "VARCHAR"},
     "internal.series": COLUMNS,
+    "internal.unread": {"key": "VARCHAR", "attempt": "VARCHAR"},
     "internal.digests": {"key": "VARCHAR", "digest": "VARCHAR"},
     "internal.damage": {"study": "VARCHAR", "message": "VARCHAR"},
     "internal.axes": {"study": "VARCHAR", "name": "VARCHAR", "type": "VARCHAR", "position": "BIGINT"},

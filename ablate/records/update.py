@@ -17,13 +17,20 @@ from ablate.records.tables import TABLES, insert, insert_lines, line_of, replace
 _BATCH = 500
 _TAKEN = {*TABLES, "metrics", "store"}
 """Names that the view of a study cannot have."""
-_OF_TRIALS = ("trials", "attempts", "internal.series", "internal.digests")
+_OF_TRIALS = ("trials", "attempts", "internal.series", "internal.unread", "internal.digests")
 
 
 def update_store(
-    connection: duckdb.DuckDBPyConnection, results: Results, known: dict[str, str] | None, on_disk: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    results: Results,
+    known: dict[str, str] | None,
+    on_disk: dict[str, str],
+    curves: bool,
 ) -> None:
-    """Bring a store up to date, whose signatures are `known`; None for a new one, whose tables are created first."""
+    """Bring a store up to date, whose signatures are `known`; None for a new one, whose tables are created first.
+
+    curves: False to leave the curves of done trials unread, whose attempts `internal.unread` then lists.
+    """
     if known is None:  # a new database
         known = {}
         connection.execute("CREATE SCHEMA internal")
@@ -41,6 +48,8 @@ def update_store(
     now = time.time()
     for first in range(0, len(keys), _BATCH):
         _insert_trials(connection, [results.trial(key) for key in keys[first : first + _BATCH] if key in on_disk], now)
+    if curves:
+        _insert_curves(connection, results)
     studies = {name.removeprefix("study ") for name in outdated if name.startswith("study ")}
     for study in sorted(studies):
         _replace_cells(connection, results, study)
@@ -61,11 +70,27 @@ def _insert_trials(connection: duckdb.DuckDBPyConnection, folders: Sequence[Tria
             lines["internal.digests"].append(line_of("internal.digests", {"key": trial["key"], "digest": digest}))
         for each in attempts:
             lines["attempts"].append(line_of("attempts", each))
-            own = {"key": each["key"], "attempt": each["attempt"]}
-            series = series_of(f"{folder.path}/attempts/{each['attempt']}/metrics.jsonl")
-            lines["internal.series"] += [line_of("internal.series", about | own) for about in series]
+            if trial["state"] == "done":
+                lines["internal.unread"].append(line_of("internal.unread", each))
+            else:
+                lines["internal.series"] += _series_lines(folder, each["attempt"])
     for table, of_table in lines.items():
         insert_lines(connection, table, of_table)
+
+
+def _insert_curves(connection: duckdb.DuckDBPyConnection, results: Results) -> None:
+    """Insert the curves that were left unread."""
+    unread = connection.execute("SELECT key, attempt FROM internal.unread ORDER BY ALL").fetchall()
+    for first in range(0, len(unread), _BATCH):
+        part = unread[first : first + _BATCH]
+        lines = [line for key, attempt in part for line in _series_lines(results.trial(key), attempt)]
+        insert_lines(connection, "internal.series", lines)
+    connection.execute("DELETE FROM internal.unread")
+
+
+def _series_lines(folder: TrialFolder, attempt: str) -> list[bytes]:
+    series = series_of(f"{folder.path}/attempts/{attempt}/metrics.jsonl")
+    return [line_of("internal.series", about | {"key": folder.path.name, "attempt": attempt}) for about in series]
 
 
 def _digest(folder: TrialFolder) -> str | None:

@@ -127,7 +127,7 @@ _Count = Annotated[int, Field(ge=1)]
 class Strict(BaseModel):
     """A table of the cluster file: immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FollowUp(Strict):

@@ -121,7 +121,9 @@ def new_cluster(name: str, folder: Path = Path()) -> Path:
 
 def cluster_schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors."""
-    schema = ClusterFile.model_json_schema()
+    from ablate.study.json_schema import Described  # only editors need it
+
+    schema = ClusterFile.model_json_schema(schema_generator=Described)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ablate clusters"}
 
 

@@ -29,7 +29,7 @@ def _named(names: Any) -> Any:
 class Suite(pydantic.BaseModel):
     """A suite file: studies in the order in which they run."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: Identifier = Field(examples=["paper"])
     """The file's name without .toml."""

@@ -12,6 +12,7 @@ import pytest
 from ablate.errors import UserError
 from ablate.records.attempt import STALE_SECONDS, AttemptWriter, trial_status
 from ablate.records.files import Results, write_json
+from ablate.records.series import series_of
 from ablate.records.signatures import signatures
 from ablate.records.store import done_before, open_store
 from ablate.run.plan import _recorded_states
@@ -61,6 +62,42 @@ def test_every_number_of_every_line_of_metrics_is_a_row(tmp_path: Path) -> None:
         ("a", "001-local", "pretrain", 1, "learning_rate", 0.1),
         ("a", "001-local", "pretrain", 1, "loss", 2.5),
     ]
+
+
+def test_curves_of_done_trials_are_read_when_they_are_first_needed_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    add_trial(results, "b", top1=62.5)
+    add_trial(results, "c")
+    read: list[str] = []
+
+    def counted(path: str) -> object:
+        read.append(Path(path).parents[2].name)
+        return series_of(path)
+
+    monkeypatch.setattr("ablate.records.update.series_of", counted)
+    with open_store(results, curves=False) as store:
+        assert store.execute("SELECT key, state FROM trials WHERE state = 'done' ORDER BY key").fetchall() == [
+            ("a", "done"), ("b", "done"),
+        ]  # fmt: skip
+        assert store.execute("SELECT DISTINCT key FROM metrics").fetchall() == [("c",)]
+    every = "SELECT key, name, value FROM metrics ORDER BY ALL"
+    found = rows(results, every)
+    assert [(key, name) for key, name, _ in found] == [
+        (key, name) for key in "abc" for name in ("learning_rate", "loss")
+    ]
+    assert sorted(set(read)) == ["a", "b", "c"]
+    add_trial(results, "b", top1=63.5)  # again, with a second attempt
+    with open_store(results, curves=False) as store:
+        assert store.execute("SELECT DISTINCT key FROM metrics ORDER BY key").fetchall() == [("a",), ("c",)]
+    read.clear()
+    assert len(rows(results, every)) == 8
+    assert "a" not in read
+    read.clear()
+    assert len(rows(results, every)) == 8
+    assert set(read) <= {"c"}  # the running trial
 
 
 def test_a_result_that_comes_later_is_seen_and_nothing_is_counted_twice(tmp_path: Path) -> None:

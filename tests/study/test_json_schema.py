@@ -7,8 +7,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
-from ablate.study.json_schema import json_schema
+from ablate.study.json_schema import Described, descriptions, json_schema
 from ablate.trainer.find import find_trainer
 from tests.study.approve import BROKEN
 from tests.study.material import RICH
@@ -96,3 +97,48 @@ def keywords(schema: Any) -> set[str]:
 @pytest.mark.parametrize("of_profile", [False, True])
 def test_the_schema_has_no_keywords_that_a_strict_validator_refuses(of_profile: bool) -> None:
     assert keywords(json_schema(find_trainer(), of_profile)) - KEYWORDS == set()
+
+
+class Plain(BaseModel):
+    first: int
+    """The first,
+    on two lines."""
+    second: int = Field(2, alias="2nd")
+    """The second."""
+    third: int = Field(3, description="Said here.")
+    """Not this."""
+    fourth: int = 4
+    "After a comment and in two parts."
+
+
+class PlainChild(Plain):
+    first: int
+    inner: Plain
+    """Another model."""
+
+
+class Documented(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+    first: int
+    """The first,
+    on two lines."""
+    second: int = Field(2, alias="2nd")
+    """The second."""
+    third: int = Field(3, description="Said here.")
+    """Not this."""
+    fourth: int = 4
+    "After a comment and in two parts."
+
+
+class DocumentedChild(Documented):
+    first: int
+    inner: Documented
+    """Another model."""
+
+
+def test_a_key_is_described_by_the_docstring_below_it_as_pydantic_describes_it() -> None:
+    for plain, documented in ((Plain, Documented), (PlainChild, DocumentedChild)):
+        said = {name: field.description for name, field in documented.model_fields.items() if field.description}
+        assert descriptions(plain) == said
+        ours = json.dumps(plain.model_json_schema(schema_generator=Described))
+        assert json.loads(ours.replace("Plain", "Documented")) == documented.model_json_schema()

@@ -12,7 +12,7 @@ from ablate.run.slurm.controller import controller_of
 from ablate.run.slurm.ledger import Ledger, Submission
 from ablate.run.slurm.packing import Array
 from ablate.run.slurm.queue import read_queue
-from ablate.run.slurm.watch import nobody
+from ablate.run.slurm.watch import unwatched
 from ablate.run.slurm.waves import submit_follow_up
 
 
@@ -36,7 +36,7 @@ def see_to_the_watch(results: Results, submission: Submission, array: Array, sto
         with ledger.lock():
             queue = read_queue(results, fresh=True)
             can_ask = queue.answered and id in {each.id for each in queue.submissions}  # a container has no squeue
-            if not can_ask or ledger.has_ended(id) or nobody(submission, queue) is None:
+            if not can_ask or ledger.has_ended(id) or unwatched(submission, queue) is None:
                 return
             watch = submit_follow_up(results, submission, [number])
     except Exception as error:  # a full disk, a controller that is away: the next command of a user sees it

@@ -14,7 +14,7 @@ from ablate.run.slurm.ledger import Ledger, Submission, Watch
 from ablate.run.slurm.packing import ranks
 from ablate.run.slurm.queue import Queue, queued
 from ablate.run.slurm.scheduler import Job
-from ablate.run.slurm.watch import SENDING_SECONDS, nobody
+from ablate.run.slurm.watch import SENDING_SECONDS, unwatched
 
 NO_ROOM = "no room in the queue yet"
 SENDING = "being submitted"
@@ -31,7 +31,7 @@ class OnCluster:
     """What a trial waits for, in Slurm's own words -> how many trials do."""
     watched_by: str | None
     """The follow-up job; None if nobody watches."""
-    nobody: str | None
+    unwatched: str | None
     """Why nobody watches; None if somebody does."""
     hours: float
     """What its trials have taken so far: hours of GPUs, or of nodes where they use none."""
@@ -44,9 +44,9 @@ class OnCluster:
         """A sentence."""
         waiting = ", ".join(f"{count} x {reason}" for reason, count in sorted(self.waiting.items()))
         parts = [f"waiting: {waiting}" if waiting else "", f"watched by {self.watched_by}" if self.watched_by else ""]
-        if self.nobody:
+        if self.unwatched:
             repair = f"ablate run {self.asked or self.study} --on {self.cluster}"
-            parts.append(f"nobody is watching: {self.nobody}; {repair} repairs that")
+            parts.append(f"nobody is watching: {self.unwatched}; {repair} repairs that")
         parts.append(f"{self.hours:.3g} {self.unit} so far")
         return f"{self.study} [{self.profile}] on {self.cluster}: {'; '.join(filter(None, parts))}"
 
@@ -88,7 +88,7 @@ def on_clusters(
         ).fetchall()
     )
     done = {key for (key,) in store.execute("SELECT key FROM trials WHERE state = 'done'").fetchall()}
-    shown = [each for each in queue.submissions if nobody(each, queue) or not done.issuperset(each.keys)]
+    shown = [each for each in queue.submissions if unwatched(each, queue) or not done.issuperset(each.keys)]
     found = [_standing(each, queue, waiting, seconds) for each in shown]
     return tuple(replace(each, asked=name_in_commands(each.study, load_plans(results, each.study))) for each in found)
 
@@ -99,7 +99,7 @@ def _standing(
     watch, job, missing = (
         queue.watches.get(submission.id, Watch()),
         queue.watcher(submission),
-        nobody(submission, queue),
+        unwatched(submission, queue),
     )
     who = None if missing else (job.summary if job else SENDING if queue.answered else "squeue does not answer")
     if who and watch.failures:

@@ -10,7 +10,7 @@ from ablate.records.reading import result_if_any
 from ablate.run.progress import Progress
 from ablate.run.slurm.ledger import Ledger, Submission
 from ablate.run.slurm.queue import read_queue
-from ablate.run.slurm.watch import nobody
+from ablate.run.slurm.watch import unwatched
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def _watch(results: Results, submission: Submission, follow: Callable[[str], Non
 
     ledger, id = Ledger(results), submission.id
     queue = read_queue(results)
-    if not queue.answered or nobody(submission, queue) is None:
+    if not queue.answered or unwatched(submission, queue) is None:
         return
     watch = ledger.watch(id)
     if time.time() - watch.sent < _MEND_SECONDS * 2 ** min(watch.number, 6):

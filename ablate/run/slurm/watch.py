@@ -24,7 +24,7 @@ def next_delay(watch: Watch, calm: bool) -> int:
     return min(_LONGEST_DELAY, max(_LEAST_DELAY, 2 * watch.delay))
 
 
-def nobody(submission: Submission, queue: Queue) -> str | None:
+def unwatched(submission: Submission, queue: Queue) -> str | None:
     """Why nobody watches over a submission; None if its follow-up job is pending, running, or on its way."""
     if queue.followed(submission):
         return None

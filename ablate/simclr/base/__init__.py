@@ -22,6 +22,4 @@ Expanded = Annotated[Path, AfterValidator(_expanded)]
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values never change, docstrings describe fields."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)

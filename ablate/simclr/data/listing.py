@@ -36,7 +36,7 @@ Metric = Literal["top1", "mean_per_class", "map11"]
 class Strict(BaseModel):
     """Base of the JSON models of a pack: frozen, strict, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Shard(Strict):

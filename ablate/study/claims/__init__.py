@@ -48,7 +48,7 @@ Each = Annotated[list[str], Field(examples=[["temperature"]])]
 class Claim(BaseModel):
     """The keys of every claim; one inside another (`parts`) may only set `kind`, `metric`, `metrics` and `cells`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     of_whole: ClassVar[tuple[str, ...]] = ("id", "text", "source", "required", "profiles")
     needed: ClassVar[tuple[str, ...]] = ("id", "text")
     # What checks and verdicts have to know of a kind:

@@ -43,7 +43,7 @@ class Chart(BaseModel):
     Axes that are not assigned take the free ones of x, color and facet, in the order of the file.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     form: Form | None = Field(None, examples=["bars"])
     """Default: a heatmap for two text axes, or for two axes of five values or more; lines if an axis has three

@@ -20,7 +20,7 @@ BASED = frozenset({"leave_one_out", "add_one_in", "one_at_a_time", "pairs"})
 class DesignTable(BaseModel):
     """Which combinations of the axes' values are cells: without it, all are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind = Field(examples=["leave_one_out"])
     """`factorial`: all combinations. `leave_one_out`: the full method (of each axis the first value), and each part

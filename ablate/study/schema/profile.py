@@ -12,7 +12,7 @@ from ablate.study.toml.positions import Source
 class Assumed(BaseModel):
     """Size of a profile's data set, used to plan on machines that do not have it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train_images: Annotated[int, Field(ge=1)] = Field(examples=[1_281_167])
     test_images: Annotated[int, Field(ge=1)] = Field(examples=[50_000])
@@ -21,7 +21,7 @@ class Assumed(BaseModel):
 class Profile(BaseModel):
     """A scale at which any study can run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     description: str

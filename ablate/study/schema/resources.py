@@ -31,7 +31,7 @@ def hours(time: str) -> float:
     raise InvalidValue("must be a duration", 'for example time = "24h", "90min" or "1-12:00:00"')
 
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True)
 _Memory = Annotated[str, AfterValidator(amount_of_memory)]
 _Time = Annotated[str, AfterValidator(duration)]
 _TrialsPerJob = Annotated[int, Field(ge=1, le=10_000)]

@@ -172,7 +172,7 @@ FIRST_SEED = 1000
 class Case(BaseModel):
     """A named cell in addition to the grid: the base settings with some changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Identifier = Field(examples=["untrained"])
     label: str = Field(examples=["untrained encoder"])
@@ -184,7 +184,7 @@ class Case(BaseModel):
 class Tune(BaseModel):
     """Settings that each cell chooses for itself: the value with the best mean of a metric over seeds of its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: dict[str, Values] = Field(min_length=1, examples=[{"lr": [0.1, 0.3, 1.0]}])
     """Dotted setting, in quotes -> the values to try, a list or a range as for an axis. Every combination is tried in

@@ -22,7 +22,7 @@ from ablate.run.slurm.ledger import ON_LOGIN, Ledger, Submission, Watch
 from ablate.run.slurm.queue import Queue, queued, read_queue
 from ablate.run.slurm.standing import SENDING, OnCluster, on_clusters, waiting_trials
 from ablate.run.slurm.submit import submit_plan
-from ablate.run.slurm.watch import next_delay, nobody
+from ablate.run.slurm.watch import next_delay, unwatched
 from ablate.workflow.follow import follow_submission, watch_submissions
 from tests.run.slurm.scripted import Batch, ScriptedSlurm
 
@@ -121,11 +121,11 @@ def test_a_canary_that_fails_with_its_watcher_is_seen_and_the_held_jobs_go_on_on
     submission = submit()
     started_and_failed(submission, canary(slurm, submission))
     started_and_failed(submission, slurm.watcher)
-    assert (nobody(submission, read()) or "").startswith("follow-up job")
+    assert (unwatched(submission, read()) or "").startswith("follow-up job")
     mended(setup=["module load python"])
     assert slurm.batch(f"{submission.id}-1").over, "they would fail alike"
     assert "module load python" in (Ledger(RESULTS).log(submission.id) / f"{submission.id}-follow-2.sh").read_text()
-    assert nobody(submission, read()) is None
+    assert unwatched(submission, read()) is None
     step = look_after(RESULTS, submission.id)
     assert step.next is not None
     assert step.next.canary is not None, "these trials were never tried"
@@ -139,7 +139,7 @@ def test_after_scancel_of_the_watcher_and_the_canary_the_others_end_as_well(
     slurm.ask("scancel", slurm.watcher.id)
     attempt(canary_of(submission), canary(slurm, submission).id)
     slurm.ask("scancel", canary(slurm, submission).id)
-    assert "was CANCELLED" in (nobody(submission, read()) or "")
+    assert "was CANCELLED" in (unwatched(submission, read()) or "")
     mended()
     assert slurm.batch(f"{submission.id}-1").over
     assert nobody_is_left_waiting(slurm)
@@ -152,7 +152,7 @@ def test_a_controller_that_forgot_the_canary_and_the_watcher_leaves_no_job_held(
 ) -> None:
     submission = submit()
     slurm.forget(f"tiny-{submission.id}-2", f"{submission.id}-follow")
-    assert "has disappeared" in (nobody(submission, read()) or "")
+    assert "has disappeared" in (unwatched(submission, read()) or "")
     mended()
     array = slurm.batch(f"{submission.id}-1")
     assert array.reason == "Priority"
@@ -199,7 +199,7 @@ def test_a_watcher_that_sbatch_accepted_unheard_is_found_by_its_name(slurm: Scri
         f"{submission.id}-follow-2"
     ]
     assert Ledger(RESULTS).watch(submission.id).job == slurm.watcher.id
-    assert nobody(submission, read()) is None
+    assert unwatched(submission, read()) is None
 
 
 def test_options_that_sbatch_rejects_for_the_watcher_are_left_out(slurm: ScriptedSlurm, submit: Submit) -> None:
@@ -216,7 +216,7 @@ def test_a_refused_watcher_is_told_and_the_last_job_of_each_array_does_its_work(
     slurm.refuse["ablate follow"] = words
     submission = submit()
     assert f"sbatch refuses the follow-up job: {words}; the last job of each" in capsys.readouterr().err
-    assert nobody(submission, read()) == f"sbatch refused the follow-up job: {words}"
+    assert unwatched(submission, read()) == f"sbatch refused the follow-up job: {words}"
     commands: list[list[str]] = []
     monkeypatch.setattr(last.subprocess, "run", lambda command, check: commands.append(command))
     array = submission.arrays[1]
@@ -246,7 +246,7 @@ def test_the_last_job_of_an_array_replaces_a_watcher_that_disappeared_and_asks_s
         see_to_the_watch(RESULTS, submission, array)
     assert slurm.calls["squeue"] == before + 1
     assert slurm.watcher.options["dependency"] == f"afterany:{number}"
-    assert nobody(submission, read()) is None
+    assert unwatched(submission, read()) is None
 
 
 def test_while_squeue_fails_each_watcher_waits_longer_than_the_one_before(slurm: ScriptedSlurm, submit: Submit) -> None:
@@ -302,9 +302,9 @@ def test_a_full_disk_is_told_to_the_user_and_the_next_command_watches_again(
         with pytest.raises(OSError, match="No space left"):
             follow_submission(RESULTS, submission.id, Path("reports"))
     assert (tmp_path / "notice").exists()
-    assert "was COMPLETED" in (nobody(submission, read()) or "")
+    assert "was COMPLETED" in (unwatched(submission, read()) or "")
     mended()
-    assert nobody(submission, read()) is None
+    assert unwatched(submission, read()) is None
 
 
 def test_without_accounting_a_forgotten_job_that_was_cancelled_is_not_retried(
@@ -361,11 +361,11 @@ def test_a_waiting_run_replaces_a_watcher_that_was_lost(
     slurm.forget(slurm.watcher.name)
     followed: list[str] = []
     waiting._watch(RESULTS, submission, followed.append)
-    assert nobody(submission, read()) is not None, "it has just been submitted: squeue may not show it yet"
+    assert unwatched(submission, read()) is not None, "it has just been submitted: squeue may not show it yet"
     later = Ledger(RESULTS).watch(submission.id).sent + 121
     monkeypatch.setattr(waiting.time, "time", lambda: later)
     waiting._watch(RESULTS, submission, followed.append)
-    assert nobody(submission, read()) is None
+    assert unwatched(submission, read()) is None
     assert followed == []
     slurm.forget(slurm.watcher.name)
     slurm.refuse["-follow"] = "sbatch: error: no more jobs"
@@ -445,7 +445,7 @@ def test_where_nodes_cannot_submit_no_job_watches_and_ablate_watch_does_the_work
 ) -> None:
     first = submit(follow_up={"by": "login"})
     assert "keep ablate watch running on a login node" in capsys.readouterr().err
-    assert nobody(first, read()) == ON_LOGIN
+    assert unwatched(first, read()) == ON_LOGIN
     canary(slurm, first).states = ["NODE_FAIL"]
     watch_submissions(RESULTS, Path("reports"), once=True)
     array = slurm.batch(f"{first.id}-1")
