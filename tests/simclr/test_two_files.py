@@ -146,7 +146,8 @@ def test_an_augmentation_is_one_file_and_its_test(copy: Path) -> None:
     (copy / "tests/simclr/augment/test_invert.py").write_text(TEST_INVERT.lstrip(), encoding="utf-8")
     assert touched(copy) == {"ablate/simclr/augment/invert.py", "tests/simclr/augment/test_invert.py"}
     run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/simclr/augment/test_invert.py")
-    schema = run(copy, "-c", "from ablate.simclr.config import Config; print(Config.model_json_schema())")
+    program = "from ablate.study.json_schema import *; from ablate.trainer.find import find_trainer as find"
+    schema = run(copy, "-c", f"{program}; print(json_schema(find()))")
     assert "'motion_blur', 'invert'" in schema
     assert "How many images are inverted." in schema
     assert "invert" in run(copy, "-m", "ablate", "schema")
