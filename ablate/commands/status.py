@@ -102,7 +102,7 @@ def _reader(results: "Results", study: str | None, profile: str | None) -> "Read
     of_store = None if profile == _PAPER else profile  # the studies' own profiles have different names
 
     def read() -> "Status":
-        with open_store(results, curves=False) as store:  # of running trials it has them
+        with open_store(results, curves=False) as store:
             if results.submissions.is_dir():
                 status = _with_clusters(store, results, one, of_store)
             else:
@@ -213,9 +213,8 @@ def _summary(status: "Status") -> list[str]:
         for trial in standing.running:
             loss = f"  loss {trial.loss:.4g}" if trial.loss is not None else ""
             lines.append(f"  {trial.key[:_SHORT]}  {trial.label}  epoch {_epoch(trial.epoch, trial.epochs)}{loss}")
-    return lines + [
-        f"nobody is watching over {each.study}: {each.unwatched}" for each in status.clusters if each.unwatched
-    ]
+    alone = (each for each in status.clusters if each.unwatched)
+    return lines + [f"nobody is watching over {each.study}: {each.unwatched}" for each in alone]
 
 
 def _count(standing: "Standing", name: str) -> str | int:

@@ -7,7 +7,7 @@ plausible size, and its content is used only if it has the expected form; `Damag
 import contextlib
 import os
 import stat
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -32,6 +32,7 @@ class OfAnotherTrial(Damaged):
     """A record that belongs in another trial's folder."""
 
 
+@cache
 def open_flags(flags: int) -> int:
     """Flags of `os.open` with those that keep a FIFO from waiting and bytes as they are, where the system has them."""
     for name in ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY"):
@@ -39,13 +40,10 @@ def open_flags(flags: int) -> int:
     return flags
 
 
-_READ = open_flags(os.O_RDONLY)
-
-
 def content(path: Path | str, most: int = MOST_BYTES) -> bytes:
     """The bytes of a regular file. Raises FileNotFoundError if there is none, and Damaged if it cannot be read."""
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = os.open(path, open_flags(os.O_RDONLY))
         try:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):

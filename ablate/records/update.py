@@ -1,8 +1,10 @@
 """The update of the store: what changed on disk since the last one is read and inserted."""
 
+import gc
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -46,10 +48,12 @@ def update_store(
             connection.execute(f"DELETE FROM {table} WHERE key IN (SELECT unnest(?::VARCHAR[]))", [keys])
         connection.execute("DELETE FROM seen WHERE name IN (SELECT unnest(?::VARCHAR[]))", [outdated])
     now = time.time()
-    for first in range(0, len(keys), _BATCH):
-        _insert_trials(connection, [results.trial(key) for key in keys[first : first + _BATCH] if key in on_disk], now)
-    if curves:
-        _insert_curves(connection, results)
+    with _no_collection():
+        for first in range(0, len(keys), _BATCH):
+            part = [results.trial(key) for key in keys[first : first + _BATCH] if key in on_disk]
+            _insert_trials(connection, part, now)
+        if curves:
+            _insert_curves(connection, results)
     studies = {name.removeprefix("study ") for name in outdated if name.startswith("study ")}
     for study in sorted(studies):
         _replace_cells(connection, results, study)
@@ -58,6 +62,18 @@ def update_store(
         if study.lower() not in _TAKEN:
             replace_view(connection, study)
     insert(connection, "seen", ({"name": name, "signature": on_disk[name]} for name in outdated if name in on_disk))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without searches for cyclic garbage: records make millions of objects, and none that refer to each other."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _insert_trials(connection: duckdb.DuckDBPyConnection, folders: Sequence[TrialFolder], now: float) -> None:

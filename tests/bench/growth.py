@@ -36,37 +36,43 @@ def measure(cells: tuple[int, ...] = tuple(BARS), folder: str | None = None) -> 
     figures: dict[str, Any] = {"unit": "CPU seconds of a process; MB of peak memory and of the page", "epochs": EPOCHS}
     for count in cells:
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            rows = _measured(Path(place), count)
+            _make(Path(place), count)
+            rows = measured(Path(place))
         figures[f"{count * SEEDS} trials"] = rows
         _print(count, rows)
     return figures
 
 
-def _measured(place: Path, cells: int) -> dict[str, dict[str, float]]:
+def _make(place: Path, cells: int) -> None:
     study, results = place / "large.toml", Results(place / "results")
     study.write_text(large_study(DIMENSIONS[: cells // 1000]), encoding="utf-8")
     fill(results, make_plan(str(study), "embedded", results, seeds=range(SEEDS)))
-    report = ("report", "large", "--reports", str(place / "reports"))
+
+
+def measured(place: Path) -> dict[str, dict[str, float]]:
+    """The table for the records in a folder."""
+    results, report = Results(place / "results"), ("report", "large")
     rows = {
-        "status_first": _run(results, "status"),
-        "status_again": _run(results, "status"),
-        "plan": _run(results, "plan", str(study), "--seeds", str(SEEDS)),
-        "report": _run(results, *report) | _page(place),
-        "report_again": _run(results, *report) | _page(place),
+        "status_first": _run(place, "status"),
+        "status_again": _run(place, "status"),
+        "plan": _run(place, "plan", "large.toml", "--seeds", str(SEEDS)),
+        "report": _run(place, *report) | _page(place),
+        "report_again": _run(place, *report) | _page(place),
     }
     _finish(next(results.trials.iterdir()), 71.5, attempt=2)  # as if it had been trained again
-    rows["report_after_one_more"] = _run(results, *report) | _page(place)
+    rows["report_after_one_more"] = _run(place, *report) | _page(place)
     _finish(next(results.trials.iterdir()), 72.5, attempt=3)
-    rows["status_after_one_more"] = _run(results, "status")
-    rows["gc"] = _run(results, "gc", "--dry-run")
+    rows["status_after_one_more"] = _run(place, "status")
+    rows["gc"] = _run(place, "gc", "--dry-run")
     return rows
 
 
-def _run(results: Results, *command: str) -> dict[str, float]:
-    """Run a command of ablate to its end; its CPU seconds and peak memory."""
-    arguments = [sys.executable, "-m", "ablate", *command, "--results", str(results.root)]
+def _run(place: Path, *command: str) -> dict[str, float]:
+    """Run a command of ablate in a folder to its end; its CPU seconds and peak memory."""
+    arguments = [sys.executable, "-m", "ablate", *command]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=environment)  # compiled modules, as users have
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # compiled modules, as users have
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=environment, cwd=place)
     _, code, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(code)
     if process.returncode:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+import html
 import json
 import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from ablate.report.render.figure import Figure
@@ -36,6 +36,6 @@ def _picture(character: str) -> bytes:
     """A character as PNG, in the font of charts."""
     import vl_convert
 
-    text = f'<text x="4" y="24" font-family="system-ui, sans-serif" font-size="20">{escape(character)}</text>'
+    text = f'<text x="4" y="24" font-family="system-ui, sans-serif" font-size="20">{html.escape(character)}</text>'
     drawn: bytes = vl_convert.svg_to_png(f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="32">{text}</svg>')
     return drawn
