@@ -49,6 +49,15 @@ def test_shapley_values_are_the_mean_contributions_over_all_orders() -> None:
         assert math.fsum(found) == pytest.approx(values[-1] - values[0], abs=1e-11)
 
 
+def test_all_effects_of_five_parts_are_those_of_another_library() -> None:
+    values, of = np.array([(37 * each * each + 11 * each) % 101 for each in range(32)], float), weights(5)
+    # shapiq 1.4.1, ExactComputer: "SV", "BV" and "BII" of order 2 (main effects are Banzhaf values)
+    assert of.shapley @ values == pytest.approx([-3.5, 18.25, 11.25, -2.75, 19.75], abs=1e-12)
+    assert of.main @ values == pytest.approx([-3.5, 5.625, -1.375, -15.375, 7.125], abs=1e-12)
+    pairs = [-54.0, -7.0, -14.0, -28.0, 11.25, -2.75, -30.75, -30.75, 14.25, 3.25]
+    assert of.pairs @ values == pytest.approx(pairs, abs=1e-12)
+
+
 def test_main_effects_and_interactions_are_means_over_all_other_parts() -> None:
     count, values = 4, game(4, seed=2)
     of = weights(count)

@@ -65,6 +65,27 @@ def test_two_to_the_seven_minus_three_has_the_printed_words_and_aliases() -> Non
     assert all(len(effect) == 2 for group in groups for effect in group)
 
 
+PRINTED_ALIASES = {
+    # Montgomery (2012), appendix X, without interactions of three and more factors: factors, runs -> groups
+    (4, 8): "AB=CD AC=BD AD=BC",
+    (5, 8): "A=BD=CE B=AD C=AE D=AB E=AC BC=DE CD=BE",
+    (5, 16): "",
+    (6, 16): "AB=CE AC=BE AD=EF AE=BC=DF AF=DE BD=CF BF=CD",
+    (7, 8): "A=BD=CE=FG B=AD=CF=EG C=AE=BF=DG D=AB=CG=EF E=AC=BG=DF F=BC=AG=DE G=CD=BE=AF",
+}
+
+
+@pytest.mark.parametrize(("factors", "cells"), PRINTED_ALIASES)
+def test_aliases_are_those_of_the_printed_table_with_the_factors_in_some_order(factors: int, cells: int) -> None:
+    groups = (group.split("=") for group in PRINTED_ALIASES[factors, cells].split())
+    printed = {frozenset(frozenset(map("ABCDEFG".index, effect)) for effect in group) for group in groups}
+    found = [[sorted(effect) for effect in group] for group in aliases(factors, cells)]
+    assert any(
+        printed == {frozenset(frozenset(order[each] for each in effect) for effect in group) for group in found}
+        for order in itertools.permutations(range(factors))
+    )
+
+
 def test_aliased_effects_have_the_same_column_and_others_do_not() -> None:
     signs = 1 - 2 * np.array(list(fractional(6, 16)))
     effects = [frozenset(each) for size in (1, 2) for each in itertools.combinations(range(6), size)]
