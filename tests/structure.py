@@ -57,6 +57,8 @@ SINCE: Mapping[str, str] = {
     "run.slurm.waiting": "`--wait`, which only looks on since a follow-up job does the work",
     "workflow.follow": "the work of a follow-up job; split from `pages`, which had two subjects",
     "records.plan_reference": "a published table and tuned values in a plan, of which `plan_file` had grown too large",
+    "judge.tried": "what cells tried by [tune], for the page's tables and its chart, which imports altair",
+    "report.charts.tuning": "the curve of [tune], apart from its tables, which need no altair",
     "study.schema.design": "the keys of [design]",
     "study.schema.removal": "lists without some of their items; split from `values`, which was full",
     "study.expansion.control": "what cells without random items are called, once their list is known",

@@ -66,6 +66,7 @@ def draw_figures(reading: Reading) -> list[Figure]:
     from ablate.report.charts.attribution import attribution_figures
     from ablate.report.charts.difference import difference_figure
     from ablate.report.charts.figures import figures_of  # imports altair, which is slow
+    from ablate.report.charts.tuning import tuning_figure
 
     evidence = reading.shown.judged.evidence
     figures = figures_of(evidence, reading.curves, reading.parameters)
@@ -73,7 +74,8 @@ def draw_figures(reading: Reading) -> list[Figure]:
     figures[1:1] = [compared] if compared else []
     if evidence.plan.rule and reading.shown.places is None and (found := attribute(evidence)):
         figures += attribution_figures(evidence, found)
-    return figures
+    curve = tuning_figure(evidence)
+    return [*figures, *([curve] if curve else [])]
 
 
 def _inputs(reading: Reading) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ablate.judge.tried import Tries, tries_of
 from ablate.records.plain import plural
-from ablate.study.cells.cell import Cell, axis_text
+from ablate.study.cells.cell import axis_text
 from ablate.study.expansion.tune import beyond
 
 if TYPE_CHECKING:
@@ -61,36 +62,12 @@ class Tuning:
     """The study of the trials that chose."""
 
 
-@dataclass(frozen=True)
-class _Tries:
-    """What one cell tried."""
-
-    title: str
-    values: tuple[Mapping[str, Any], ...]
-    scores: tuple[float | None, ...]
-    place: int
-    """Which of them it chose."""
-
-    @property
-    def best(self) -> float | None:
-        return self.scores[self.place]
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return tuple(map(_words, self.values))
-
-
 def tuning_of(measured: Evidence) -> Tuning | None:
     """The choices by which the cells were trained; None without `[tune]`."""
-    plan = measured.plan
+    plan, found = measured.plan, tries_of(measured)
     if not plan.tuned:
         return None
-    labels, lowest = {each.cell: each.label for each in measured.cells}, plan.tuned["lowest"]
-    found = []
-    for each in plan.tuned["cells"]:
-        cell, values = Cell(each["axes"], each["case"]), tuple(score["values"] for score in each["scores"])
-        scores = tuple(score["score"] for score in each["scores"])
-        found.append(_Tries(labels.get(cell) or plan.title_of(cell), values, scores, values.index(each["values"])))
+    lowest = plan.tuned["lowest"]
     ranks = _ranks([each.best for each in found], lowest)
     untuned = _ranks([each.scores[0] for each in found], lowest)
     cells = tuple(
@@ -101,7 +78,7 @@ def tuning_of(measured: Evidence) -> Tuning | None:
         )
         for each, rank, before in zip(found, ranks, untuned, strict=True)
     )
-    alike: dict[tuple[str, ...], list[_Tries]] = {}
+    alike: dict[tuple[str, ...], list[Tries]] = {}
     for each in found:
         alike.setdefault(each.words, []).append(each)
     titles = [each.title for each in found]
@@ -115,7 +92,7 @@ def tuning_of(measured: Evidence) -> Tuning | None:
     )
 
 
-def _table(words: tuple[str, ...], cells: Sequence[_Tries]) -> ScoreTable:
+def _table(words: tuple[str, ...], cells: Sequence[Tries]) -> ScoreTable:
     scores = [[(_score(score), at == each.place) for at, score in enumerate(each.scores)] for each in cells]
     titles = tuple(each.title for each in cells)
     rows, head = (words, titles) if len(words) > len(cells) else (titles, words)
@@ -139,17 +116,13 @@ def _about(tuned: Mapping[str, Any], counts: Sequence[int]) -> str:
     return f"Each cell uses {rule} {ends}. Every cell tried {effort}."
 
 
-def _words(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {axis_text(value)}" for name, value in values.items()) or "not tuned"
-
-
 def _ranks(scores: Sequence[float | None], lowest: bool) -> list[int]:
     """1 for the best; equal scores share the better rank. What diverged, None, is the worst."""
     losses = [math.inf if score is None else score if lowest else -score for score in scores]
     return [1 + sum(other < loss for other in losses) for loss in losses]
 
 
-def _warnings(cells: Sequence[_Tries]) -> Iterator[str]:
+def _warnings(cells: Sequence[Tries]) -> Iterator[str]:
     """Of each value on the edge, the cells that chose it and what to try."""
     edges: dict[tuple[str, Any, float], list[str]] = {}
     for each in cells:

@@ -12,6 +12,7 @@ from ablate.errors import UserError
 from ablate.judge.study import judge_study
 from ablate.records.files import Results
 from ablate.records.plans import load_plans, newest_plan
+from ablate.report.charts.tuning import tuning_figure
 from ablate.run.history import to_retry_elsewhere
 from ablate.run.options import PlanOptions, RunOptions
 from ablate.workflow.mirror import mirror_study
@@ -148,7 +149,19 @@ def test_cells_that_tune_other_settings_have_tables_of_their_own_on_the_page(res
     assert "Scores of all values a lr 0.1 80.5 lr 1.0 70.5 b " + " ".join(map(" ".join, of_b)) in text
     assert "Every cell tried all combinations of the settings that it tunes, 2 to 6 of them." in html
     assert "lr 1.0 is the highest value" in html
+    assert list(map(list, _curve(results))) == [
+        ["a", "lr", "0.1", "80.5", "yes"], ["a", "lr", "1.0", "70.5", ""],
+        ["b", "lr", "0.1", "75.5", ""], ["b", "lr", "1.0", "85.5", "yes"],
+        ["b", "bonus", "0", "83.5", ""], ["b", "bonus", "1", "84.5", ""], ["b", "bonus", "2", "85.5", "yes"],
+    ]  # fmt: skip
     assert "bonus 2 is the highest value that was tried, so a better one may lie beyond: try 3.0, too" in html
+
+
+def _curve(results: Results) -> Sequence[Sequence[str]]:
+    """The rows of the chart of what cells tried."""
+    figure = tuning_figure(judge_study(results, "methods.toml").evidence)
+    assert figure is not None
+    return figure.rows
 
 
 def test_a_cell_that_chose_anew_has_lost_the_trials_of_its_earlier_choice(results: Results) -> None:
