@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from pathlib import Path
 
 import typer
 
@@ -68,6 +69,16 @@ app.command(hidden=True)(run.follow)
 app.add_typer(data.data_app, name="data")
 
 
+def _check_folder() -> None:
+    """Raise UserError if the current folder was removed: each path is relative to it."""
+    from ablate.errors import UserError
+
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UserError("the current folder does not exist any more", help="change to one that does: cd") from error
+
+
 def main() -> None:
     """The `ablate` command: prints AblateError without a traceback and exits with its code."""
     from ablate.commands.streams import discard_output, guard_streams, written_whole
@@ -75,6 +86,7 @@ def main() -> None:
 
     guard_streams()
     try:
+        _check_folder()
         with written_whole():
             app()
     except AblateError as error:

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import ablate
-from ablate.cli import app
+from ablate.cli import app, main
 from ablate.errors import UserError, as_path
 from ablate.records.files import Results
 from ablate.simclr.config import Config
@@ -94,3 +94,19 @@ def test_a_folder_whose_name_is_not_utf_8_is_read(home: Path, capsys: pytest.Cap
     (home / "r").rename(home / odd)
     app(["query", "SELECT key FROM trials", f"--results={home}/{odd}"], standalone_mode=False)
     assert key_of(1) in capsys.readouterr().out
+
+
+def test_a_current_folder_that_was_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["ablate", "studies"])
+    folder.rmdir()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: the current folder does not exist any more\n  help: change to one that does: cd\n"
+    )
