@@ -9,9 +9,11 @@ from typing import Any
 from ablate.trainer.contract import TrialFailed
 
 STDOUT = "stdout"
-_NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|NaN|inf|Infinity)"
-_PAIR = re.compile(rf"(?<![\w./-])([A-Za-z_][\w./-]{{0,60}})(?:\s?=\s?|:\s+)({_NUMBER})(?![\w.:/-]*\w)")
-"""`loss=0.31`, `loss = 0.31` or `loss: 0.31`, but not `12:30` or `v=1.2.3`."""
+_NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf|infinity))"
+_PART = "[,'\u00a0\u202f][0-9]"
+_PAIR = re.compile(rf"(?<![\w./-])([A-Za-z_][\w./-]{{0,60}})(?:\s?=\s?|:\s+)({_NUMBER})(?![\w.:/#-]*\w|{_PART})")
+"""`loss=0.31`, `loss = 0.31` or `loss: 0.31`, but not `12:30`, `v=1.2.3`, `1,5`, `1'000` or `1.#IND`."""
+_COLOR = re.compile("\x1b\\[[0-9;]*m")
 _COUNTS = ("epoch", "Epoch", "step", "Step")
 _LONGEST_LINE = 10_000
 _MOST_BYTES = 1 << 23
@@ -26,7 +28,9 @@ def is_pattern(metrics: str) -> bool:
 
 def pairs(line: str) -> dict[str, float]:
     """The numbers that a line names, as in `epoch=3 loss: 0.31`."""
-    return {name: _number(value) for name, value in _PAIR.findall(line[:_LONGEST_LINE])}
+    if len(line) > _LONGEST_LINE:
+        line = line[:_LONGEST_LINE].rpartition(" ")[0]  # without a number that is cut in two
+    return {name: _number(value) for name, value in _PAIR.findall(_COLOR.sub("", line))}
 
 
 def _number(value: str) -> float:

@@ -18,6 +18,13 @@ from ablate.trainer.contract import TrialFailed
         ("val/loss=-.5;", {"val/loss": -0.5}),
         ("date=2026-11-28 name=x1", {}),
         ("loss=inf", {"loss": float("inf")}),
+        ("loss=Inf acc: -Infinity f1=INF", {"loss": float("inf"), "acc": float("-inf"), "f1": float("inf")}),
+        ("acc: 1,5 top1=91,25 %", {}),  # a decimal comma
+        ("steps=1,234.5 tokens: 1'000 words=1\u202f000", {}),  # separators of thousands
+        ("loss=1.#IND acc=1.#INF00", {}),  # NaN and infinity of old Windows
+        ("loss=0.5,acc=0.9, top5: 0.99.", {"loss": 0.5, "acc": 0.9, "top5": 0.99}),
+        ("\x1b[1m\x1b[32macc\x1b[0m=\x1b[31m0.5\x1b[0m", {"acc": 0.5}),
+        ("x" * 9_990 + " acc=0.98765", {}),  # of a line that is too long, the end is not read
     ],
 )
 def test_the_numbers_that_a_line_names_are_found_and_nothing_else(line: str, expected: dict[str, float]) -> None:
