@@ -69,15 +69,24 @@ def measured(place: Path) -> dict[str, dict[str, float]]:
 
 def _run(place: Path, *command: str) -> dict[str, float]:
     """Run a command of ablate in a folder to its end; its CPU seconds and peak memory."""
-    arguments = [sys.executable, "-m", "ablate", *command]
+    arguments = [sys.executable, "-I", "-c", _LAUNCH, sys.executable, "-m", "ablate", *command]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # compiled modules, as users have
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=environment, cwd=place)
-    _, code, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(code)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return {"cpu": round(used.ru_utime + used.ru_stime, 2), "memory": round(used.ru_maxrss / 1024)}
+    ran = subprocess.run(arguments, stdout=subprocess.PIPE, env=environment, cwd=place, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    cpu, memory = map(float, ran.stdout.split())
+    return {"cpu": round(cpu, 2), "memory": round(memory / 1024)}
+
+
+_LAUNCH = """
+import os, sys
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_, code, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent), 0)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(code))
+"""
+"""A small process that starts the command: at first, Linux counts the peak memory of whoever started a process."""
 
 
 def _page(place: Path) -> dict[str, float]:
