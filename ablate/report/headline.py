@@ -61,9 +61,8 @@ def headline(measured: Evidence, judged: Judged) -> Headline:
     verdict = _leading(judged)
     if verdict is None or verdict.decision is None:
         why = "None of the claims can be judged yet." if judged.verdicts else "The study makes no claims."
-        best = next(findings(measured))
-        answer = extremes(measured) or best
-        return Headline(answer if len(answer.split()) <= MOST_WORDS else why, details=f"{best} {why}")
+        answer = extremes(measured) or next(findings(measured))
+        return Headline(answer, details=why) if len(answer.split()) <= MOST_WORDS else Headline(why, details=answer)
     where = ", on synthetic images" if measured.synthetic else ""  # they can show an effect, not how photographs behave
     names = Names(measured)
     answer = f"{_verdict(verdict)}{where}: {_comparison(measured, names, verdict, verdict.decision)}."
@@ -106,7 +105,9 @@ def _comparison(measured: Evidence, names: Names, verdict: Verdict, decision: De
         return f"{found[1]} of {found[2]} comparisons hold, and {found[3]} are needed"
     sides = names.sides(decision.compared)
     if sides is not None and verdict.claim.kind in _OF_TWO_SIDES and not {":", ";"} & set(decision.compared):
-        return _two_sides(sides, verdict.claim.kind, decision, _in_percent(measured, verdict))
+        percent = _in_percent(measured, verdict)
+        parts = measured.plan.naming if percent and decision.effect and verdict.claim.kind != "equivalent" else None
+        return (parts and _removal(sides, decision)) or _two_sides(sides, verdict.claim.kind, decision, percent)
     return f"{_effect(measured, verdict, decision)} for {named(names.comparison(decision.compared))}"
 
 
@@ -122,7 +123,7 @@ def _effect(measured: Evidence, verdict: Verdict, decision: Decision) -> str:
 
 def _two_sides(sides: tuple[str, str], kind: str, decision: Decision, percent: bool) -> str:
     """The winner, the loser and the distance between them."""
-    left, right = map(named, sides)
+    left, right = map(named, _distinct(*sides))
     if decision.effect == 0.0:
         return f"{left} equals {right}"
     ahead, behind = (left, right) if decision.effect > 0 else (right, left)
@@ -130,6 +131,31 @@ def _two_sides(sides: tuple[str, str], kind: str, decision: Decision, percent: b
     if kind == "equivalent":
         return f"{ahead} is above {behind} by {distance}"
     return f"{ahead} {'beats' if percent else 'is above'} {behind} by {distance}"
+
+
+def _distinct(left: str, right: str) -> tuple[str, str]:
+    """Two cells without what they share: `normalize, temperature = 0.1` is `temperature = 0.1` beside 0.05."""
+    ours, theirs = left.split(", "), right.split(", ")
+    apart = [(one, other) for one, other in zip(ours, theirs, strict=False) if one != other]
+    if len(ours) != len(theirs) or not apart or not all(" = " in text for pair in apart for text in pair):
+        return left, right
+    own, others = map(", ".join, zip(*apart, strict=True))
+    return own, others
+
+
+_WITHOUT = "without "
+
+
+def _removal(sides: tuple[str, str], decision: Decision) -> str:
+    """Of a design that leaves parts out: what that costs. Empty where not all that is compared lacks a part."""
+    ahead, behind = map(named, sides if decision.effect > 0 else reversed(sides))
+    cost = f"{abs(decision.effect):.1f} points"
+    part, other = behind.removeprefix(_WITHOUT), ahead.removeprefix(_WITHOUT)
+    if part != behind and other != ahead:
+        return f"leaving out {part} costs {cost} more than leaving out {other}"
+    if part != behind and ahead == "full method":
+        return f"leaving out {part} costs {cost}"
+    return f"leaving out {other} gains {cost}" if other != ahead and behind == "full method" else ""
 
 
 def _statistics(measured: Evidence, names: Names, verdict: Verdict, decision: Decision) -> str:

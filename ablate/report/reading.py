@@ -15,6 +15,7 @@ from ablate.records.files import Results
 from ablate.records.status import damage as damage_of
 from ablate.records.store import store_of
 from ablate.report.charts.logged import Curve, read_curves
+from ablate.report.render.names import Names
 from ablate.report.thinning import Thinned, thinned
 from ablate.study.schema.chart import PARAMETERS
 from ablate.trainer.find import DEFAULT_TRAINER, parameter_counter
@@ -148,11 +149,10 @@ def _distinct(environments: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any]
 
 
 def _finished_seeds(evidence: Evidence) -> dict[str, set[int]]:
-    """Label of a cell -> its finished seeds."""
-    found: dict[str, set[int]] = {}
+    """Name of a cell -> its finished seeds."""
+    names, found = Names(evidence).cells, dict[str, set[int]]()
     for trial in evidence.trials:
-        label = evidence.cells[trial.cell].cell.label.replace(" ", ", ")
-        found.setdefault(label, set()).update({trial.seed} if trial.state == "done" else ())
+        found.setdefault(names[trial.cell], set()).update({trial.seed} if trial.state == "done" else ())
     return found
 
 

@@ -114,7 +114,7 @@ def _neighbours(ends: dict[str, PicturedCell]) -> tuple[list[Picture], tuple[str
         failure = f"Nearest neighbours of the {label} cannot be shown"
         checkpoint = max(cell.checkpoints.glob("final-*.pt"), default=None)
         if checkpoint is None:
-            why = "its checkpoint is not here: `ablate gc` removed it, or it is on the machine that trained it"
+            why = "its checkpoint is not here: ablate gc removed it, or it is on the machine that trained it"
             missing.append(f"{failure}: {why}.")
             continue
         layer = cell.config.evaluate.layer

@@ -47,7 +47,8 @@ def study_text(
     """The text of the study file."""
     paths = setting_paths([*(axis.column for axis in axes), *base])
     title = name.replace("_", " ").capitalize()
-    varied, do = " and ".join(axis.column for axis in axes), "does" if len(axes) == 1 else "do"
+    *others, last = [axis.column for axis in axes] or ["the seed"]
+    varied, do = (f"{', '.join(others)} and {last}", "do") if others else (last, "does")
     lines = [
         f"# Written by: {' '.join(command.split())}",
         f"name = {toml(name)}",

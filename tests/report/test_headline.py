@@ -10,6 +10,7 @@ from ablate.judge.verdict import Verdict
 from ablate.report.headline import MOST_WORDS, headline
 from ablate.report.reading import read_study
 from ablate.study.claims import read_claims
+from tests.report.test_baseline import recorded
 from tests.report.test_measured import evaluated, study
 
 BEST = {"id": "A1", "text": "Crop with color is best.", "source": "s", "kind": "best", "is": "first == 'crop'"}
@@ -117,3 +118,25 @@ def test_a_study_without_results_says_how_many_trials_finished(tmp_path: Path) -
     measured = read_study(study(tmp_path, trials, reference=False), "mine", None).measured
     said = headline(measured, Judged(measured, (), False, (), None))
     assert said.answer == "No results yet: 0 of 2 trials finished."
+
+
+@pytest.mark.parametrize(
+    ("compared", "effect", "said"),
+    [
+        ("full method - without color", 9.8, "leaving out color costs 9.8 points"),
+        ("full method - without head", -0.6, "leaving out head gains 0.6 points"),
+        ("without head - without color", 3.2, "leaving out color costs 3.2 points more than leaving out head"),
+    ],
+)
+def test_the_headline_of_a_design_says_what_leaving_out_a_part_costs(
+    tmp_path: Path, compared: str, effect: float, said: str
+) -> None:
+    evidence = read_study(recorded(tmp_path), "mine", None).measured
+    verdict = decided("supported", "supports", effect, compared)
+    assert headline(evidence, Judged(evidence, (verdict,), None, (), None)).answer == f"Yes (5 seeds): {said}."
+
+
+def test_what_both_cells_share_is_left_out_of_the_headline(measured: Evidence) -> None:
+    verdict = decided("supported", "supports", 4.2, "normalize, temperature = 0.1 - normalize, temperature = 0.05")
+    answer = headline(measured, Judged(measured, (verdict,), None, (), None)).answer
+    assert answer == "Yes (5 seeds): temperature = 0.1 beats temperature = 0.05 by 4.2 points."

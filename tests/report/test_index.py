@@ -45,7 +45,7 @@ def cards_of(page: str) -> list[str]:
 def test_the_card_of_a_study_without_claims_has_its_best_result_and_a_picture(tmp_path: Path) -> None:
     page = write_index(two_studies(tmp_path), tmp_path / "reports").read_text()
     card = next(each for each in re.findall(r"<article.*?</article>", page, re.DOTALL) if "Best: " in each)
-    assert "Best: crop + color, with 56.3 % linear top-1." in card
+    assert "Best: crop\u00a0+ color, with 56.3\u00a0% linear top-1." in card
     assert card.count("<rect") == 8
     assert len(set(re.findall(r'fill="(#\w+)"', card))) > 3
 

@@ -66,7 +66,7 @@ def test_seeds_are_paired_for_each_cell_and_evaluation(tmp_path: Path) -> None:
     case = {"case": "untrained", "axes": {"evaluation": "linear"}, "numbers": {"top1": 9.0}}
     other = [{**case, "axes": {"evaluation": "nearest"}, "seed": seed} for seed in (0, 1)]
     cautions = read_study(study(tmp_path, [*both, case, *other]), "mine", None).cautions
-    assert [told.partition(": ")[2] for told in cautions] == ["untrained, evaluation=linear lacks seed 1"]
+    assert [told.partition(": ")[2] for told in cautions] == ["untrained, linear lacks seed 1"]
 
 
 def test_only_a_text_named_precision_is_a_number_format(tmp_path: Path) -> None:

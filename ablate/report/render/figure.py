@@ -81,11 +81,13 @@ line separators break Vega expressions."""
 
 
 def plain(spec: Any) -> Any:
-    """The specification with invalid characters replaced by spaces."""
+    """The specification with invalid characters replaced by spaces, and seven digits of each number."""
     if isinstance(spec, dict):
         return {plain(name): plain(value) for name, value in spec.items()}
     if isinstance(spec, list):
         return [plain(value) for value in spec]
+    if isinstance(spec, float):
+        return float(f"{spec:.7g}")
     return _INVALID.sub(" ", spec) if isinstance(spec, str) else spec
 
 
@@ -115,6 +117,12 @@ _REDUNDANT = re.compile(
     rf' (?:role|aria-label|aria-roledescription|pointer-events|aria-hidden)="[^"]*"| opacity="1"| {_FONT}'
 )
 _DIGITS = re.compile(r"(\.\d\d)\d+")
+_LINE = re.compile(r' d="[^"]{200,}"')
+"""A line through many points, for which tenths of pixels do."""
+_TENTHS = re.compile(r"(\.\d)\d")
+_CIRCLE = re.compile(
+    r'<path transform="translate\(([^,)]+),([^)]+)\)" d="M([\d.]+),0A\3,\3,0,1,1,-\3,0A\3,\3,0,1,1,\3,0"'
+)
 _UNSEEN = '<path class="foreground" d="" display="none"/>'
 
 
@@ -124,6 +132,8 @@ def _lean(svg: str) -> str:
     The element around it has role `img` with a label, and a table of its data.
     """
     tags = _TAG.sub(lambda tag: _DIGITS.sub(r"\1", _REDUNDANT.sub("", tag[0])), svg)
+    tags = _LINE.sub(lambda line: _TENTHS.sub(r"\1", line[0]), tags)
+    tags = _CIRCLE.sub(r'<circle cx="\1" cy="\2" r="\3"', tags)
     return tags.replace(_UNSEEN, "").replace("<svg ", f"<svg {_FONT} ", 1)
 
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from ablate.records.files import write_bytes
 from ablate.records.plans import DEFAULT_PROFILE
 from ablate.report.render.figure import cache_folder
-from ablate.report.render.text import cut
+from ablate.report.render.text import cut, typeset
 
 INDEX, COMPARISON = "index", "compare"
 """Pages that do not belong to a single study."""
@@ -131,6 +131,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "path": quote,
     "pill": pill,
     "runs": runs,
+    "typeset": typeset,
     "wrapping": wrapping,
 }
 """Name in templates -> filter."""

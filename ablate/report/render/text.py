@@ -33,6 +33,18 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3].rstrip()}..."
 
 
+_TO_MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
+_GLUED = re.compile(
+    r"(?<=\d) (?=%|points?\b|seeds?\b)| (?=[=+\u2212\u00b1] )|(?<= [=\u00b1]) |(?<=\bby) (?=\d)|(?<=\bp) (?=\d)"
+    r"|(?<=\d of) (?=\d)"
+)
+
+
+def typeset(text: str) -> str:
+    """A sentence with minus signs, and without line ends between a number and its unit or around its sign."""
+    return _GLUED.sub("\u00a0", _TO_MINUS.sub("\u2212", text))
+
+
 def named(text: str) -> str:
     """A name or a label for use in a sentence: shortened, then isolated."""
     return isolated(cut(text))

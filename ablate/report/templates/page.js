@@ -14,7 +14,7 @@ function fitted(spec, room, excess = 0) {
   else if (fluid === "columns") {
     const parts = spec.concat ?? [spec.spec];
     if (typeof parts[0].width === "number") {
-      spec.columns = Math.max(1, Math.min(spec.columns, parts.length, Math.floor(room / (parts[0].width + 90))));
+      spec.columns = Math.max(1, Math.min(spec.columns, spec.concat?.length ?? spec.columns, Math.floor(room / (parts[0].width + 90))));
       const share = room / spec.columns - 75;
       for (const each of parts) each.width = Math.max(120, Math.min(most ?? each.width, share) - excess / spec.columns);
     } else spec.columns = room < 700 ? 1 : spec.columns;

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from ablate.report.render.text import latex, markdown
+from ablate.report.render.text import latex, markdown, typeset
 
 SPECIAL = r"\{}$&#_%^~<>|" + '"`'
 
@@ -68,3 +68,19 @@ def test_text_shows_in_latex_as_it_is(text: str, written: str) -> None:
 )
 def test_text_shows_in_markdown_as_it_is(text: str, written: str) -> None:
     assert markdown(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("beats b by 3.2 points", "beats b by~3.2~points"),
+        ("k = 12, m = -5", "k~=~12, m~=~\u22125"),
+        ("65.4 % (5 seeds), rank 2 of 6", "65.4~% (5~seeds), rank 2 of~6"),
+        ("crop + color \u2212 crop, adjusted p 0.03", "crop~+ color~\u2212 crop, adjusted p~0.03"),
+        ("top-1 of resnet-50 at 1e-5, 9-10", "top-1 of resnet-50 at 1e-5, 9-10"),
+        ("[-1.5, -0.2]", "[\u22121.5, \u22120.2]"),
+        ("One seed per cell", "One seed per cell"),
+    ],
+)
+def test_no_line_ends_between_a_number_and_its_unit_or_sign(text: str, written: str) -> None:
+    assert typeset(text) == written.replace("~", "\u00a0")
