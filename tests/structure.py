@@ -100,6 +100,7 @@ SINCE: Mapping[str, str] = {
     "run.order": "the order in which trials run",
     "workflow.needed": "which cells undecided claims compare, for the order of trials, which `run` cannot judge",
     "judge.baseline": "the difference of each cell to the baseline, apart from claims",
+    "report.charts.dots_form": "a row with its name at full length for each cell, in four charts",
     "report.charts.difference": "the chart of the differences to the baseline",
     "judge.attribution": "what parts contribute, as far as a study's cells can tell",
     "judge.statistics.attribution": "effects of parts as sums over combinations, apart from studies",

@@ -63,16 +63,19 @@ def kept_figures(results: Results, reading: Reading) -> list[KeptFigure]:
 def draw_figures(reading: Reading) -> list[Figure]:
     """The charts of a study's values, drawn now."""
     from ablate.judge.attribution import attribute
-    from ablate.report.charts.attribution import attribution_figures
+    from ablate.report.charts.attribution import attribution_figures, noted
     from ablate.report.charts.difference import difference_figure
-    from ablate.report.charts.figures import figures_of  # imports altair, which is slow
+    from ablate.report.charts.figures import compares_parts, figures_of  # imports altair, which is slow
     from ablate.report.charts.tuning import tuning_figure
 
     evidence = reading.shown.judged.evidence
     figures = figures_of(evidence, reading.curves, reading.parameters)
-    compared = difference_figure(evidence, reading.shown_differences)
-    figures[1:1] = [compared] if compared else []
-    if evidence.plan.rule and reading.shown.places is None and (found := attribute(evidence)):
+    found = attribute(evidence) if evidence.plan.rule and reading.shown.places is None else None
+    alone = found is not None and {each.kind for each in found.effects} <= {"removed", "added"}
+    notes = noted(found) if found and alone else ""
+    if compared := difference_figure(evidence, reading.shown_differences, notes):
+        figures.insert(not compares_parts(evidence), compared)
+    if found and not (alone and compared):  # else these are the same numbers with the other sign
         figures += attribution_figures(evidence, found)
     curve = tuning_figure(evidence)
     return [*figures, *([curve] if curve else [])]

@@ -59,7 +59,9 @@ IMPORT = (
     "score",
 )
 TUNE = ("run", "methods.toml")
+NAME = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 RUNS = "rate,model,seed,score\n0.1,a,0,60\n0.1,b,0,70\n1,a,0,62\n1,b,0,75\n0.1,a,1,61\n0.1,b,1,72\n1,a,1,64\n1,b,1,73\n"
+RUNS = RUNS.replace("b", NAME)
 
 
 def by_command(folder: Path, study: str, command: tuple[str, ...]) -> Pages:
@@ -123,6 +125,26 @@ def test_no_chart_is_wider_than_its_place(browser: Any, pages: Pages) -> None:  
     for name, width in (("pairs", 320), ("pairs", 2000), ("seeds", 390), ("hostile", 320)):
         with opened(browser, pages[name], viewport={"width": width, "height": 800}) as visit:
             assert visit.page.evaluate(wider) == []
+
+
+def test_no_name_in_a_chart_is_cut(browser: Any, pages: Pages) -> None:  # noqa: F811
+    texts = "[...document.querySelectorAll('.chart text')].map((each) => each.textContent)"
+    for name in ("pairs", "seeds", "imported"):
+        with opened(browser, pages[name], viewport={"width": 390, "height": 800}) as visit:
+            assert [text for text in visit.page.evaluate(texts) if "\u2026" in text] == []
+
+
+def test_measured_and_published_heatmaps_have_one_size_and_stand_side_by_side(browser: Any, pages: Pages) -> None:  # noqa: F811
+    with opened(browser, pages["pairs"], viewport={"width": 1400, "height": 900}) as visit:
+        visit.page.wait_for_selector("#chart-published .vega-embed svg")
+        found = [
+            visit.page.locator(f"#chart-{name} .vega-embed svg").bounding_box() for name in ("measured", "published")
+        ]
+        squares = [visit.page.locator(f"#chart-{name} .mark-rect.role-mark path").first.bounding_box()
+                   for name in ("measured", "published")]  # fmt: skip
+        assert found[0]["width"] == pytest.approx(found[1]["width"], abs=1)
+        for side in ("y", "width", "height"):
+            assert squares[0][side] == pytest.approx(squares[1][side], abs=1)
 
 
 def test_every_internal_link_of_a_page_has_a_target(browser: Any, pages: Pages) -> None:  # noqa: F811

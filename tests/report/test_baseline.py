@@ -21,6 +21,7 @@ from ablate.report.reading import read_study
 from ablate.report.tables import as_latex, as_markdown, cells_csv, tables
 from ablate.study.cells.cell import Baseline, Cell
 from tests.records.by_hand import key_of, save_record, write_trial
+from tests.report.charts.studied import rows
 
 FULL, COLOR, HEAD = (50.0, 54.0, 55.0, 61.0), (40.0, 45.0, 44.5, 49.0), (51.0, 53.0, 56.5)
 """top-1 by seed; the third cell has no result of the last seed."""
@@ -89,12 +90,34 @@ def test_every_output_has_the_differences(tmp_path: Path, capsys: pytest.Capture
     )
     page, _ = compose(reading, [chart], None, "files", "records")
     assert "difference to full method" in page
-    assert f"{mean - half:+.1f} to {mean + half:+.1f}; sd {sd:.2f}; 4 seeds" in page
+    assert f"{mean - half:+.1f} to {mean + half:+.1f}; sd {sd:.2f}; 4 seeds".replace("-", "\u2212") in page
     judge("mine", json=True, results=results.root)
     printed = json.loads(capsys.readouterr().out)
     assert printed["baseline"] == "full method"
     assert [each["cell"] for each in printed["differences"]] == ["without head", "without color"]
     assert printed["differences"][1]["difference"] == pytest.approx(mean)
+
+
+def test_the_differences_are_the_main_chart_largest_first_unless_the_study_has_a_chart_of_its_own(
+    tmp_path: Path,
+) -> None:
+    figures = draw_figures(read_study(recorded(tmp_path / "a"), "mine", None))
+    assert [figure.name for figure in figures] == ["difference", "measured"]
+    drawn = rows(figures[0].chart.to_dict())
+    assert [(row["label"], row["shown"], row["about"]) for row in drawn] == [
+        ("without color", f"\u2212{-expected(COLOR)[0]:.1f}", False),
+        ("without head", f"{expected(HEAD)[0]:+.1f}", True),
+    ]
+    assert "Largest difference to full method:" in figures[0].chart.title.text[0]
+    own = draw_figures(read_study(recorded(tmp_path / "b", chart={"form": "bars", "x": "color"}), "mine", None))
+    assert [figure.name for figure in own] == ["measured", "difference"]
+
+
+def test_the_chart_of_differences_says_what_a_design_cannot_show_in_place_of_a_second_chart(tmp_path: Path) -> None:
+    declared = {"rule": {"kind": "leave_one_out"}}
+    figures = draw_figures(read_study(recorded(tmp_path, **declared), "mine", None))
+    assert [figure.name for figure in figures] == ["difference", "measured"]
+    assert "Removing a part from the full method shows its effect only in that context" in figures[0].caption
 
 
 def test_one_seed_in_common_gives_differences_without_intervals_and_none_gives_dashes() -> None:

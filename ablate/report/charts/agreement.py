@@ -11,6 +11,7 @@ import altair as alt
 from ablate.judge.statistics.pooled import spearman
 from ablate.report.charts.layers import (
     INK,
+    LINE,
     QUIET,
     Style,
     digits,
@@ -22,6 +23,7 @@ from ablate.report.charts.layers import (
     titled,
     tooltip,
     valued,
+    wrapped,
 )
 from ablate.report.charts.marks import Mark, measured_marks, positioned
 from ablate.report.render.figure import Figure
@@ -85,7 +87,7 @@ def _chart(evidence: Evidence, both: Sequence[Both], rank: float | None, about: 
             "paper": each.paper,
             "about": each.approximate,
             "text": each.mark.text(digits(evidence)),
-            "name": each.mark.label if each.mark.label in named else "",
+            "name": wrapped(each.mark.label, 2 * LINE) if each.mark.label in named else "",
         }
         | ({} if each.mark.low is None else {"low": each.mark.low, "high": each.mark.high})
         for each in both
@@ -109,13 +111,20 @@ def _chart(evidence: Evidence, both: Sequence[Both], rank: float | None, about: 
         .mark_rule(color=INK)
         .encode(y=valued(alt.Y, style, "low"), y2="high:Q")
     )
-    names = (
-        base.transform_filter("datum.name")
-        .mark_text(align=_inwards(theirs), fontSize=11, dy=-10, color=INK, limit=200)
-        .encode(y=valued(alt.Y, style), text="name:N")
-    )
-    chart = alt.layer(*_equal(style, theirs), spread, point, names, data=alt.InlineData(values=rows))
+    chart = alt.layer(*_equal(style, theirs), spread, point, *_labels(base, style, theirs),
+                      data=alt.InlineData(values=rows))  # fmt: skip
     return pickable(chart.properties(title=style.title, width=_SIDE, height=_SIDE), "width")  # type: ignore[no-any-return]
+
+
+def _labels(base: Any, ours: Style, theirs: Style) -> list[Any]:
+    """The names of some cells, with a rim in the color of the page, for what they cover."""
+    look = {"align": _inwards(theirs), "fontSize": 12, "lineBreak": "\n", "lineHeight": 13}
+    up = alt.expr("-12 - 13 * (length(split(datum.name, '\\n')) - 1)")
+    drawn = base.transform_filter("datum.name").encode(y=valued(alt.Y, ours), text="name:N")
+    return [
+        drawn.mark_text(stroke="white", strokeWidth=4, strokeJoin="round", color="white", dy=up, **look),
+        drawn.mark_text(color=INK, dy=up, **look),
+    ]
 
 
 _STRONG = 0.5
@@ -147,9 +156,9 @@ def _inwards(across: Style) -> Any:
 
 def _apart(wanted: Sequence[Both], both: Sequence[Both]) -> set[str]:
     """The names of those cells whose names would not cover one another."""
-    across, up = (
-        max(values) - min(values) or 1.0 for values in zip(*((each.paper, each.value) for each in both), strict=True)
-    )
+    across = max(each.paper for each in both) - min(each.paper for each in both) or 1.0
+    ends = [end for each in both for end in (each.value, each.mark.low, each.mark.high) if end is not None]
+    up = max(ends) - min(ends) or 1.0  # of the chart, which shows the intervals
     kept: list[Both] = []
     for each in wanted:
         if all(abs(each.paper - one.paper) > 0.3 * across or abs(each.value - one.value) > 0.06 * up for one in kept):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from ablate.judge.attribution import KINDS
+from ablate.report.charts.dots_form import row_axis, row_names, row_step
 from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued
 from ablate.report.render.figure import Figure
+from ablate.report.render.html import capital
 
 if TYPE_CHECKING:
     from ablate.judge.attribution import Attribution, Effect
@@ -56,7 +58,7 @@ def _contributions(evidence: Evidence, found: Attribution, kind: str) -> Figure:
     return Figure(
         "attribution",
         _bars(rows, style),
-        f"What each part contributes: {KINDS[kind]}. {steps}. Lines: 95 % intervals over seeds. {_noted(found)}",
+        f"What each part contributes: {KINDS[kind]}. {steps}. Lines: 95 % intervals over seeds. {noted(found)}",
         f"Largest: {_named(effects[0])}" + (f"; smallest: {_named(effects[-1])}." if len(effects) > 1 else "."),
         ("part", "kind", "effect", "95 % interval", "seeds", "sampling error"),
         tuple(_texts(effect) for effect in found.effects if effect.kind != "interaction"),
@@ -64,7 +66,9 @@ def _contributions(evidence: Evidence, found: Attribution, kind: str) -> Figure:
 
 
 def _bars(rows: Sequence[dict[str, Any]], style: Style) -> alt.LayerChart:
-    base = alt.Chart().encode(y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
+    names = row_names([row["label"] for row in rows])
+    rows = [row | {"row": names[row["label"]]} for row in rows]
+    base = alt.Chart().encode(y=alt.Y("row:N", sort=None, title=None, axis=row_axis(grid=False)))
     colors = {"up": _UP, "down": _DOWN, "total": QUIET, "random": QUIET}
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     color = alt.Color("kind:N", legend=None, scale=scale)
@@ -72,7 +76,8 @@ def _bars(rows: Sequence[dict[str, Any]], style: Style) -> alt.LayerChart:
     spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, strokeWidth=2).encode(
         x=valued(alt.X, style, "low"), x2="high:Q"
     )  # fmt: skip
-    chart = styled(alt.layer(bars, spread, title=style.title, width=_WIDTH, height=_STEP * len(rows)))
+    height = max(_STEP, row_step(names)) * len(rows)
+    chart = styled(alt.layer(bars, spread, title=style.title, width=_WIDTH, height=height))
     chart.usermeta = {"fluid": "width", "most": MOST_WIDE}
     chart.data = alt.InlineData(values=list(rows))
     return chart  # type: ignore[no-any-return]
@@ -119,8 +124,9 @@ def _named(effect: Effect) -> str:
     return f"{' x '.join(effect.parts)} {effect.mean:+.3g}"
 
 
-def _noted(found: Attribution) -> str:
-    return " ".join(f"{note[0].upper()}{note[1:]}." for note in found.notes)
+def noted(found: Attribution) -> str:
+    """What the effects are, and what was not measured, in sentences."""
+    return " ".join(f"{capital(note)}." for note in found.notes)
 
 
 def _texts(effect: Effect) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _HEIGHT = 280
 _LEGIBLE = 0.4
 """The fraction of the height from which a bar has room for its name."""
+_ROOM = int(_HEIGHT * _LEGIBLE) - 8
+"""Pixels for it: longer names stand in the legend alone."""
 
 
 TRAITS = Traits(from_zero=True)
@@ -41,7 +43,7 @@ def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
     )  # fmt: skip
     drawn = [
         bar,
-        *([_names(known, style, step)] if grouped else []),
+        *([_names(known, style, step)] if grouped and max(map(len, marks.legend)) * 7 <= _ROOM else []),
         layers.intervals(base, style),
         layers.seeds(base, style),
         *layers.hatched(base, (step * 0.9) ** 2, alt.value(_HEIGHT - step / 2)),
@@ -54,9 +56,10 @@ def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
 
 def _x(marks: Marks) -> Any:
     texts = list(map(value_text, marks.xs))
-    longest = max(map(len, texts), default=0)
+    longest = min(max(map(len, texts), default=0), layers.LINE)
     room = 16 * max(len(marks.colors), 3)
-    axis = alt.Axis(labelAngle=-40 if longest * 7 > room else 0, domain=True, ticks=False)
+    angle = -40 if longest * 7 > room else 0
+    axis = alt.Axis(labelAngle=angle, labelExpr=layers.lines_of_label(), labelLimit=0, domain=True, ticks=False)
     return alt.X("x:N", sort=texts, title=marks.title(marks.encoding.x), axis=axis)
 
 
@@ -72,6 +75,6 @@ def _names(known: Any, style: Style, step: int) -> Any:
     legible = low + _LEGIBLE * (high - low)
     return (
         known.transform_filter(f"datum.value > {legible}")
-        .mark_text(angle=270, align="left", fontSize=min(11, step - 3), limit=int(_HEIGHT * _LEGIBLE) - 8)
+        .mark_text(angle=270, align="left", fontSize=min(11, step - 3), limit=_ROOM)
         .encode(y=alt.value(_HEIGHT - 5), text="color:N", color=alt.Color("ink:N", scale=None), opacity=picked())
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from ablate.report.charts.layers import DASHES, FAINT, INK, palette, pickable, picked, spanned, titled
+from ablate.report.charts.layers import DASHES, FAINT, INK, legend_of, palette, pickable, picked, spanned, titled
 from ablate.report.charts.logged import Curve
 from ablate.report.render.figure import Figure, plain
 from ablate.report.render.html import capital
@@ -100,7 +100,7 @@ def _panel(
     kinds = list(dict.fromkeys(roles.values()))
     dashes = [DASHES[number % len(DASHES)] for number in range(len(kinds))]
     encoding: dict[str, Any] = {"sort": kinds, "title": None}
-    legend = alt.Legend(orient="bottom", columns=1 if len(kinds) <= 3 else 2, symbolStrokeWidth=2.5, labelLimit=320)
+    legend = legend_of(kinds, orient="bottom", symbolStrokeWidth=2.5)
     points = max(len(curve.at) for curve in curves) < 2
     line: dict[str, Any] = {"cursor": "pointer", "point": {"size": 20} if points else False}
     # A stroke's opacity is cheap to draw; the opacity of a whole line needs a compositing layer per line.

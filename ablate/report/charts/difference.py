@@ -1,4 +1,4 @@
-"""The difference of each cell to the baseline: a row per cell, with its interval and its seeds."""
+"""The difference of each cell to the baseline: a row per cell, with its interval, its seeds and its number."""
 
 from __future__ import annotations
 
@@ -10,70 +10,93 @@ import altair as alt
 
 from ablate.judge.baseline import Difference, baseline_title
 from ablate.records.plain import plural
-from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued
+from ablate.report.charts.dots_form import WIDTH, layers_of, row_names, row_step
+from ablate.report.charts.layers import QUIET, Style, pickable, spanned, titled, valued
 from ablate.report.render.figure import Figure
-from ablate.report.render.names import Names
+from ablate.report.render.names import MINUS, Names
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence, MeasuredCell
 
+_Row = tuple[int, "MeasuredCell", Difference]
+"""A cell with its number and its difference."""
 MOST = 60
 """Cells of the chart; of more, those with the largest differences."""
-_WIDTH, _STEP = 460, 26  # pixels
+_LOSS, _GAIN = "#d55e00", "#0072b2"
 
 
-def difference_figure(evidence: Evidence, differences: Sequence[Difference | None]) -> Figure | None:
-    """`difference`: every cell with a seed in common with its baseline; None without any."""
-    named = [replace(cell, label=name) for cell, name in zip(evidence.cells, Names(evidence).cells, strict=True)]
-    every = [(cell, each) for cell, each in zip(named, differences, strict=True) if each and each.values]
+def difference_figure(evidence: Evidence, differences: Sequence[Difference | None], notes: str = "") -> Figure | None:
+    """`difference`: every cell with a seed in common with its baseline; None without any.
+
+    notes: what to say of the differences below the chart.
+    """
+    names = Names(evidence).cells
+    every = [
+        (number, replace(cell, label=names[number]), each)
+        for number, (cell, each) in enumerate(zip(evidence.cells, differences, strict=True))
+        if each and each.values
+    ]
     if not every:
         return None
-    ranked = sorted(every, key=lambda pair: pair[1].mean or 0.0)
-    shown = ranked if len(ranked) <= MOST else sorted(ranked, key=lambda pair: -abs(pair[1].mean or 0.0))[:MOST]
+    ranked = sorted(every, key=lambda row: row[2].mean or 0.0)
+    shown = sorted(sorted(ranked, key=_size, reverse=True)[:MOST], key=ranked.index)
+    if _size(shown[-1]) > _size(shown[0]):  # the largest difference is the first row
+        shown.reverse()
     name = baseline_title(evidence.plan) or "baseline"
     left_out = f" The {MOST} largest of {len(every)}." if len(every) > MOST else ""
-    unit = "percentage points" if evidence.percent else evidence.title
     return Figure(
         "difference",
-        _chart(f"Difference to {name}", f"{evidence.title}: difference in {unit}", shown),
-        f"Each cell minus {name}, seed by seed: the mean with its 95 % interval (Student's t), one dot per seed."
-        + left_out,
+        _chart(evidence, name, shown),
+        f"Each cell minus {name}, seed by seed: the mean with its 95 % interval (Student's t), one white dot per seed. "
+        f"Hollow: the interval includes 0.{left_out}{notes and f' {notes}'}",
         _summary(evidence, ranked),
         ("cell", "difference", "95 % interval", "sd", "seeds"),
-        tuple(_texts(evidence, cell, each) for cell, each in shown),
+        tuple(_texts(evidence, cell, each) for _, cell, each in shown),
     )
 
 
-def _chart(title: str, metric: str, shown: Sequence[tuple[MeasuredCell, Difference]]) -> alt.LayerChart:
-    rows: list[dict[str, Any]] = []
-    for number, (cell, each) in enumerate(shown):
-        low, high = each.interval or (None, None)
-        row = {"row": number, "label": cell.label, "value": each.mean, "low": low, "high": high}
-        rows.append({name: value for name, value in row.items() if value is not None} | {"seeds": list(each.values)})
+def _size(row: _Row) -> float:
+    return abs(row[2].mean or 0.0)
+
+
+def _chart(evidence: Evidence, name: str, shown: Sequence[_Row]) -> alt.LayerChart:
+    names = row_names([cell.label for _, cell, _ in shown])
+    rows = [_data(evidence, number, names[cell.label], cell.label, each) for number, cell, each in shown]
     ends = [row[name] for row in rows for name in ("value", "low", "high") if name in row]
     domain = spanned([0.0, *ends, *(seed for row in rows for seed in row["seeds"])])
-    style = Style(titled(title, metric, width=60), metric, domain, ".3g")
-    hint = [alt.Tooltip("label:N", title="cell"), alt.Tooltip("value:Q", title="difference", format=".3g")]
-    base = alt.Chart().encode(tooltip=hint, y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
-    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color=QUIET, strokeDash=[4, 4]).encode(
-        x=valued(alt.X, style, "at")
-    )  # fmt: skip
-    spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, strokeWidth=2).encode(
-        x=valued(alt.X, style, "low"), x2="high:Q"
-    )  # fmt: skip
-    dots = base.transform_flatten(["seeds"], ["seed"]).mark_point(size=22, filled=True, fill=QUIET, opacity=0.8).encode(
-        x=valued(alt.X, style, "seed")
-    )  # fmt: skip
-    mean = base.mark_point(shape="diamond", size=80, filled=True, opacity=1, fill=INK).encode(x=valued(alt.X, style))
-    chart = styled(alt.layer(zero, spread, dots, mean, title=style.title, width=_WIDTH, height=_STEP * len(rows)))
-    chart.usermeta = {"fluid": "width", "most": MOST_WIDE}
+    unit = "percentage points" if evidence.percent else evidence.title
+    textures = ", on synthetic textures" if evidence.synthetic else ""
+    baseline = evidence.shown(evidence.cells[shown[0][2].baseline].mean)
+    seeds = plural(max(len(each.seeds) for _, _, each in shown), "seed")
+    title = titled(f"Largest difference to {name}: {shown[0][1].label}, {rows[0]['shown']}",
+                   f"{evidence.metric} minus that of {name} ({baseline}){textures}, {seeds}")  # fmt: skip
+    style = Style(title, f"{evidence.title}: difference in {unit}", domain, ".3g")
+    kinds = alt.Scale(domain=["loss", "gain", "unclear"], range=[_LOSS, _GAIN, QUIET])
+    color: dict[str, Any] = {
+        "fill": alt.Fill("kind:N", scale=kinds, legend=None),
+        "stroke": alt.Stroke("kind:N", scale=kinds, legend=None),
+    }
+    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(color=QUIET).encode(x=valued(alt.X, style, "at"))
+    drawn = [zero, *layers_of(style, list(names.values()), **color)]
+    size: dict[str, Any] = {"width": WIDTH, "height": row_step(names) * len(names)}
+    chart = pickable(alt.layer(*drawn).properties(title=title, **size), "width")
     chart.data = alt.InlineData(values=rows)
     return chart  # type: ignore[no-any-return]
 
 
-def _summary(evidence: Evidence, ranked: Sequence[tuple[MeasuredCell, Difference]]) -> str:
-    (lowest, least), (highest, most) = ranked[0], ranked[-1]
-    intervals = [each.interval for _, each in ranked if each.interval]
+def _data(evidence: Evidence, number: int, row: str, label: str, each: Difference) -> dict[str, Any]:
+    low, high = each.interval or (None, None)
+    shown, interval = (text.replace("-", MINUS) for text in each.texts(evidence))
+    clear = low is not None and high is not None and not low <= 0 <= high
+    kind = "unclear" if not clear else "loss" if (each.mean or 0.0) < 0 else "gain"
+    data = {"row": row, "cell": number, "label": label, "value": each.mean, "low": low, "high": high, "shown": shown}
+    about = {"seeds": list(each.values), "about": not clear, "kind": kind, "text": f"{shown} ({interval})"}
+    return {name: value for name, value in (data | about).items() if value is not None}
+
+
+def _summary(evidence: Evidence, ranked: Sequence[_Row]) -> str:
+    (_, lowest, least), (_, highest, most) = ranked[0], ranked[-1]
+    intervals = [each.interval for _, _, each in ranked if each.interval]
     clear = sum(not low <= 0 <= high for low, high in intervals)
     ends = f"Lowest: {lowest.label} {least.texts(evidence)[0]}; highest: {highest.label} {most.texts(evidence)[0]}."
     if not intervals:

@@ -6,17 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, digits, palette, spanned, styled, titled, valued
+from ablate.report.charts.dots_form import row_axis, row_names, row_step
+from ablate.report.charts.layers import (
+    INK,
+    MOST_WIDE,
+    QUIET,
+    Style,
+    digits,
+    palette,
+    spanned,
+    styled,
+    titled,
+    valued,
+    wrapped,
+)
 from ablate.report.charts.main_effects import AxisEffects, MainEffect, main_effects
 from ablate.report.render.figure import Figure
-from ablate.report.render.text import cut
 from ablate.study.cells.cell import shown_text
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
 
-_WIDTH, _STEP = 420, 24  # pixels
-_LONGEST = 40
+_WIDTH = 420  # pixels
 
 
 def effects_figure(evidence: Evidence) -> Figure | None:
@@ -70,10 +81,12 @@ def _chart(evidence: Evidence, axes: list[AxisEffects], title: str) -> Any:
 
 def _panel(axis: AxisEffects, style: Style, possible: tuple[float, float], last: bool) -> Any:
     low, high = possible
+    names = row_names([shown_text(each.value) for each in axis.effects])
     rows = [
         {
             "value": each.mean,
-            "name": cut(shown_text(each.value), _LONGEST),
+            "name": shown_text(each.value),
+            "row": names[shown_text(each.value)],
             "text": f"{format(each.mean, style.digits.replace('~', ''))} over {each.cells} cells",
             **(
                 {}
@@ -83,11 +96,8 @@ def _panel(axis: AxisEffects, style: Style, possible: tuple[float, float], last:
         }
         for each in axis.effects
     ]
-    names = [str(row["name"]) for row in rows]
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        y=alt.Y(
-            "name:N", sort=names, title=cut(axis.axis, _LONGEST), axis=alt.Axis(ticks=False, domain=False, grid=True)
-        ),
+        y=alt.Y("row:N", sort=list(names.values()), title=None, axis=row_axis()),
         tooltip=[alt.Tooltip("name:N", title=axis.axis), alt.Tooltip("text:N", title=style.metric)],
     )
     across = alt.Axis(grid=False) if last else None
@@ -99,6 +109,9 @@ def _panel(axis: AxisEffects, style: Style, possible: tuple[float, float], last:
         line.encode(x=valued(alt.X, style, axis=across)),
         spread.encode(x=valued(alt.X, style, "low", axis=across), x2="high:Q"),
         point.encode(x=valued(alt.X, style, axis=across)),
+        title=alt.TitleParams(
+            wrapped(axis.axis, 60).split("\n"), fontSize=12, fontWeight="normal", frame="group", offset=4
+        ),
         width=_WIDTH,
-        height=_STEP * len(rows),
+        height=row_step(names) * len(rows),
     )

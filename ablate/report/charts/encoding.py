@@ -9,7 +9,7 @@ from ablate.study.cells.cell import Cell, described, is_number, shown_text, vary
 from ablate.study.schema.chart import CASE, PARAMETERS, Chart
 
 CELL = "cell name"
-"""The x of a chart with a bar for each cell of a design; axes have no space in their names."""
+"""The x of a chart with a row for each cell of a design; axes have no space in their names."""
 ABSENT = "none"
 """The text for the value of an axis that a cell does not have."""
 _FEWEST_FOR_A_HEATMAP = 5
@@ -84,8 +84,8 @@ def encode(chart: Chart, cells: Sequence[Cell], also: Sequence[Cell] = (), by_na
     if x != PARAMETERS:
         facet = facet or _take(left)
         best_of += tuple(left)
-    if by_name and left and chart == Chart():
-        return Encoding("bars", CELL, None, (), None, (), log=False)
+    if by_name and (left or form == "bars") and chart == Chart():
+        return Encoding("dots", CELL, None, (), None, (), log=False)
     log = _spans_widely(x, [*cells, *also]) if chart.log is None else chart.log
     return Encoding(form, x, y, color, facet, best_of, log)
 
@@ -129,7 +129,9 @@ def _form(left: Sequence[str], cells: Sequence[Cell], named: bool) -> str:
     if any(_numbers(axis, cells) >= _FEWEST_FOR_A_LINE for axis in left):
         return "lines"
     text = all(any(isinstance(cell.axes.get(axis), str) for cell in cells) for axis in left)
-    return "heatmap" if len(left) == 2 and text and not named else "bars"
+    if named or len(left) > 2:
+        return "bars"
+    return "dots" if len(left) < 2 else "heatmap" if text else "bars"
 
 
 def _spans_widely(x: str | None, cells: Sequence[Cell]) -> bool:

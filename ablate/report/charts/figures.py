@@ -15,10 +15,12 @@ from ablate.report.charts.layers import Style, digits, spanned, titled
 from ablate.report.charts.logged import Curve
 from ablate.report.charts.marks import Mark, Marks, arrange, measured_marks, published_marks
 from ablate.report.render.figure import Figure
-from ablate.report.render.html import capital
 from ablate.study.schema.chart import Chart
 
 _FEWEST_POINTS = 3
+_ALONE, _BESIDE = 38, 30
+"""Characters of a line of a title: of the published chart's, and of the measured one's beside it, fewer than are as
+wide as the chart, so that both are drawn at one size."""
 _Table = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 """Columns and rows of a table."""
 
@@ -54,6 +56,14 @@ def encoding_of(evidence: Evidence) -> Encoding:
     return encode(Chart.model_validate(evidence.plan.chart), grid, also, by_name=evidence.plan.naming is not None)
 
 
+def compares_parts(evidence: Evidence) -> bool:
+    """Whether the differences to a baseline are the main chart: no figure of a paper, `[chart]` or grid is shown."""
+    traits = traits_of(encoding_of(evidence).form)
+    grid = traits.numeric or traits.two_axes
+    published = any(cell.paper for cell in evidence.paper_cells)
+    return not (evidence.plan.baseline is None or evidence.plan.chart or published or grid)
+
+
 def _main_figures(evidence: Evidence, encoding: Encoding, parameters: Mapping[str, int]) -> list[Figure]:
     cells, paper = measured_marks(evidence, parameters), published_marks(evidence, parameters)
     here = arrange(encoding, cells, evidence.plan.axes)
@@ -64,7 +74,8 @@ def _main_figures(evidence: Evidence, encoding: Encoding, parameters: Mapping[st
     planned = max((mark.planned for mark in cells), default=0)
     seeds = f", {plural(planned, 'seed')}" if planned else ""
     spread = ", with 95 % intervals and one dot per seed" if evidence.repeated else ""
-    title = titled(_finding(here), f"measured{textures}{seeds}", evidence.metric)
+    wide = _BESIDE if paper else _ALONE
+    title = titled(_finding(here), f"measured{textures}{seeds}", evidence.metric, width=wide)
     style = Style(title, evidence.metric, domain, digits(evidence))
     figures = [
         Figure(
@@ -87,7 +98,7 @@ def _published(
     marks = arrange(encoding, paper, axes)
     cited = ", ".join(dict.fromkeys(reference.label for reference in plan.references))
     own_legend = marks.legend != here.legend or not any(mark.value is not None for mark in here.cells)
-    title = titled(_finding(marks), f"published in {cited}", evidence.metric)
+    title = titled(_finding(marks), f"published in {cited}", evidence.metric, width=_BESIDE)
     style = Style(title, evidence.metric, domain, digits(evidence), legend=own_legend)
     about = " Hollow marks: approximate, read off a figure." if any(mark.approximate for mark in paper) else ""
     return Figure(
@@ -127,7 +138,7 @@ def _finding(marks: Marks) -> str:
         return known[0].label
     if known[0].value == known[-1].value:
         return "All cells have the same value"
-    return f"{capital(known[-1].label)} is highest, {known[0].label} lowest"
+    return f"Highest: {known[-1].label}\nLowest: {known[0].label}"
 
 
 def _summary(evidence: Evidence, marks: Marks, *, measured_here: bool) -> str:

@@ -12,7 +12,7 @@ from altair.utils.schemapi import debug_mode
 from ablate.judge import wording
 from ablate.judge.statistics.paired import LEAST_SEEDS
 from ablate.records.plain import plural
-from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued
+from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued, wrapped
 from ablate.report.render.figure import Figure
 from ablate.report.render.names import Names
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
 
-MOST = 30
+MOST = 20
 """Comparisons of a chart; of more, those nearest to the one that decides."""
-_WIDTH, _STEP = 460, 40  # pixels
+_WIDTH, _STEP, _LINE = 460, 40, 15  # pixels of the chart, of a row, and of a further line of a name
+_WRAP = 40
+"""Characters of a line of a name, which fit on a phone."""
 _NAME, _MEAN, _SEEDS = 0.24, 0.56, 0.78  # heights within a row, from its top
 _BOUND = "#d55e00"
 _NONE = "\u2013"
@@ -100,44 +102,42 @@ def _unit(described: Sequence[Described], percent: bool) -> str:
 
 def _chart(title: str, described: Sequence[Described], unit: str) -> alt.LayerChart:
     rows = [_data(number, each) for number, each in enumerate(described)]
+    above = _LINE * max(row["name"].count("\n") for row in rows)  # pixels for further lines of names
+    step = _STEP + above
     ends = [row[name] for row in rows for name in ("value", "low", "high", "bound", "upper") if name in row]
     style = Style(titled(title), unit, spanned([*ends, *(seed for row in rows for seed in row["seeds"])]), ".3g")
     hint = [alt.Tooltip("label:N", title="comparison"), alt.Tooltip("text:N", title="effect")]
     base = alt.Chart().encode(tooltip=hint)
 
     def at(height: float) -> Any:
-        return alt.Y("row:O", axis=None, scale=alt.Scale(type="band", padding=0), bandPosition=height)
+        return alt.Y("row:O", axis=None, scale=alt.Scale(type="band", padding=0), bandPosition=height / step)
 
     def name(test: str, weight: str) -> Any:
-        chosen = base.transform_filter(test)
-        limit: Any = alt.expr("width")
-        return chosen.mark_text(
-            align="left",
-            baseline="middle",
-            fontSize=12,
-            color=INK,
-            limit=limit,
-            fontWeight=weight,  # type: ignore[arg-type]
-        ).encode(x=alt.value(0), y=at(_NAME), text="label:N")
+        down = alt.expr(f"{above} - {_LINE} * (length(split(datum.name, '\\n')) - 1)")
+        look: dict[str, Any] = {"fontSize": 12, "color": INK, "fontWeight": weight, "align": "left"}
+        return base.transform_filter(test).mark_text(
+            baseline="middle", lineBreak="\n", lineHeight=_LINE, dy=down, **look
+        ).encode(x=alt.value(0), y=at(_NAME * _STEP), text="name:N")  # fmt: skip
 
     def bound(field: str) -> Any:
         mark = base.transform_filter(f"isValid(datum.{field})").mark_tick(
-            orient="vertical", size=_STEP, thickness=1.5, color=_BOUND
+            orient="vertical", size=step, thickness=1.5, color=_BOUND
         )
-        return mark.encode(x=valued(alt.X, style, field), y=at(0.5))
+        return mark.encode(x=valued(alt.X, style, field), y=at(step / 2))
 
     spread = base.transform_filter("isValid(datum.low)").mark_rule(color=INK, strokeWidth=2).encode(
-        x=valued(alt.X, style, "low"), x2="high:Q", y=at(_MEAN)
+        x=valued(alt.X, style, "low"), x2="high:Q", y=at(_MEAN * _STEP + above)
     )  # fmt: skip
     dots = base.transform_flatten(["seeds"], ["seed"]).mark_point(
         size=22, filled=True, fill=QUIET, opacity=0.8
-    ).encode(x=valued(alt.X, style, "seed"), y=at(_SEEDS))  # fmt: skip
+    ).encode(x=valued(alt.X, style, "seed"), y=at(_SEEDS * _STEP + above))  # fmt: skip
     mean = base.mark_point(shape="diamond", size=90, filled=True, opacity=1, stroke=INK, strokeWidth=1.5).encode(
-        x=valued(alt.X, style), y=at(_MEAN), fill=alt.condition("datum.decides", alt.value(INK), alt.value("#ffffff"))
-    )
+        x=valued(alt.X, style), y=at(_MEAN * _STEP + above),
+        fill=alt.condition("datum.decides", alt.value(INK), alt.value("#ffffff")),
+    )  # fmt: skip
     names = name("datum.decides", "bold"), name("!datum.decides", "normal")
     drawn = [bound("bound"), bound("upper"), spread, dots, mean, *names]
-    chart = styled(alt.layer(*drawn, title=style.title, width=_WIDTH, height=_STEP * len(rows)))
+    chart = styled(alt.layer(*drawn, title=style.title, width=_WIDTH, height=step * len(rows)))
     chart.usermeta = {"fluid": "width", "most": MOST_WIDE}
     chart.data = alt.InlineData(values=rows)  # last, since Altair copies a chart with its rows at each step
     return chart  # type: ignore[no-any-return]
@@ -149,6 +149,7 @@ def _data(number: int, described: Described) -> dict[str, Any]:
     row = {
         "row": number,
         "label": compared.label,
+        "name": wrapped(compared.label, _WRAP),
         "value": compared.effect,
         "low": low,
         "high": high,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 INK, QUIET, FAINT = "#1b1b1f", "#5a5a66", "#b8b8c2"
 HATCH = "M-1,-.5L-.5,-1M-1,0L0,-1M-1,.5L.5,-1M-1,1L1,-1M-.5,1L1,-.5M0,1L1,0M.5,1L1,.5"
 """A hatched square as the shape of a point, for cells without a number."""
+LINE, _ALONE = 26, 44
+"""Characters up to which a name stands in one line: beside a chart, and below one."""
+_LINES = r"(.{1,%d})(?:\s+|$)|(.{1,%d}[_./,-])|(.{1,%d})"
+"""Lines of at most so many characters: broken at spaces, else after signs that join words, else anywhere."""
 MOST_WIDE = 640
 """Pixels up to which a chart grows with its place on a page."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
@@ -67,9 +72,10 @@ def styled(chart: Any) -> Any:
     return (
         chart.configure(font="system-ui, sans-serif", background="white", padding=8)
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", grid=False, labelColor=INK,
-                        titleColor=INK, labelLimit=130)
+                        titleColor=INK, labelLimit=260)
+        .configure_axisQuantitative(tickCount=6)
         .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelColor=INK,
-                          titleColor=INK, labelLimit=180, orient="bottom", columns=4)
+                          titleColor=INK, labelLimit=0, orient="bottom", columns=4)
         .configure_header(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelColor=INK,
                           titleColor=INK, labelLimit=300)
         .configure_title(fontSize=16, anchor="start", color=INK, subtitleFontSize=12, subtitleColor=QUIET, offset=12)
@@ -78,12 +84,13 @@ def styled(chart: Any) -> Any:
 
 
 def titled(finding: str, *about: str, width: int = 38) -> alt.TitleParams:
-    """A chart's title, which says what it shows, over lines with metric and source; all wrapped.
+    """A chart's title, which says what it shows, over lines with metric and source; all wrapped. It may have lines.
 
-    width: characters of a line of the title, of which those below it have a quarter more.
+    width: characters of a line of the title; those below it, which are smaller, have more.
     """
-    below = [line for each in about for line in textwrap.wrap(cut(each), width * 5 // 4)]
-    return alt.TitleParams(textwrap.wrap(cut(finding), width) or [""], subtitle=below)
+    below = [line for each in about for line in textwrap.wrap(cut(each), max(width * 5 // 4, 44))]
+    lines = [line for each in finding.split("\n") for line in textwrap.wrap(cut(each), width)]
+    return alt.TitleParams(lines or [""], subtitle=below)
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,27 @@ def colored(marks: Marks, style: Style, channel: type[Any] = alt.Color) -> Any:
         sort=marks.legend,
         title=marks.title(only) if only else None,
         scale=alt.Scale(domain=marks.legend, range=colors(marks)),
-        legend=alt.Legend() if style.legend else None,
+        legend=legend_of(marks.legend) if style.legend else None,
     )
+
+
+def legend_of(texts: Sequence[str], **look: Any) -> alt.Legend:
+    """A legend whose long texts are wrapped, in as many columns as fit on a phone."""
+    longest = max(map(len, texts), default=0)
+    columns = 4 if longest <= 8 else 2 if longest <= 20 else 1
+    return alt.Legend(labelExpr=lines_of_label(_ALONE), columns=columns, **look)
+
+
+def lines_of_label(width: int = LINE) -> str:
+    """The lines of a label of an axis or a legend, as a Vega expression."""
+    pattern = (_LINES % (width, width - 1, width)).replace("\\", "\\\\")
+    return f"slice(split(replace(datum.label, regexp('{pattern}', 'g'), '$1$2$3\\n'), '\\n'), 0, -1)"
+
+
+def wrapped(text: str, width: int = LINE) -> str:
+    """A text in lines for a mark that breaks them at line ends; very long ones are cut."""
+    found = re.findall(_LINES % (width, width - 1, width), " ".join(cut(text, 5 * width).split()))
+    return "\n".join(map("".join, found))
 
 
 def colors(marks: Marks) -> list[str]:
@@ -187,8 +213,10 @@ def lines_across(rows: Sequence[dict[str, Any]], style: Style) -> list[Any]:
     rule = base.mark_rule(color=QUIET, strokeDash=[5, 4], strokeWidth=1.5, cursor="pointer").encode(
         y=valued(alt.Y, style), opacity=picked(), tooltip=tooltip(style)
     )
-    text = base.mark_text(align="left", fontSize=11, color=INK, dx=4, limit=130).encode(
-        x=alt.value("width"), y=valued(alt.Y, style), text="label:N", opacity=picked()
+    text = (
+        base.transform_calculate(lines=lines_of_label())
+        .mark_text(align="left", fontSize=11, color=INK, dx=4)
+        .encode(x=alt.value("width"), y=valued(alt.Y, style), text="lines:N", opacity=picked())
     )
     return [rule, text]
 

@@ -13,7 +13,7 @@ from ablate.report.charts.layers import INK, Style, colored, picked, tooltip, va
 if TYPE_CHECKING:
     from ablate.report.charts.marks import Marks
 
-_HEIGHT, _WIDTH, _SMALL = 300, 420, 260
+_HEIGHT, _WIDTH, _SMALL = 300, 420, 220
 
 
 TRAITS = Traits(numeric=True)
@@ -84,7 +84,7 @@ def _second(marks: Marks, style: Style, channel: type[Any], kinds: Any) -> Any:
         sort=marks.legend,
         title=by_color.get("title"),
         scale=scale,
-        legend=alt.Legend() if style.legend and not dash else None,
+        legend=layers.legend_of(marks.legend) if style.legend and not dash else None,
     )
 
 

@@ -47,7 +47,7 @@ class Chart(BaseModel):
 
     form: Form | None = Field(None, examples=["bars"])
     """Default: a heatmap for two text axes, or for two axes of five values or more; lines if an axis has three
-    numbers or more; else bars."""
+    numbers or more; dots for one other axis; else bars."""
     x: str | None = Field(None, examples=["epochs"])
     """An axis (or `evaluation`), `case` for the cases, or `parameters` for the encoder's size in millions."""
     y: str | None = Field(None, examples=["first"])

@@ -15,11 +15,11 @@ from tests.report.charts.studied import figures, layers, plan_of, rows, spec
 FORMS = {
     "augment_pairs": "rect", "batch_epochs": "bar", "broader_augmentation": "bar", "cifar10": "bar",
     "color_histograms": "bar", "color_strength": "bar", "fixed_batches": "bar", "linear_optimizer": "bar",
-    "depth_width": "point", "epochs": "line", "flip_and_blur": "bar", "head_spectrum": "bar",
-    "linear_evaluation": "point", "loss": "bar", "loss_tuned": "bar", "lr_scaling": "bar", "parts": "bar",
+    "depth_width": "point", "epochs": "line", "flip_and_blur": "bar", "head_spectrum": "point",
+    "linear_evaluation": "point", "loss": "bar", "loss_tuned": "bar", "lr_scaling": "bar", "parts": "point",
     "projection_head": "bar",
-    "representation_layer": "bar", "semi_supervised": "bar", "temperature": "line", "transfer": "bar",
-    "transformation_prediction": "bar",
+    "representation_layer": "point", "semi_supervised": "bar", "temperature": "line", "transfer": "bar",
+    "transformation_prediction": "point",
 }  # fmt: skip
 
 
@@ -150,9 +150,9 @@ def test_a_case_is_a_line_across() -> None:
         ({"a": ["p", "q"], "b": ["r", "s"]}, "heatmap", "b"),
         ({"a": ["p", "q"], "b": [1, 2, 3]}, "lines", "b"),
         ({"a": ["p", "q"], "b": [1, 2]}, "bars", "a"),
-        ({"a": ["p", "q"]}, "bars", "a"),
+        ({"a": ["p", "q"]}, "dots", "a"),
         ({"a": [1, 2, 3], "b": [1, 2, 3, 4]}, "lines", "b"),
-        ({"a": [True, False], "b": ["p"]}, "bars", "a"),
+        ({"a": [True, False], "b": ["p"]}, "dots", "a"),
         ({"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5]}, "heatmap", "b"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 FORM = '''\
-"""The form `dots`: a dot a cell on a scale of values."""
+"""The form `ticks`: a tick a cell on a scale of values."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ TRAITS = Traits(from_zero=True)
 
 
 def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
-    """A dot a cell, one row a value of x."""
+    """A tick a cell, one row a value of x."""
     base = alt.Chart().encode(y=alt.Y("x:N"), x=valued(alt.X, style), tooltip=tooltip(style))
-    dots = base.mark_circle(size=80).encode(color=colored(marks, style))
-    return assembled([dots], marks.rows(style.digits), marks, style, width=300, height=200)
+    ticks = base.mark_circle(size=80).encode(color=colored(marks, style))
+    return assembled([ticks], marks.rows(style.digits), marks, style, width=300, height=200)
 '''
 TEST = """\
 from tests.report.charts.studied import figures, layers, plan_of, rows
 
 
-def test_there_is_a_dot_for_each_cell() -> None:
-    chart = figures(plan_of("loss", {"form": "dots", "x": "objective"}))[0].chart.to_dict()
+def test_there_is_a_tick_for_each_cell() -> None:
+    chart = figures(plan_of("loss", {"form": "ticks", "x": "objective"}))[0].chart.to_dict()
     assert [layer["mark"]["type"] for layer in layers(chart)] == ["circle"]
     assert len(rows(chart)) > 3
 """
@@ -47,7 +47,7 @@ question = "Which?"
 axes.batch_size = [16, 32]
 chart.form = "FORM"
 """
-FILES = {"ablate/report/charts/dots_form.py": FORM, "tests/report/charts/test_dots_form.py": TEST}
+FILES = {"ablate/report/charts/ticks_form.py": FORM, "tests/report/charts/test_ticks_form.py": TEST}
 
 
 def test_a_form_of_chart_is_two_files(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_form_of_chart_is_two_files(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.txt"))
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    (tmp_path / "sizes.toml").write_text(STUDY.replace("FORM", "dots"))
+    (tmp_path / "sizes.toml").write_text(STUDY.replace("FORM", "ticks"))
     around = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     def run(*arguments: str) -> str:
@@ -67,4 +67,4 @@ def test_a_form_of_chart_is_two_files(tmp_path: Path) -> None:
 
     run("pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *[name for name in FILES if "/test_" in name])
     run("ablate", "check", "sizes.toml")
-    assert '"dots"' in run("ablate", "schema")
+    assert '"ticks"' in run("ablate", "schema")
