@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,10 @@ class Parsed:
     words: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     """Name -> the value on the command line."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Name -> the option that it stands for."""
+    repeated: frozenset[str] = frozenset()
+    """Options that occur several times: their values stay as they are, since a setting has one value."""
 
 
 def parsed(line: str, project: Path) -> Parsed:
@@ -45,7 +50,8 @@ def parsed(line: str, project: Path) -> Parsed:
         raise UserError(f"--command: {error}", help="quote the whole command line once") from error
     if not words:
         raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
-    found = Parsed()
+    times = Counter(word.partition("=")[0] for word in words if "=" in word or word.startswith("-"))
+    found = Parsed(repeated=frozenset(option for option, number in times.items() if number > 1))
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -58,7 +64,7 @@ def parsed(line: str, project: Path) -> Parsed:
             elif rest and (not rest[0].startswith("-") or _NUMBER.match(rest[0])):
                 found.words += [_literal(word), _placeholder(found, word, rest.pop(0), project)]
             else:
-                name = _name(word)
+                name = _setting(found, word)
                 found.settings[name] = True
                 found.words.append(f"{{{name}:{word}}}")
         else:
@@ -82,14 +88,22 @@ def _placeholder(found: Parsed, option: str, value: str, project: Path) -> str:
         pass
     if value and (project / value).is_dir() and not Path(value).is_absolute():
         return f"{{project}}/{_literal(value)}"
-    name = _name(option)
+    if option in found.repeated:
+        return _literal(value)
+    name = _setting(found, option)
     found.settings[name] = plain_value(value)
     return f"{{{name}}}"
 
 
+def _setting(found: Parsed, option: str) -> str:
+    """A name for an option that no other option has: `--opt.lr` and `--opt-lr` are two settings."""
+    names = (f"{_name(option)}{number}" for number in ("", *(f"_{each}" for each in range(2, 1000))))
+    return next(name for name in names if found.options.setdefault(name, option) == option)
+
+
 def _name(option: str) -> str:
     """The name of an option as an axis may have it."""
-    name = re.sub(r"[^a-z0-9]+", "_", option.lower()).strip("_0123456789")[: LONGEST_NAME - 1] or "setting"
+    name = re.sub(r"[^a-z0-9]+", "_", option.lower()).lstrip("_0123456789").rstrip("_")[: LONGEST_NAME - 4] or "setting"
     try:
         identifier(name)
     except InvalidValue:
