@@ -66,6 +66,7 @@ SINCE: Mapping[str, str] = {
     "study.expansion.combinations": "which axes a design combines",
     "study.checks.design": "checks of [design]",
     "simclr.model.launches": "a forward pass in few kernels",
+    "simclr.model.compiled": "a forward pass as compiled code, whose import is slow and whose failure must be harmless",
     "commands.imports": "`ablate import`",
     "judge.noise": "the noise from seed to seed, and the seeds that an effect needs, apart from verdicts",
     "workflow.import_runs": "runs that were trained elsewhere, from their sources to a study with records",

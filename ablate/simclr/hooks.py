@@ -120,7 +120,8 @@ def work(config: Config) -> float | None:
 def likeness(config: Config) -> str:
     """Network, size of the images, precision and parts of the evaluation: what fixes the time per image."""
     network = [config.encoder.model_dump(), config.data.image_size, config.method, config.precision]
-    return json.dumps([*network, sorted(config.evaluate.parts)])
+    compiled = ["compiled"] if config.compile else []  # the compiler's time is part of a trial's
+    return json.dumps([*network, sorted(config.evaluate.parts), *compiled])
 
 
 def dataset_sizes(config: Config, assumed: Sizes | None) -> Sizes | None:

@@ -8,7 +8,7 @@ The loss and its gradient are exact; only batch norm's statistics differ, being 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from ablate.simclr.data.images import Images
 from ablate.simclr.loss import LOSSES, temperature_of
 from ablate.simclr.loss.pairs import make_pairs, match
 from ablate.simclr.model import Model, Outputs, make_model
+from ablate.simclr.model.compiled import compiled
 from ablate.simclr.model.encoder import dropout_of_step, make_batch_norm_global, set_batch_norm_statistics
 from ablate.simclr.training import start
 from ablate.trainer.contract import Console, Context, Interrupted
@@ -61,25 +62,31 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
             _set_statistics(config, model, data.train.images, context)
         make_batch_norm_global(model, world)
         if config.epochs:
-            run = start(config, data.train.images, context, model, store)
-            step = contrastive_step if config.method == "simclr" else supervised_step
-            for batch in run.stream.batches(run.done, world, context.device):
-                run.set_learning_rates(batch.step)
-                model.zero_grad(set_to_none=True)
-                labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
-                measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
-                world.mean_gradients(model.parameters())
-                if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
-                    measures["gradient_norm"] = _gradient_norm(model)
-                for optimizer, _ in run.optimizers.values():
-                    optimizer.step()
-                run.end_step(batch.step, measures)
-                del batch  # its views are not kept while the next are made
-                run.save_if_due()
-            metrics |= run.result()
+            with compiled(model, world, context.say) if config.compile else nullcontext():
+                metrics |= _train(config, data, context, model, store)
         if store.writes:
             store.finish({"model": model.state_dict(), "metrics": metrics})
     return model, metrics
+
+
+def _train(config: Config, data: Dataset, context: Context, model: Model, store: Checkpoints) -> dict[str, float]:
+    """Train the model from its newest checkpoint on; return the last epoch's metrics."""
+    world, run = context.world, start(config, data.train.images, context, model, store)
+    step = contrastive_step if config.method == "simclr" else supervised_step
+    for batch in run.stream.batches(run.done, world, context.device):
+        run.set_learning_rates(batch.step)
+        model.zero_grad(set_to_none=True)
+        labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
+        measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
+        world.mean_gradients(model.parameters())
+        if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
+            measures["gradient_norm"] = _gradient_norm(model)
+        for optimizer, _ in run.optimizers.values():
+            optimizer.step()
+        run.end_step(batch.step, measures)
+        del batch  # its views are not kept while the next are made
+        run.save_if_due()
+    return run.result()
 
 
 def contrastive_step(
@@ -195,8 +202,9 @@ def owner(config: Config) -> str:
         "deterministic": True,
         "data": {"root"},
     }
-    if not config.fixed_batches:  # checkpoints from before this setting keep their owner
-        left_out["fixed_batches"] = True
+    for added in ("fixed_batches", "compile"):  # checkpoints from before these settings keep their owner
+        if not getattr(config, added):
+            left_out[added] = True
     settings = config.model_dump(mode="json", exclude=left_out)
     return hashlib.sha256(json.dumps([RECIPE_VERSION, settings], sort_keys=True).encode()).hexdigest()
 

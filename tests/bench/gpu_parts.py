@@ -1,5 +1,6 @@
 """The parts of the benchmark on a GPU."""
 
+import functools
 import importlib.util
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -64,6 +66,7 @@ class Size:
     network: str = "resnet18"
     wide: str = "resnet50"
     side: int = 224
+    compiler: str = "inductor"
 
 
 FULL = Size(5, 40, 60, 512, 192, 2000, (4096, 16_384, 65_536), (1, 4, 16), 400, "")
@@ -73,6 +76,7 @@ TOY = Size(
     network="resnet8",
     wide="resnet8",
     side=64,
+    compiler="eager",  # no compiler at all: g++ takes minutes
 )
 
 
@@ -196,6 +200,17 @@ class Bench:
             return {"failed": f"exit code {run.returncode}: {(run.stdout + run.stderr)[-1500:]}"}
         return {"trials": 4, "seconds": seconds, "page": (folder / "reports" / "bench.html").stat().st_size}
 
+    def compiled(self, plain: float) -> dict[str, Any]:
+        """The loop of `resnet18` with `compile = true`, once, and the seconds that the compiler adds to a training."""
+        config = self._cifar10(compile=True)
+        load(config.data, self.device)
+        began = time.perf_counter()
+        with mock.patch.object(torch, "compile", functools.partial(torch.compile, backend=self.size.compiler)):
+            found = self._loop(config)
+        steps = (self.size.warm_up + self.size.steps) * self.size.pairs / found
+        added = max(0.0, time.perf_counter() - began - steps)
+        return {"unit": "pairs a second", "loop": found, "ratio": found / plain, "seconds_to_compile": added}
+
     def long(self, epochs: int) -> dict[str, Any]:
         """CIFAR-10 for many epochs, and what it is worth."""
         context = _Timed(self.device, steps=10**12)
@@ -230,15 +245,9 @@ class Bench:
         """The pretraining as a trial runs it, and its model on batches that are ready on the device, in turn."""
         data = load(config.data, self.device)
 
-        def loop() -> float:
-            timed = _Timed(self.device, self.size.warm_up, self.size.steps)
-            try:
-                pretrain(config, data, timed)
-            except Interrupted:
-                return self.size.steps * config.batch_size / timed.seconds()
-            raise AssertionError("the training ended before it was stopped")
-
-        figures = self._in_turn({"loop": loop, "model": lambda: self._model_alone(config, data.classes)})
+        figures = self._in_turn(
+            {"loop": lambda: self._loop(config), "model": lambda: self._model_alone(config, data.classes)}
+        )
         return {
             "unit": "pairs a second",
             "batch_size": config.batch_size,
@@ -246,6 +255,15 @@ class Bench:
             **{name: spread(values) for name, values in figures.items()},
             "ratio": ratio(figures["loop"], figures["model"]),
         }
+
+    def _loop(self, config: Config) -> float:
+        """Pairs a second of the pretraining as a trial runs it."""
+        timed = _Timed(self.device, self.size.warm_up, self.size.steps)
+        try:
+            pretrain(config, load(config.data, self.device), timed)
+        except Interrupted:
+            return self.size.steps * config.batch_size / timed.seconds()
+        raise AssertionError("the training ended before it was stopped")
 
     def _model_alone(self, config: Config, classes: int) -> float:
         """Pairs a second without augmentation and probe."""
@@ -300,7 +318,9 @@ class _Timed:
         """Nothing."""
 
     def say(self, message: str) -> None:
-        """Nothing."""
+        """Fail where a setting does not do what is measured."""
+        if "has no effect" in message:
+            raise RuntimeError(message)
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
         """Note the time at the first step that counts and at the last, the device waited for."""

@@ -178,6 +178,9 @@ class Config(Settings):
     deterministic: bool = Field(False, json_schema_extra={"identity": False})
     """On a GPU, use only algorithms that sum in a fixed order, so that interrupted training ends with the same bits;
     slower. Training on a CPU always does."""
+    compile: bool = Field(False, json_schema_extra={"identity": "if set"})
+    """Compile encoder and head for the pretraining (torch.compile), which rounds otherwise and takes a minute or
+    minutes: for long trainings on one GPU. Needs a C++ compiler, on a GPU also Triton; otherwise it has no effect."""
     online_probe: bool = True
     """Train a linear classifier on h during pretraining, passing no gradient to the encoder (App. B.9)."""
     checkpoint_minutes: NotNegative = Field(5.0, json_schema_extra={"identity": False})

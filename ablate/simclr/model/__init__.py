@@ -1,5 +1,7 @@
 """The model: the encoder f, the projection head g or a classifier, and the online probe."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -10,6 +12,9 @@ from ablate.simclr.config import Config
 from ablate.simclr.config.network import Head
 from ablate.simclr.model.encoder import Encoder, make_encoder
 from ablate.simclr.model.launches import channels_last, in_few_kernels
+
+Network = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Images -> h and z, in the format of autocast."""
 
 
 class ProjectionHead(nn.Module):
@@ -62,6 +67,7 @@ class Model(nn.Module):
     def __init__(self, config: Config, classes: int) -> None:
         super().__init__()
         self._precision = config.precision
+        self.network: Network | None = None  # `project` as compiled code
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.encoder = make_encoder(config.encoder)
@@ -74,11 +80,16 @@ class Model(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         """Encode and project images (B, 3, H, W) in [0, 1]; the input is not normalised, as in the paper."""
-        with autocast(self._precision, images.device), in_few_kernels(self.parts(), images.device):
-            h = self.encoder(channels_last(images))
-            z = self.head(h)
+        few = nullcontext() if self.network else in_few_kernels(self.parts(), images.device)
+        with autocast(self._precision, images.device), few:
+            h, z = (self.network or self.project)(channels_last(images))
         dtype = torch.promote_types(h.dtype, torch.float32)
         return Outputs(h.to(dtype), z.to(dtype))
+
+    def project(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute h and z of images in the layout of the weights, in the format that encoder and head end with."""
+        h = self.encoder(images)
+        return h, self.head(h)
 
     def parts(self) -> tuple[nn.Module, nn.Module]:
         """Return what the pretraining's loss trains: all but the probe."""
