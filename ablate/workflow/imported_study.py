@@ -28,7 +28,8 @@ def study_file(name: str) -> Path:
     from ablate.study.load import known_studies
 
     if name.endswith(".toml") or "/" in name:
-        return Path(name)
+        path = Path(name)
+        return path if path.suffix == ".toml" or path.exists() else path.with_name(f"{path.name}.toml")
     return known_studies().get(name, Path("studies") / f"{name}.toml")
 
 

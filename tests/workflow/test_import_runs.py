@@ -80,6 +80,14 @@ def test_the_runs_of_a_csv_are_records_equal_to_the_digit_in_whatever_order_they
     assert (done.new, done.unchanged, done.written) == (0, 12, False)
 
 
+def test_a_study_that_is_named_by_a_path_is_written_as_toml_and_found_again(importing: Import) -> None:
+    importing(ROWS)
+    for expected in (True, False):
+        columns = Columns(AXES if expected else {}, ["accuracy"] if expected else [], "seed")
+        done = import_runs([Path("runs.csv")], "of/mine/lr_study", columns, Results(Path("results")))
+        assert (done.study, done.written) == (Path("of/mine/lr_study.toml"), expected)
+
+
 def test_every_record_names_the_file_its_hash_and_the_row(importing: Import) -> None:
     importing(ROWS)
     with open_store(Results(Path("results"))) as store:
