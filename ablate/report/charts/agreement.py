@@ -154,6 +154,10 @@ def _inwards(across: Style) -> Any:
     return alt.expr(f"datum.paper < {low + third} ? 'left' : datum.paper > {high - third} ? 'right' : 'center'")
 
 
+_PER_CHARACTER = 0.02
+"""The share of the chart's width on a phone that a character of a name takes."""
+
+
 def _apart(wanted: Sequence[Both], both: Sequence[Both]) -> set[str]:
     """The names of those cells whose names would not cover one another."""
     across = max(each.paper for each in both) - min(each.paper for each in both) or 1.0
@@ -161,7 +165,11 @@ def _apart(wanted: Sequence[Both], both: Sequence[Both]) -> set[str]:
     up = max(ends) - min(ends) or 1.0  # of the chart, which shows the intervals
     kept: list[Both] = []
     for each in wanted:
-        if all(abs(each.paper - one.paper) > 0.3 * across or abs(each.value - one.value) > 0.06 * up for one in kept):
+        if all(
+            abs(each.paper - one.paper) > _PER_CHARACTER * across * len(each.mark.label + one.mark.label)
+            or abs(each.value - one.value) > 0.06 * up
+            for one in kept
+        ):
             kept.append(each)
     return {each.mark.label for each in kept}
 

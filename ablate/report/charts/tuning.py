@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from ablate.judge.tried import Tries, tries_of
-from ablate.report.charts.layers import MOST_WIDE, SHAPES, Style, digits, palette, spanned, styled, titled, valued
+from ablate.report.charts.layers import (
+    MOST_WIDE,
+    SHAPES,
+    Style,
+    digits,
+    legend_of,
+    palette,
+    spanned,
+    styled,
+    titled,
+    valued,
+)
 from ablate.report.render.figure import Figure
 from ablate.study.cells.cell import axis_text, is_number
 
@@ -84,7 +95,7 @@ def _panel(rows: Sequence[dict[str, Any]], cells: Sequence[str], style: Style) -
     scale = alt.Scale(type="log" if log else "linear", nice=False, domain=list(spanned(numbers, log)))
     axis = alt.Axis(values=numbers, format=".6~r")
     shapes = [SHAPES[number % len(SHAPES)] for number in range(len(cells))]
-    legend = alt.Legend(title=None, columns=2)  # in more columns it would be wider than the panels
+    legend = legend_of(cells, title=None)
     colors = alt.Scale(domain=cells, range=palette(cells))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         x=alt.X("x:Q", title=rows[0]["setting"], scale=scale, axis=axis), y=valued(alt.Y, style),

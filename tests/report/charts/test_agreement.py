@@ -31,3 +31,18 @@ def test_there_is_no_such_chart_where_the_paper_has_nothing(tmp_path: Path) -> N
     measured = read_study(results_with(tmp_path, like_the_paper()), "pairs", None).measured
     bare = replace(measured, cells=tuple(replace(cell, published={}) for cell in measured.cells))
     assert figure_of(bare) is None
+
+
+def test_of_long_names_that_would_cover_one_another_one_is_shown(tmp_path: Path) -> None:
+    """Of the same numbers; short names have room."""
+    numbers = {cell: 50.0 + (value or 0.0) / 100 for cell, value in like_the_paper().items()}
+    numbers[min(numbers, key=lambda cell: numbers[cell])] = 90.0  # so that the others have almost the same height
+    measured = read_study(results_with(tmp_path, numbers), "pairs", None).measured
+    long = tuple(replace(cell, label=f"{cell.label} {'of a long name ' * 2}") for cell in measured.cells)
+    shown = []
+    for each in (measured, replace(measured, cells=long)):
+        figure = figure_of(each)
+        assert figure is not None
+        (drawn,) = (each for each in figure.chart.to_dict()["datasets"].values() if len(each) == 9)
+        shown.append(sum(bool(row["name"]) for row in drawn))
+    assert shown[0] > shown[1] >= 1
