@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ _PLACES = {
     "checkpoints": "checkpoints", "checkpoint_dir": "checkpoints", "ckpt_dir": "checkpoints",
 }  # fmt: skip
 """Names of options, as scripts have them -> the placeholder that stands for them."""
+_SHELL = re.compile(r"[|&;]|\|\||&&|[0-9&]?(>>?|<<?)(&[0-9-])?")
 _NUMBER = re.compile(r"-?(\d|\.\d)")
 _LOWER_IS_BETTER = re.compile(r"loss|error|perplexity|mse|mae|rmse|cost|ppl", re.IGNORECASE)
 _METRICS = (
@@ -50,8 +50,9 @@ def parsed(line: str, project: Path) -> Parsed:
         raise UserError(f"--command: {error}", help="quote the whole command line once") from error
     if not words:
         raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
-    times = Counter(word.partition("=")[0] for word in words if "=" in word or word.startswith("-"))
-    found = Parsed(repeated=frozenset(option for option, number in times.items() if number > 1))
+    _without_shell(words)
+    options = [word.partition("=")[0] for word in words if "=" in word or word.startswith("-")]
+    found = Parsed(repeated=frozenset(option for option in options if options.count(option) > 1))
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -70,6 +71,15 @@ def parsed(line: str, project: Path) -> Parsed:
         else:
             found.words.append(_literal(word))
     return found
+
+
+def _without_shell(words: Sequence[str]) -> None:
+    """Raise UserError for what only a shell understands: a command is started without one."""
+    for number, word in enumerate(words):
+        variable = not words[0].endswith("sh") and re.search(r"\$[A-Za-z_{(]", word)  # sh -c '...' has a shell
+        if variable or _SHELL.fullmatch(word) or (number == 0 and re.match(r"[A-Za-z_]\w*=", word)):
+            message = f"--command: '{word}' is for a shell, and a command is started without one"
+            raise UserError(message, help="put the line into a script, as run.sh; variables belong in [environment]")
 
 
 def _literal(word: str) -> str:

@@ -113,6 +113,11 @@ def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
         ("python train.py --lr 0.1", ["lr=1"], "needs at least two values"),
         ("python 'train.py", ["lr=1,2"], "No closing quotation"),
         ("", ["lr=1,2"], "--command is empty"),
+        ("python train.py --lr 0.1 > out.txt", ["lr=1,2"], "'>' is for a shell"),
+        ("python train.py --lr 0.1 2>&1 | tee log", ["lr=1,2"], "'2>&1' is for a shell"),
+        ("cd there && python train.py --lr 0.1", ["lr=1,2"], "'&&' is for a shell"),
+        ("CUDA_VISIBLE_DEVICES=0 python train.py --lr 0.1", ["lr=1,2"], "'CUDA_VISIBLE_DEVICES=0' is for a shell"),
+        ("python train.py --lr 0.1 --data ${HOME}/data", ["lr=1,2"], "'${HOME}/data' is for a shell"),
     ],
 )
 def test_what_cannot_become_a_study_is_told(line: str, vary: list[str], message: str) -> None:
