@@ -16,6 +16,7 @@ from ablate.judge.evidence import Evidence, MeasuredCell
 from ablate.records.files import Results
 from ablate.records.plan_file import PlanAxis, PlanFile
 from ablate.report.charts.difference import difference_figure
+from ablate.report.formats import write_report
 from ablate.report.page import compose, draw_figures
 from ablate.report.reading import read_study
 from ablate.report.tables import as_latex, as_markdown, cells_csv, tables
@@ -64,6 +65,13 @@ def test_a_difference_is_of_the_seeds_that_both_cells_have(tmp_path: Path) -> No
         mean, half, sd = expected(values)
         assert (found.mean, found.sd, len(found.seeds)) == (pytest.approx(mean), pytest.approx(sd), len(values))
         assert found.interval == (pytest.approx(mean - half), pytest.approx(mean + half))
+
+
+def test_a_page_has_the_verdict_on_a_claim_that_is_decided(tmp_path: Path) -> None:
+    claim = {"id": "A1", "text": "Color matters.", "kind": "greater", "left": "color and head", "right": "not color"}
+    page = write_report(recorded(tmp_path, claims=[claim]), "mine", None, tmp_path / "reports").read_text()
+    card = page[page.index("A1: Color matters.") :]
+    assert 'class="pill supported"' in card[: card.index("</article>")]
 
 
 def test_every_output_has_the_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
