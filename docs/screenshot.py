@@ -1,4 +1,4 @@
-"""Create docs/report.png, a screenshot of the top of a page: `python docs/screenshot.py PAGE`."""
+"""Create a screenshot of the top of a page, 1250 pixels high: `python docs/screenshot.py PAGE docs/report.png 1250`."""
 
 import shutil
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-page_file, picture = Path(sys.argv[1]).resolve(), Path(__file__).parent / "report.png"
+page_file, picture, height = Path(sys.argv[1]).resolve(), Path(sys.argv[2]), int(sys.argv[3])
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(
         executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
     )
-    page = browser.new_page(viewport={"width": 1400, "height": 1250})
+    page = browser.new_page(viewport={"width": 1400, "height": height})
     page.goto(page_file.as_uri())
     page.wait_for_selector(".chart .vega-embed svg", timeout=120_000)
     page.wait_for_timeout(3_000)  # the other charts
