@@ -48,8 +48,10 @@ class Headline:
     """The id of the claim that gives the answer; None where no claim is judged."""
     kind: str = ""
     """The kind of that claim's verdict; empty without one."""
+    asserted: str = ""
+    """The claim in words."""
     details: str = ""
-    """The claim in words, its statistics, what the verdict leaves out, and what would decide it."""
+    """Its statistics, what the verdict leaves out, and what would decide it."""
 
 
 def headline(measured: Evidence, judged: Judged) -> Headline:
@@ -68,7 +70,8 @@ def headline(measured: Evidence, judged: Judged) -> Headline:
     answer = f"{_verdict(verdict)}{where}: {_comparison(measured, names, verdict, verdict.decision)}."
     if len(answer.split()) > MOST_WORDS:
         answer = f"{_verdict(verdict)}{where}: {_effect(measured, verdict, verdict.decision)}."
-    return Headline(answer, verdict.claim.id, verdict.kind, _details(measured, names, judged, verdict))
+    asserted = ended(named(verdict.claim.text.rstrip(".")))
+    return Headline(answer, verdict.claim.id, verdict.kind, asserted, _details(measured, names, judged, verdict))
 
 
 def _leading(judged: Judged) -> Verdict | None:
@@ -78,19 +81,22 @@ def _leading(judged: Judged) -> Verdict | None:
 
 
 def _verdict(verdict: Verdict) -> str:
-    """`Yes (5 seeds)`, `Probably not (1 seed)`, `Undecided, probably yes (5 seeds)`."""
+    """`Claim supported (5 seeds)`, `Probably not (1 seed)`, `Undecided, probably so (5 seeds)`.
+
+    Never "yes" or "no": the claim may be narrower than the study's question.
+    """
     decision = verdict.decision
     assert decision is not None
     seeds = f"({plural(decision.seeds, 'seed')})"
     if verdict.state == "undecided":
         tested = decision.p is not None
-        likely = {"supports": "probably yes", "refutes": "probably not", "neither": ""}[decision.leaning]
+        likely = {"supports": "probably so", "refutes": "probably not", "neither": ""}[decision.leaning]
         words = ", ".join(filter(None, ("Undecided" if tested or not likely else "", likely)))
-        return f"{words[0].upper()}{words[1:]} {seeds}".replace("Probably yes", "Probably")
+        return f"{words[0].upper()}{words[1:]} {seeds}".replace("Probably so", "Probably")
     if verdict.state == "withheld":
         return f"No verdict, since single runs would decide {seeds}"
     later = "" if _leans(verdict) else ", though later seeds disagree"
-    return f"{'Yes' if verdict.state == 'supported' else 'No'}{later} {seeds}"
+    return f"Claim {verdict.state}{later} {seeds}"
 
 
 def _leans(verdict: Verdict) -> bool:
@@ -163,7 +169,8 @@ def _statistics(measured: Evidence, names: Names, verdict: Verdict, decision: De
     unit = " points" if verdict.claim.kind in _DIFFERENCES and _in_percent(measured, verdict) else ""
     said = [f"{named(names.comparison(decision.compared))}: {_effect(measured, verdict, decision)}"]
     if decision.interval:
-        said.append("95 % limits {:.3g} to {:.3g}".format(*decision.interval))
+        digits = ".1f" if unit else ".3g"  # as many as the effect has
+        said.append(f"95 % limits {decision.interval[0]:{digits}} to {decision.interval[1]:{digits}}")
     if decision.bound:
         required = "less than" if decision.within else "more than"
         said.append(
@@ -177,7 +184,7 @@ def _statistics(measured: Evidence, names: Names, verdict: Verdict, decision: De
 
 
 def _details(measured: Evidence, names: Names, judged: Judged, verdict: Verdict) -> str:
-    """The claim's text, its statistics, the scale, what the verdict leaves out, and what would decide it."""
+    """The claim's statistics, the scale, what the verdict leaves out, and what would decide it."""
     assert verdict.decision is not None
     scale = "tested at the paper's scale" if at_paper_scale(judged.plan) else "tested at this scale"
     conditions = [_statistics(measured, names, verdict, verdict.decision)]
@@ -185,5 +192,4 @@ def _details(measured: Evidence, names: Names, judged: Judged, verdict: Verdict)
     conditions += verdict.notes
     if verdict.state == "undecided":
         conditions.append(wording.settled_by(verdict))
-    text = ended(named(verdict.claim.text.rstrip(".")))
-    return f"{text} {'; '.join(conditions)}."
+    return f"{'; '.join(conditions)}."

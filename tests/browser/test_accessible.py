@@ -15,6 +15,7 @@ from tests.browser.test_page import Visit, browser  # noqa: F401 - a fixture
 from tests.records.by_hand import key_of, write_plan, write_trial
 from tests.report.hostile import hostile
 from tests.report.test_page import like_the_paper, results_with
+from tests.report.test_tables import CLAIMS
 from tests.workflow.test_tuning import STUDY as TUNED
 from tests.workflow.test_tuning import TRAINER
 
@@ -110,6 +111,20 @@ def test_in_print_what_is_folded_stays_folded_and_the_navigation_is_hidden(brows
         background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == "rgb(255, 255, 255)"
         assert len(re.findall(rb"/Type\s*/Page\b", visit.page.pdf(format="A4"))) <= 6
+
+
+def test_in_print_no_verdict_covers_the_interval_beside_it(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+    results = results_with(tmp_path, like_the_paper(), seeds=3, claims=CLAIMS)
+    page = write_report(results, "pairs", None, tmp_path / "reports")
+    covered = """[...document.querySelectorAll('.claim .pill')].filter((pill) => {
+        pill.lastChild.data = ' undecided, leans to supported';
+        const beside = pill.closest('.claim').querySelector('.measured').getBoundingClientRect();
+        const own = pill.getBoundingClientRect();
+        return own.right > beside.left && own.bottom > beside.top && own.top < beside.bottom; }).length"""
+    with opened(browser, page, viewport={"width": 780, "height": 900}) as visit:
+        visit.page.emulate_media(media="print")
+        assert visit.page.locator(".claim .pill").count() == len(CLAIMS)
+        assert visit.page.evaluate(covered) == 0
 
 
 def test_the_answer_and_the_chart_are_on_the_first_screen(browser: Any, pages: Pages) -> None:  # noqa: F811

@@ -34,7 +34,7 @@ def test_the_plot_has_effect_limits_zero_and_margin_in_order(measured: Evidence)
     assert plot is not None
     assert plot.limits == (8.0, pytest.approx(8 + 184 * 0.8))
     assert (plot.effect, plot.zero, plot.margins) == (pytest.approx(8 + 184 * 0.4), pytest.approx(8 + 18.4), (192.0,))
-    assert card.compared == "crop + color \u2212 color + crop"
+    assert card.compared == "(crop + color) \u2212 (color + crop)"
     within = decided("supported", "supports", 1.0, bound=-2.0, within=True)
     (card,) = claim_cards(Judged(measured, (within,), False, (), None)).cards
     assert card.plot is not None

@@ -46,7 +46,7 @@ def decided(
         ),
         (
             decided("undecided", "supports", 2.6),
-            "Undecided, probably yes (5 seeds): crop + color beats color + crop by 2.6 points.",
+            "Undecided, probably so (5 seeds): crop + color beats color + crop by 2.6 points.",
         ),
         (
             decided("undecided", "neither", 0.0),
@@ -54,19 +54,19 @@ def decided(
         ),
         (
             decided("refuted", "refutes", -2.6, interval=(-4.0, -1.2)),
-            "No (5 seeds): color + crop beats crop + color by 2.6 points.",
+            "Claim refuted (5 seeds): color + crop beats crop + color by 2.6 points.",
         ),
         (
             decided("supported", "supports", 6.0, bound=5.0),
-            "Yes (5 seeds): crop + color beats color + crop by 6.0 points.",
+            "Claim supported (5 seeds): crop + color beats color + crop by 6.0 points.",
         ),
         (
             decided("supported", "refutes", -1.0, look=3),
-            "Yes, though later seeds disagree (5 seeds): color + crop beats crop + color by 1.0 points.",
+            "Claim supported, though later seeds disagree (5 seeds): color + crop beats crop + color by 1.0 points.",
         ),
         (
             decided("supported", "supports", 3.0, "2 of 3 hold (2 needed); a - b"),
-            "Yes (5 seeds): 2 of 3 comparisons hold, and 2 are needed.",
+            "Claim supported (5 seeds): 2 of 3 comparisons hold, and 2 are needed.",
         ),
     ],
 )  # fmt: skip
@@ -83,7 +83,8 @@ def test_the_statistics_stand_below_the_headline(measured: Evidence) -> None:
     verdict = decided("refuted", "refutes", -2.6, interval=(-4.0, -1.2), bound=5.0)
     said = headline(measured, Judged(measured, (verdict,), False, (), None))
     assert said.kind == "refuted"
-    assert "crop + color \u2212 color + crop: -2.6 points, 95 % limits -4 to -1.2, " in said.details
+    assert said.details.startswith("(crop + color) \u2212 (color + crop): -2.6 points, 95 % limits -4.0 to -1.2, ")
+    assert said.asserted == "Crop with color is best."
     assert "the claim requires more than 5 points, adjusted p 0.02" in said.details
     later = decided("supported", "refutes", -1.0, look=3)
     assert (
@@ -96,7 +97,7 @@ def test_a_headline_with_long_names_keeps_to_twenty_words(measured: Evidence) ->
     side = " ".join(["long"] * 9)
     verdict = decided("undecided", "supports", 2.6, f"{side} - {side} too")
     said = headline(measured, Judged(measured, (verdict,), False, (), None))
-    assert said.answer == "Undecided, probably yes (5 seeds): +2.6 points."
+    assert said.answer == "Undecided, probably so (5 seeds): +2.6 points."
     assert f"{side} \u2212 {side} too" in said.details
 
 
@@ -133,10 +134,12 @@ def test_the_headline_of_a_design_says_what_leaving_out_a_part_costs(
 ) -> None:
     evidence = read_study(recorded(tmp_path), "mine", None).measured
     verdict = decided("supported", "supports", effect, compared)
-    assert headline(evidence, Judged(evidence, (verdict,), None, (), None)).answer == f"Yes (5 seeds): {said}."
+    assert (
+        headline(evidence, Judged(evidence, (verdict,), None, (), None)).answer == f"Claim supported (5 seeds): {said}."
+    )
 
 
 def test_what_both_cells_share_is_left_out_of_the_headline(measured: Evidence) -> None:
     verdict = decided("supported", "supports", 4.2, "normalize, temperature = 0.1 - normalize, temperature = 0.05")
     answer = headline(measured, Judged(measured, (verdict,), None, (), None)).answer
-    assert answer == "Yes (5 seeds): temperature = 0.1 beats temperature = 0.05 by 4.2 points."
+    assert answer == "Claim supported (5 seeds): temperature = 0.1 beats temperature = 0.05 by 4.2 points."

@@ -61,6 +61,12 @@ def test_every_evaluation_of_a_cell_has_the_papers_number_of_the_cell(tmp_path: 
     assert write_report(results, "mine", None, tmp_path / "reports").is_file()
 
 
+def test_a_switch_is_yes_or_no_in_the_table_of_cells_and_a_phone_names_its_axis(tmp_path: Path) -> None:
+    trials = [{"axes": {"head": on}, "numbers": {"top1": 50.0 + on}} for on in (False, True)]
+    page = write_report(study(tmp_path, trials, reference=False), "mine", None, tmp_path / "reports").read_text()
+    assert re.findall(r'<tr id="cell-.*?<td data-label="head">(\w+)</td>', page, re.DOTALL) == ["no", "yes"]
+
+
 def test_seeds_are_paired_for_each_cell_and_evaluation(tmp_path: Path) -> None:
     both = [{**trial, "seed": seed} for trial in evaluated() for seed in (0, 1)]
     case = {"case": "untrained", "axes": {"evaluation": "linear"}, "numbers": {"top1": 9.0}}

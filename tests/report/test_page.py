@@ -112,6 +112,14 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
     assert not re.search(r'"url"\s*:', page.read_text().split('type="application/json"')[1])
 
 
+def test_the_caption_of_a_heatmap_speaks_of_no_intervals_and_dots_which_it_cannot_draw(tmp_path: Path) -> None:
+    results = results_with(tmp_path, like_the_paper(), seeds=3)
+    page = write_report(results, "pairs", None, tmp_path / "reports").read_text()
+    caption = re.search(r'id="figure-measured".*?<figcaption[^>]*>(.*?)</figcaption>', page, re.DOTALL)
+    assert caption is not None
+    assert "mean over seeds. Highest" in " ".join(caption[1].split())
+
+
 def test_each_chart_is_written_as_svg_and_png(tmp_path: Path) -> None:
     write_report(results_with(tmp_path, like_the_paper()), "pairs", None, tmp_path / "reports")
     for name in ("measured", "published"):

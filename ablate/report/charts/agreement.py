@@ -27,6 +27,7 @@ from ablate.report.charts.layers import (
 )
 from ablate.report.charts.marks import Mark, measured_marks, positioned
 from ablate.report.render.figure import Figure
+from ablate.report.render.text import typeset
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
@@ -63,7 +64,9 @@ def agreement_figure(evidence: Evidence, encoding: Encoding) -> Figure | None:
         return None
     rank = spearman([each.value for each in both], [each.paper for each in both])
     rank_text = (
-        "No rank correlation: all values are equal" if rank is None else f"Rank correlation {rank:.2f} (Spearman)"
+        "No rank correlation: all values are equal"
+        if rank is None
+        else typeset(f"Rank correlation {rank:.2f} (Spearman)")
     )
     columns = ("cell", f"measured {evidence.metric}", f"published {evidence.metric}")
     rows = tuple((each.mark.label, evidence.shown(each.value), evidence.shown(each.paper)) for each in both)
@@ -94,7 +97,10 @@ def _chart(evidence: Evidence, both: Sequence[Both], rank: float | None, about: 
     ]
     ours = [value for row in rows for name in ("value", "low", "high") if (value := row.get(name)) is not None]
     style = Style(
-        titled(_finding(rank), about, width=60), f"measured {evidence.metric}", spanned(ours), digits(evidence)
+        titled(_finding(rank, len(both)), about, width=60),
+        f"measured {evidence.metric}",
+        spanned(ours),
+        digits(evidence),
     )
     theirs = replace(style, metric=f"published {evidence.metric}", domain=spanned([each.paper for each in both]))
     base = alt.Chart().encode(
@@ -129,9 +135,13 @@ def _labels(base: Any, ours: Style, theirs: Style) -> list[Any]:
 
 _STRONG = 0.5
 """The rank correlation from which the title speaks of the same order."""
+_FEWEST_RANKED = 5
+"""The fewest cells of which it does: 3 cells in any order reach that correlation half of the time."""
 
 
-def _finding(rank: float | None) -> str:
+def _finding(rank: float | None, cells: int) -> str:
+    if cells < _FEWEST_RANKED:
+        return "Measured against published values"
     if rank is None or abs(rank) < _STRONG:
         return "The order of the cells differs from the published one"
     return "The cells rank similarly to the published ones" if rank > 0 else "The order of the cells is reversed"

@@ -73,7 +73,8 @@ def _main_figures(evidence: Evidence, encoding: Encoding, parameters: Mapping[st
     best = f" The best over {', '.join(encoding.best_of)}." if encoding.best_of else ""
     planned = max((mark.planned for mark in cells), default=0)
     seeds = f", {plural(planned, 'seed')}" if planned else ""
-    spread = ", with 95 % intervals and one dot per seed" if evidence.repeated else ""
+    drawn = evidence.repeated and not traits_of(encoding.form).two_axes  # a heatmap has no room for them
+    spread = ", with 95 % intervals and one dot per seed" if drawn else ""
     wide = _BESIDE if paper else _ALONE
     title = titled(_finding(here), f"measured{textures}{seeds}", evidence.metric, width=wide)
     style = Style(title, evidence.metric, domain, digits(evidence))

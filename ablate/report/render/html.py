@@ -123,6 +123,19 @@ def pill(kind: str) -> str:
     return (known | tentative).get(kind, "open")
 
 
+_SOURCES = {
+    "verified": "printed",
+    "figure-label": "printed in the figure",
+    "figure-read": "read off the figure",
+    "text": "stated in the text",
+}
+
+
+def source(status: str) -> str:
+    """Where a published number comes from, in words; the status itself for one that is not the paper's."""
+    return _SOURCES.get(status, status)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "capital": capital,
     "contents": contents,
@@ -131,6 +144,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "path": quote,
     "pill": pill,
     "runs": runs,
+    "source": source,
     "typeset": typeset,
     "wrapping": wrapping,
 }

@@ -1,4 +1,4 @@
-"""Cells and comparisons as pages call them: `crop + color`, `k = 12, m = 5`, `crop + color \u2212 color + sobel`."""
+"""Cells and comparisons on pages: `crop + color`, `k = 12, m = 5`, `(crop + color) \u2212 (color + sobel)`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class Names:
         """What the judge says it compared, in these names: `15 of 42 hold (22 needed); crop \u2212 color`."""
         head, mark, body = text.rpartition("; ")
         if (sides := self.sides(body)) is not None:
-            return f"{head}{mark}{sides[0]} {MINUS} {sides[1]}"
+            left, right = (f"({side})" if {"+", ","} & set(side) else side for side in sides)  # else one sum
+            return f"{head}{mark}{left} {MINUS} {right}"
         return f"{head}{mark}{self._side(body)}"
 
     def sides(self, text: str) -> tuple[str, str] | None:

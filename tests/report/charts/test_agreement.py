@@ -21,10 +21,20 @@ def test_the_title_has_spearmans_rank_correlation_and_the_points_both_numbers(tm
     assert figure is not None
     chart = figure.chart.to_dict()
     assert chart["title"]["text"] == ["The order of the cells is reversed"]
-    assert chart["title"]["subtitle"] == ["Rank correlation -1.00 (Spearman), 9 cells"]
+    assert chart["title"]["subtitle"] == ["Rank correlation \u22121.00 (Spearman), 9 cells"]
     (drawn,) = (each for each in chart["datasets"].values() if len(each) == 9)
     assert {row["label"]: (row["value"], row["paper"]) for row in drawn}["crop + color"] == (100 - 56.3, 56.3)
     assert {row["name"] for row in drawn} == {"", "crop + color", "blur + blur"}
+
+
+def test_the_title_finds_no_order_in_fewer_than_five_cells(tmp_path: Path) -> None:
+    measured = read_study(results_with(tmp_path, like_the_paper()), "pairs", None).measured
+    titles = []
+    for count in (4, 5):
+        figure = figure_of(replace(measured, cells=measured.grid[:count]))
+        assert figure is not None
+        titles.append(figure.chart.to_dict()["title"]["text"])
+    assert titles == [["Measured against published values"], ["The cells rank similarly to the published ones"]]
 
 
 def test_there_is_no_such_chart_where_the_paper_has_nothing(tmp_path: Path) -> None:

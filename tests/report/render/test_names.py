@@ -49,10 +49,10 @@ def evidence(axes: dict[str, list[Any]]) -> Evidence:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("crop, color - color, sobel", "crop + color \u2212 color + sobel"),
-        ("1 of 2 hold; color, sobel - crop, color", "1 of 2 hold; color + sobel \u2212 crop + color"),
+        ("crop, color - color, sobel", "(crop + color) \u2212 (color + sobel)"),
+        ("1 of 2 hold; color, sobel - crop, color", "1 of 2 hold; (color + sobel) \u2212 (crop + color)"),
         ("activation == 'cos' - activation == 'relu'", "activation = cos \u2212 activation = relu"),
-        ("crop, color at width 2 - color, sobel at width 2", "crop + color at width 2 \u2212 color + sobel at width 2"),
+        ("crop, color at k 2 - color, sobel at k 2", "(crop + color at k 2) \u2212 (color + sobel at k 2)"),
         ("rank correlation with the paper of means by first", "rank correlation with the paper of means by first"),
         ("a - b - c", "a - b - c"),
     ],
