@@ -19,8 +19,8 @@ from ablate.study.expansion.layers import over
 from ablate.study.schema.design import DesignTable
 from ablate.study.schema.profile import LoadedProfile, Profile
 from ablate.study.schema.study import LoadedStudy, Study
-from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import MOST_PROBLEMS, first_ones, problem, untagged
+from ablate.study.toml.positions import Key, Source
+from ablate.study.toml.problems import MOST_PROBLEMS, first_ones, outermost, problem, untagged, without
 from ablate.study.toml.reading import read_toml
 from ablate.trainer.find import COMMAND_TRAINER, find_trainer
 
@@ -40,7 +40,7 @@ def load_study(name: str) -> LoadedStudy:
     source, data = _read_extended(path, ())
     if not data:
         raise UserError(f"{path} is empty", help="create a study with `ablate new NAME`")
-    study, problems = _validated(Study, _in_long_form(data), source, {"name": path.stem})
+    study, problems, source = _validated(Study, _in_long_form(data), source, {"name": path.stem})
     if study.name != path.stem:
         message = f"name = {study.name!r} does not match the file name {path.stem!r}"
         problems.append(Problem(message, source.locate(("name",)), "studies are found by file name"))
@@ -63,7 +63,7 @@ def load_profile(name: str, study: Path) -> LoadedProfile:
     for folder in _profile_folders(study):
         if (path := folder / f"{name}.toml").is_file():
             source, data = read_toml(_relative(path))
-            profile, problems = _validated(Profile, data, source, {})
+            profile, problems, source = _validated(Profile, data, source, {})
             if problems:
                 raise UserError(*problems)
             return LoadedProfile(name, profile, source)
@@ -203,23 +203,30 @@ def _in_full(axes: dict[str, Any]) -> dict[str, Any]:
 
 def _validated(
     model: type[_Model], data: dict[str, Any], source: Source, instead: dict[str, Any]
-) -> tuple[_Model, list[Problem]]:
-    """The model of a file's values without the invalid ones, and the problems. Raises UserError if nothing is left.
+) -> tuple[_Model, list[Problem], Source]:
+    """The model of a file's values without the invalid ones, the problems, and the source of the values that are left.
 
-    instead: replaces invalid or missing values of these keys.
+    Raises UserError if nothing is left. instead: replaces invalid or missing values of these keys.
     """
     problems: list[Problem] = []
     for attempt in range(5):
         try:
-            return model.model_validate(data), problems
+            return model.model_validate(data), problems, source
         except pydantic.ValidationError as error:
             details = [_as_written(each, data) for each in error.errors(include_url=False)[: MOST_PROBLEMS + 1]]
-            for detail in reversed(details):  # the last item of a list first, which keeps the indices of the others
-                key = untagged(detail["loc"])
-                left_out = attempt and detail["type"] == "missing"  # by the attempt before
-                data = _without(data, key[:-1] if left_out and len(key) > 1 else key, instead)
             problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
+            wrong = dict.fromkeys(_to_leave_out(each, data, bool(attempt)) for each in details)
+            for key in reversed(wrong):  # the last item of a list first, which keeps the indices of the others
+                data = without(data, key, instead)
+                if key and isinstance(key[-1], int):
+                    source = replace(source, left_out=(*source.left_out, key))
     raise UserError(*first_ones(dict.fromkeys(problems)))
+
+
+def _to_leave_out(detail: Any, data: dict[str, Any], again: bool) -> Key:
+    """The key of what an error makes invalid. again: whether something was left out before, which is missing now."""
+    key = untagged(detail["loc"])
+    return outermost(data, key[:-1] if again and detail["type"] == "missing" and len(key) > 1 else key)
 
 
 def _as_written(detail: Any, data: dict[str, Any]) -> Any:
@@ -240,21 +247,3 @@ def _told(detail: Any, model: type[_Model], source: Source) -> Problem:
             help = "trainer settings belong in [base], or start with base."
             return replace(message, message=f"{message.message}; did you mean 'base.{near[0]}'?", help=help)
     return message
-
-
-def _without(data: Any, key: tuple[str | int, ...], instead: dict[str, Any]) -> Any:
-    """Values without the one at a key, so that the others can be checked."""
-    if not key:
-        return data
-    first, rest = key[0], key[1:]
-    if isinstance(data, list) and isinstance(first, int) and first < len(data):
-        return [item for index, item in enumerate(data) if index != first]
-    if not isinstance(data, dict):
-        return data
-    inner = data.get(str(first))
-    if rest and isinstance(inner, (dict, list)) and _without(inner, rest, {}) != inner:
-        return {**data, str(first): _without(inner, rest, {})}
-    left = {name: value for name, value in data.items() if name != first}
-    if first in ("title", "question", "name", "description", "label"):
-        left[str(first)] = instead.get(str(first), str(first))
-    return left

@@ -82,6 +82,8 @@ class Source:
     text: str
     below: tuple["Source", ...] = ()
     """The files that it extends, highest priority first."""
+    left_out: tuple[Key, ...] = ()
+    """Items of lists that are no longer among the values, in order, each with its index when it was left out."""
 
     @cached_property
     def _spans(self) -> Spans:
@@ -94,7 +96,11 @@ class Source:
         return max([own, *(source.find(key) for source in self.below)], key=lambda each: each[0])
 
     def locate(self, key: Key) -> Location:
-        """The location of a key, or of the nearest key above it."""
+        """The location of a key of the values, or of the nearest key above it."""
+        for *above, index in reversed(self.left_out):
+            inside = key[: len(above)] == tuple(above) and key[len(above) :]
+            if inside and isinstance(inside[0], int) and inside[0] >= int(index):
+                key = (*above, inside[0] + 1, *inside[1:])
         return self.find(key)[1]
 
     @property

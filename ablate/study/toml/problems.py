@@ -74,6 +74,36 @@ def untagged(loc: Iterable[Any]) -> Key:
     return tuple(parts)
 
 
+def outermost(values: Any, key: Key) -> Key:
+    """The key of the first item of a list on the way to a value, or of the value itself."""
+    for length, part in enumerate(key, 1):
+        if isinstance(values, list):
+            return key[:length]
+        values = values.get(str(part)) if isinstance(values, dict) else None
+    return key
+
+
+def without(values: Any, key: Key, instead: dict[str, Any]) -> Any:
+    """Values without the one at a key, so that the others can be checked.
+
+    instead: replaces it, if it has one of these keys.
+    """
+    if not key:
+        return values
+    first, rest = key[0], key[1:]
+    if isinstance(values, list) and isinstance(first, int) and first < len(values):
+        return [item for index, item in enumerate(values) if index != first]
+    if not isinstance(values, dict):
+        return values
+    inner = values.get(str(first))
+    if rest and isinstance(inner, (dict, list)) and (others := without(inner, rest, {})) != inner:
+        return {**values, str(first): others}
+    left = {name: value for name, value in values.items() if name != first}
+    if first in ("title", "question", "name", "description", "label"):
+        left[str(first)] = instead.get(str(first), str(first))
+    return left
+
+
 def _unknown_key(loc: Key, model: type[pydantic.BaseModel], location: Location | None, below: Key) -> Problem:
     leaf = str(loc[-1])[:_LONGEST]
     valid = fields_at(model, loc[:-1])
