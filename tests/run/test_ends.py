@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,3 +181,26 @@ def test_a_worker_that_dies_while_it_starts_is_replaced_and_costs_no_trial_a_try
     with Pool(Results(tmp_path), 1, 1, "cpu") as pool:
         ((_, outcome),) = pool.run({key: key}, tick=kill_two)
     assert (outcome["state"], len(killed)) == ("done", 2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")
+def test_a_trial_whose_folder_may_not_be_read_costs_the_others_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\nquestion = "?"\nmetric = "score"\naxes.x = [1, 2]\ndefaults.x = 1\n'
+        'command = ["echo", "score={x}", "{seed}"]\n'
+    )
+    lost = ",".join(f"-{capability}" for capability in ("dac_override", "dac_read_search"))
+    mere_user = ["setpriv", "--bounding-set", lost, "--inh-caps", lost] if os.geteuid() == 0 else []
+
+    def run(seeds: str) -> subprocess.CompletedProcess[str]:
+        command = [*mere_user, sys.executable, "-m", "ablate", "run", "mine.toml", "--seeds", seeds]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    assert run("1").returncode == 0
+    locked = next((tmp_path / "results/trials").iterdir())
+    locked.chmod(0)
+    ended = run("2")
+    locked.chmod(0o755)
+    assert ended.returncode == 1
+    assert "1 of 3 trials failed" in ended.stderr and "Permission denied" in ended.stderr
+    assert "4 done" in run("2").stdout
