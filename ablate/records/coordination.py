@@ -175,7 +175,9 @@ def clear_cancel(folder: TrialFolder) -> None:
 
 def cancel_requested(folder: TrialFolder) -> bool:
     """Whether cancelling the trial was requested."""
-    return os.path.exists(folder.cancel)  # not Path.exists, which raises where a folder may not be read
+    with suppress(PermissionError):
+        return folder.cancel.exists()
+    return False
 
 
 def watch_for_cancel(folder: TrialFolder, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:

@@ -202,5 +202,6 @@ def test_a_trial_whose_folder_may_not_be_read_costs_the_others_nothing(tmp_path:
     ended = run("2")
     locked.chmod(0o755)
     assert ended.returncode == 1
-    assert "1 of 3 trials failed" in ended.stderr and "Permission denied" in ended.stderr
+    assert "1 of 3 trials failed" in ended.stderr
+    assert "Permission denied" in ended.stderr
     assert "4 done" in run("2").stdout
