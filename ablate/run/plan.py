@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,9 +180,8 @@ def record_plan(plan: Plan, results: Results, command: list[str], seen: Callable
     """Write the plan file, and a trial.json for each trial to run, with paths as `seen`; returns the plan file's."""
 
     def record(trial: Trial) -> None:
-        damaged = plan.states[trial.key] == "damaged"
-        with suppress(*[PermissionError] if damaged else []):  # its attempt fails with it, and the others are trained
-            if damaged:
+        with suppress(PermissionError) if plan.states[trial.key] == "damaged" else nullcontext():  # it fails alone
+            if plan.states[trial.key] == "damaged":
                 make_trainable(results, trial.key)
             clear_cancel(results.trial(trial.key))
             write_json(results.trial(trial.key).trial, _spec(trial, plan, path.relative_to(results.root), seen))

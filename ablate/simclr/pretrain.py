@@ -62,31 +62,26 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
             _set_statistics(config, model, data.train.images, context)
         make_batch_norm_global(model, world)
         if config.epochs:
+            run = start(config, data.train.images, context, model, store)
+            step = contrastive_step if config.method == "simclr" else supervised_step
             with compiled(model, world, context.say) if config.compile else nullcontext():
-                metrics |= _train(config, data, context, model, store)
+                for batch in run.stream.batches(run.done, world, context.device):
+                    run.set_learning_rates(batch.step)
+                    model.zero_grad(set_to_none=True)
+                    labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
+                    measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
+                    world.mean_gradients(model.parameters())
+                    if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
+                        measures["gradient_norm"] = _gradient_norm(model)
+                    for optimizer, _ in run.optimizers.values():
+                        optimizer.step()
+                    run.end_step(batch.step, measures)
+                    del batch  # its views are not kept while the next are made
+                    run.save_if_due()
+            metrics |= run.result()
         if store.writes:
             store.finish({"model": model.state_dict(), "metrics": metrics})
     return model, metrics
-
-
-def _train(config: Config, data: Dataset, context: Context, model: Model, store: Checkpoints) -> dict[str, float]:
-    """Train the model from its newest checkpoint on; return the last epoch's metrics."""
-    world, run = context.world, start(config, data.train.images, context, model, store)
-    step = contrastive_step if config.method == "simclr" else supervised_step
-    for batch in run.stream.batches(run.done, world, context.device):
-        run.set_learning_rates(batch.step)
-        model.zero_grad(set_to_none=True)
-        labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
-        measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
-        world.mean_gradients(model.parameters())
-        if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
-            measures["gradient_norm"] = _gradient_norm(model)
-        for optimizer, _ in run.optimizers.values():
-            optimizer.step()
-        run.end_step(batch.step, measures)
-        del batch  # its views are not kept while the next are made
-        run.save_if_due()
-    return run.result()
 
 
 def contrastive_step(

@@ -26,7 +26,7 @@ from ablate.run.slurm.last import see_to_the_watch
 from ablate.run.slurm.ledger import Ledger, Submission
 from ablate.run.slurm.packing import Array, Group, Share
 from ablate.run.slurm.queue import read_queue
-from ablate.run.slurm.watch import nobody
+from ablate.run.slurm.watch import unwatched
 from ablate.run.slurm.waves import submit_wave
 from ablate.study.schema.study import Resources
 from tests.run.slurm.scripted import FORGOTTEN, Batch, ScriptedSlurm
@@ -103,7 +103,7 @@ def _run(results: Results, submission: Submission, slurm: ScriptedSlurm, chance:
             see_to_the_watch(results, submission, last)
         with Ledger(results).lock():
             queue = read_queue(results, fresh=True)
-            if nobody(submission, queue):
+            if unwatched(submission, queue):
                 mend(results, queue)
         slurm.watcher.states = ["COMPLETED"]
         step, looks = look_after(results, submission.id), looks + 1

@@ -24,4 +24,4 @@ def test_a_pair_trains_on_photographs_to_well_above_chance(cifar10: Path, tmp_pa
     assert float(row["top1"]) > 25  # ten classes
     page = (tmp_path / "reports" / f"augment_pairs-{scale}.html").read_text()
     assert "Synthetic" not in page
-    assert f"Measured at the profile {scale}, on 3000 images at 32 pixels" in page
+    assert f"Measured at the profile {scale}, on 3,000 images at 32 pixels" in page

@@ -14,7 +14,7 @@ from tests.judge.test_verdict import STUDY
 def compared(effect: float, decides: bool = False, sd: float | None = 2.0) -> Compared:
     values = (effect - 1, effect, effect + 1)
     limits = (effect - 3, effect + 3)
-    return Compared(f"a - {effect:g}", 0.0, (0, 1, 2), (), values, effect, sd, 0.1, 0.9, limits, decides)
+    return Compared(f"a - {effect:g}", 0.0, (0, 1, 2), (), values, effect, sd, 0.1, 0.9, limits, decides, 1.0)
 
 
 def test_of_many_comparisons_those_nearest_to_the_deciding_one_are_shown(tmp_path: Path) -> None:
