@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,7 +15,7 @@ from ablate.records.attempt import STALE_SECONDS, AttemptWriter, trial_status
 from ablate.records.files import Results, write_json
 from ablate.records.series import series_of
 from ablate.records.signatures import signatures
-from ablate.records.store import done_before, open_store
+from ablate.records.store import _rebuild, done_before, open_store
 from ablate.run.plan import _recorded_states
 from tests.records import by_hand
 from tests.records.by_hand import save_record
@@ -98,6 +99,43 @@ def test_curves_of_done_trials_are_read_when_they_are_first_needed_and_once(
     read.clear()
     assert len(rows(results, every)) == 8
     assert set(read) <= {"c"}  # the running trial
+
+
+def test_curves_are_read_although_another_process_puts_a_store_without_them_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    open_store(results, curves=False).close()
+    of_other = tmp_path / "of_other"
+    rebuild, left = _rebuild, [1]
+
+    def overtaken(*arguments: Any) -> None:
+        rebuild(*arguments)
+        if left:
+            shutil.copy2(of_other, tmp_path / "copy")
+            (tmp_path / "copy").replace(results.database)
+            left.pop()
+
+    monkeypatch.setattr("ablate.records.store._rebuild", overtaken)
+    for times, on_disk in ((1, True), (2, False)):
+        results.database.unlink()
+        left.clear()
+        open_store(results, curves=False).close()
+        shutil.copy2(results.database, of_other)
+        left += [1] * times
+        with open_store(results) as store:
+            assert store.execute("SELECT count(*) FROM metrics").fetchall() == [(2,)]
+            assert (len(store.execute("FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()) == 1) is on_disk
+
+
+def test_curves_are_read_although_this_process_has_the_store_without_them_open(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    add_trial(results, "a", top1=61.5)
+    with open_store(results, curves=False) as without:
+        assert rows(results, "SELECT count(*) FROM metrics") == [(2,)]
+        assert without.execute("SELECT count(*) FROM metrics").fetchall() == [(0,)]
+    assert rows(results, "SELECT count(*) FROM metrics") == [(2,)]
 
 
 def test_a_result_that_comes_later_is_seen_and_nothing_is_counted_twice(tmp_path: Path) -> None:
