@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.errors import Problem, TrialsFailed, UserError, visible
+from ablate.errors import Problem, TrialsFailed, UserError, nearest, visible
 
 if TYPE_CHECKING:
     from ablate.records.files import Results
@@ -148,24 +148,34 @@ def pages_of_published(
 
 
 def _chosen(found: Mapping[Target, Results], names: Sequence[str], profile: str | None) -> set[Target]:
-    """The published studies that are meant, at every profile unless one is given. Raises UserError without any."""
+    """The published studies that are meant, at every profile unless one is given.
+
+    Raises UserError without any, and for each name of which the files have none.
+    """
     from ablate.run.history import profile_run
     from ablate.workflow.overview import suite_named
 
-    files: dict[str, str] = {}  # study -> the name or file by which it is meant
+    meant: dict[str, dict[str, str]] = {}  # name -> its studies, each with the name or file by which it is meant
     for name in names:
         suite = suite_named(name, recorded=True)
-        files |= suite.studies if suite else {Path(name).stem: name}
+        meant[name] = dict(suite.studies) if suite else {Path(name).stem: name}
+    files = {study: file for studies in meant.values() for study, file in studies.items()}
     chosen = {
         (study, its)
         for (study, its), results in found.items()
         if (study in files or not names)
         and (profile is None or profile_run(results, files.get(study, study), profile) == its)
     }
-    if not chosen:
-        what = " ".join([*names, f"at the profile '{profile}'" if profile else ""]).strip()
-        known = ", ".join(f"{study} at {its}" for study, its in found)
-        raise UserError(f"no published records of {what}", help=f"the files have {known}")
+    at = f" at the profile '{profile}'" if profile else ""
+    recorded, with_records = {study for study, _ in found}, {study for study, _ in chosen}
+    lacking = [
+        f" of {name}{at}{'' if recorded & studies.keys() else nearest(Path(name).stem, sorted(recorded))}"
+        for name, studies in meant.items()
+        if not with_records & studies.keys()
+    ]
+    if lacking or not chosen:
+        help = f"the files have {', '.join(f'{study} at {its}' for study, its in found)}"
+        raise UserError(*(Problem(f"no published records{each}", help=help) for each in lacking or [at]))
     return chosen
 
 

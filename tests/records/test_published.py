@@ -213,6 +213,12 @@ def test_pages_of_chosen_studies_are_made_of_the_files_that_have_them(file: Path
     for names, profile, what in [(["other"], None, "other"), (["mine"], "photos", "mine at the profile 'photos'")]:
         with pytest.raises(UserError, match=f"no published records of {what}\n.*mine at embedded, mine at small"):
             made(names, profile)
+    with pytest.raises(UserError) as error:
+        made(["mine", "mien", "other"], None)
+    assert [problem.message for problem in error.value.problems] == [
+        "no published records of mien; did you mean 'mine'?",
+        "no published records of other",
+    ]
 
 
 def test_the_command_writes_next_to_the_records_and_refuses_while_a_trial_runs(tmp_path: Path) -> None:
