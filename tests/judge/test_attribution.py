@@ -341,6 +341,12 @@ def test_over_all_draws_of_random_removals_the_squared_error_is_on_average_the_v
     assert np.mean(means) == pytest.approx(np.mean(every))
 
 
+def test_a_damaged_plan_with_more_draws_than_can_be_drawn_has_no_error_of_draws() -> None:
+    found = attribute(_removals([1.0, 2.0, 4.0], 2))
+    assert found is not None
+    assert [effect.error for effect in found.of("random")] == [0.0]
+
+
 def test_a_single_part_has_an_effect_beside_its_control() -> None:
     evidence = study({1: [80.0, 82.0], 0: [70.0, 71.0]}, 1, {"kind": "leave_one_out", "random_removals": 1})
     values = {0: {"top1": 79.0}, 1: {"top1": 80.0}}

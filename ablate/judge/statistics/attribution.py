@@ -83,7 +83,7 @@ def error_of_draws(drops: Sequence[float], possible: int | None) -> float | None
 
     possible: the sets that could be drawn (Cochran 1977, "Sampling Techniques", theorem 2.2); None if unknown.
     """
-    if possible == len(drops):
+    if possible is not None and possible <= len(drops):  # fewer in a damaged plan only
         return 0.0
     left = 1 - len(drops) / possible if possible else 1.0
     return stdev(drops) * math.sqrt(left / len(drops)) if len(drops) > 1 else None
