@@ -28,9 +28,8 @@ def is_pattern(metrics: str) -> bool:
 
 def pairs(line: str) -> dict[str, float]:
     """The numbers that a line names, as in `epoch=3 loss: 0.31`."""
-    if len(line) > _LONGEST_LINE:
-        line = line[:_LONGEST_LINE].rpartition(" ")[0]  # without a number that is cut in two
-    return {name: _number(value) for name, value in _PAIR.findall(_COLOR.sub("", line))}
+    begin = _COLOR.sub("", line)[: _LONGEST_LINE + 100]  # a number at the limit is seen with what follows it
+    return {found[1]: _number(found[2]) for found in _PAIR.finditer(begin) if found.end() <= _LONGEST_LINE}
 
 
 def _number(value: str) -> float:

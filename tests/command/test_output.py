@@ -25,6 +25,9 @@ from ablate.trainer.contract import TrialFailed
         ("loss=0.5,acc=0.9, top5: 0.99.", {"loss": 0.5, "acc": 0.9, "top5": 0.99}),
         ("\x1b[1m\x1b[32macc\x1b[0m=\x1b[31m0.5\x1b[0m", {"acc": 0.5}),
         ("x" * 9_990 + " acc=0.98765", {}),  # of a line that is too long, the end is not read
+        ("a=1,b=2\t" + "x" * 20_000, {"a": 1, "b": 2}),
+        ("\x1b[32m" * 2_500 + "loss: 0.25 end", {"loss": 0.25}),
+        ("x" * 9_990 + ",acc: 1,5,top5=0.9" + "x" * 99, {}),
     ],
 )
 def test_the_numbers_that_a_line_names_are_found_and_nothing_else(line: str, expected: dict[str, float]) -> None:
