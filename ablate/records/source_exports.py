@@ -50,7 +50,7 @@ def _object(path: Path, text: str) -> dict[str, Any]:
         raise unreadable(path, error) from error
     if not isinstance(found, dict):
         raise unreadable(path, "a row of it is not a JSON object")
-    return flat(found)
+    return flat(found, f"a row of {path}")
 
 
 def is_neptune(path: Path) -> bool:

@@ -28,8 +28,9 @@ def read_multirun(folder: Path) -> Source:
     for overrides in sorted(folder.rglob(OVERRIDES)):
         job = overrides.parents[1]
         run = job.relative_to(folder).as_posix()
-        config = OmegaConf.load(overrides.with_name("config.yaml"))
-        given = flat({str(name): value for name, value in OmegaConf.to_container(config, resolve=True).items()})
+        file = overrides.with_name("config.yaml")
+        config = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+        given = flat({str(name): value for name, value in config.items()}, file)
         settings |= given.keys()
         rows.append({RUN_COLUMN: run, **given})
         found = sorted(file for file in job.iterdir() if file.suffix in SUFFIXES)

@@ -112,7 +112,7 @@ def _json_lines(path: Path) -> pl.DataFrame:
             raise UserError(f"{path}, line {number}, is not valid JSON: {error}", help=help) from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}, is not an object", help='for example {"lr": 0.1, "accuracy": 0.9}')
-        rows.append(flat(row))
+        rows.append(flat(row, f"{path}, line {number},"))
     return from_rows(rows)
 
 
@@ -125,22 +125,22 @@ def json_rows(path: Path) -> list[dict[str, Any]]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, dict) for each in values):
         raise UserError(f"{path} is not a list of objects", help='for example [{"lr": 0.1, "accuracy": 0.9}]')
-    return [flat(each) for each in values]
+    return [flat(each, f"{path}, row {number},") for number, each in enumerate(values, 1)]
 
 
-def flat(row: dict[str, Any], above: str = "") -> dict[str, Any]:
+def flat(row: dict[str, Any], place: object, above: str = "") -> dict[str, Any]:
     """An object without nested ones: `{"config": {"lr": 0.1}}` becomes `{"config.lr": 0.1}`; a list becomes text.
 
-    Raises UserError if two values have the same name then.
+    Raises UserError with its place, such as its file and row, if two values have the same name then.
     """
     found: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
-            inner = flat(value, f"{above}{name}.")
+            inner = flat(value, place, f"{above}{name}.")
         else:
             inner = {f"{above}{name}": json.dumps(value) if isinstance(value, list) else value}
         if twice := found.keys() & inner.keys():
-            raise UserError(f"a row has two values named '{min(twice)}'", help="rename one of them")
+            raise UserError(f"{place} has two values named '{min(twice)}'", help="rename one of them")
         found |= inner
     return found
 

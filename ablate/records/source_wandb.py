@@ -86,13 +86,14 @@ def _source(path: Path, digest: str, runs: Iterable[_Logged]) -> Source:
     rows: list[dict[str, Any]] = []
     settings, metrics = set[str](), set[str]()
     for run, config, summary, history in runs:
-        config = {name: value for name, value in flat(config).items() if not name.startswith("_wandb")}
+        place = f"{path}, run {run},"
+        config = {name: value for name, value in flat(config, place).items() if not name.startswith("_wandb")}
         settings |= config.keys()
-        ended = {name: value for name, value in flat(summary).items() if not name.startswith("_")}
+        ended = {name: value for name, value in flat(summary, place).items() if not name.startswith("_")}
         metrics |= ended.keys()
         rows.append({RUN_COLUMN: run, **config, **ended})
         for number, each in enumerate(history):
-            logged = {name: value for name, value in flat(each).items() if not name.startswith("_")}
+            logged = {name: value for name, value in flat(each, place).items() if not name.startswith("_")}
             metrics |= logged.keys()
             step = each.get("_step")
             rows.append({RUN_COLUMN: run, STEP_COLUMN: step if is_number(step) else number, **logged})
