@@ -16,6 +16,8 @@ _PARTS = re.compile(
     r"(^|[./_ ])(episodes?|epochs?|steps?|global_step|iterations?|checkpoints?|ckpts?|trials? step)$", re.I
 )
 """Names of columns that count parts of one run."""
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*|(?=\.))(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+"""A number, and not an identifier such as `001` or `1_000`."""
 _RUN_NAMES = re.compile(r"(^|[./_ ])(run|run_?id|run_?name|run_?uuid|experiment_?id|job_?id|uuid|id)$", re.I)
 """Names of columns that name a run."""
 _MOST_SEED = 2**31
@@ -139,11 +141,7 @@ def no_number_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
             continue
         same: dict[float, str] = {}
         for text in table[column].drop_nulls().unique(maintain_order=True):
-            try:
-                other = same.setdefault(float(text), text)
-            except ValueError:
-                continue
-            if other != text:
+            if _DECIMAL.fullmatch(text.strip()) and (other := same.setdefault(float(text), text)) != text:
                 message = f"the axis '{axis}' is text, and has one number twice: '{other}' and '{text}'"
                 raise UserError(message, help=f"spell it alike in the column '{column}', in which not all are numbers")
 

@@ -198,15 +198,23 @@ def test_a_csv_in_any_form_that_spreadsheets_write_is_the_same_table(
     [
         ("runs.csv", "lr,modèl\n0.1,é\n".encode("latin-1"), "runs.csv cannot be read: line 1 is not UTF-8"),
         ("runs.parquet", b"PAR1 and no more", "runs.parquet cannot be read: parquet: File out of specification"),
-        ("runs.json", b'[{"a.lr": 1, "a": {"lr": 2}}]', "a row has two values named 'a.lr'"),
+        ("runs.json", b'[{}, {"a.lr": 1, "a": {"lr": 2}}]', "runs.json, row 2, has two values named 'a.lr'"),
         ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}', "runs.jsonl has two columns 'a.lr'"),
-        ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}\n{"a": NaN}', "a row has two values named 'a.lr'"),
+        ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}\n{"a": NaN}', "runs.jsonl, line 1, has two values named 'a.lr'"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named(name: str, content: bytes, says: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=re.escape(says)):
         read_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("values", [("001", "1"), ("1_000", "1000"), ("inf", "Infinity")])
+def test_identifiers_that_look_alike_as_numbers_are_values_of_their_own(
+    importing: Import, values: tuple[str, str]
+) -> None:
+    names = ("a", *values)
+    assert importing([f"0.1,{name},{seed},0.7" for name in names for seed in range(3)]).new == 9
 
 
 def test_a_column_that_is_said_to_be_a_result_or_not_to_matter_does_not_stop_an_import(importing: Import) -> None:
