@@ -19,7 +19,11 @@ _PLACES = {
     "checkpoints": "checkpoints", "checkpoint_dir": "checkpoints", "ckpt_dir": "checkpoints",
 }  # fmt: skip
 """Names of options, as scripts have them -> the placeholder that stands for them."""
-_SHELL = re.compile(r"[|&;]|\|\||&&|[0-9&]?(>>?|<<?)(&[0-9-])?")
+_WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""", re.DOTALL)
+_QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
+"""What a shell takes as it is; in double quotes (the group), it still replaces variables."""
+_OPERATOR = re.compile(r"[|&;<>]")
+_REPLACED = re.compile(r"\$[A-Za-z_{(]|`")
 _NUMBER = re.compile(r"-?(\d|\.\d)")
 _LOWER_IS_BETTER = re.compile(r"loss|error|perplexity|mse|mae|rmse|cost|ppl", re.IGNORECASE)
 _METRICS = (
@@ -50,7 +54,7 @@ def parsed(line: str, project: Path) -> Parsed:
         raise UserError(f"--command: {error}", help="quote the whole command line once") from error
     if not words:
         raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
-    _without_shell(words)
+    _without_shell(line)
     options = [word.partition("=")[0] for word in words if "=" in word or word.startswith("-")]
     found = Parsed(repeated=frozenset(option for option in options if options.count(option) > 1))
     rest = list(words)
@@ -73,13 +77,17 @@ def parsed(line: str, project: Path) -> Parsed:
     return found
 
 
-def _without_shell(words: Sequence[str]) -> None:
+def _without_shell(line: str) -> None:
     """Raise UserError for what only a shell understands: a command is started without one."""
+    words = _WORD.findall(line)
     for number, word in enumerate(words):
-        variable = not words[0].endswith("sh") and re.search(r"\$[A-Za-z_{(]", word)  # sh -c '...' has a shell
-        if variable or _SHELL.fullmatch(word) or (number == 0 and re.match(r"[A-Za-z_]\w*=", word)):
+        bare = _QUOTED.sub("_", word)
+        quoted = [] if words[0].endswith("sh") else _QUOTED.findall(word)  # sh -c "..." has a shell
+        replaced = [each for each in (bare, *quoted) if _REPLACED.search(re.sub(r"\\.", "", each))]
+        if replaced or _OPERATOR.search(bare) or (number == 0 and re.match(r"[A-Za-z_]\w*=", word)):
             message = f"--command: '{word}' is for a shell, and a command is started without one"
-            raise UserError(message, help="put the line into a script, as run.sh; variables belong in [environment]")
+            help = "put the line into a script, as run.sh; variables belong in [environment], other signs in quotes"
+            raise UserError(message, help=help)
 
 
 def _literal(word: str) -> str:

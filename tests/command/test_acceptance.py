@@ -93,6 +93,22 @@ def new(line: str, vary: list[str], answer: str | None = None, metric: str | Non
     return new_command_study("mine", line, vary, metric, ask, Path("studies"))
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("python train.py --lr 0.1 --text '$(x) `y` > z; \\'", ["--text", "$(x) `y` > z; \\"]),
+        ('python train.py --lr 0.1 --text "it\'s 5 & more"', ["--text", "it's 5 & more"]),
+        ("bash -c 'echo $A > b' --lr 0.1", ["-c", "echo $A > b"]),
+        ('bash -c "echo $A > b" --lr 0.1', ["-c", "echo $A > b"]),
+    ],
+)
+def test_what_is_quoted_is_an_argument_and_not_for_a_shell(line: str, words: list[str]) -> None:
+    study = load_study(str(new(line, ["lr=1,2"]))).study
+    assert study.command
+    given = [study.defaults.get(word.strip("{}"), word) for word in study.command]
+    assert [word for word in given if word in words] == words
+
+
 def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
     line = "python train.py --lr 0.1 --use-aug --batch-size 32 --seed 0"
     path = new(line, [], answer="use_aug=true,false batch-size=32,64", metric="val_loss")
@@ -115,6 +131,11 @@ def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
         ("", ["lr=1,2"], "--command is empty"),
         ("python train.py --lr 0.1 > out.txt", ["lr=1,2"], "'>' is for a shell"),
         ("python train.py --lr 0.1 2>&1 | tee log", ["lr=1,2"], "'2>&1' is for a shell"),
+        ("python train.py --lr 0.1 >out.txt", ["lr=1,2"], "'>out.txt' is for a shell"),
+        ("python train.py --lr 0.1 2>err.log", ["lr=1,2"], "'2>err.log' is for a shell"),
+        ("python train.py --lr 0.1; echo hi", ["lr=1,2"], "'0.1;' is for a shell"),
+        ("python train.py --lr 0.1 --now `date +%s`", ["lr=1,2"], "'`date' is for a shell"),
+        ('python train.py --lr 0.1 --out "$HOME/my runs"', ["lr=1,2"], """'"$HOME/my runs"' is for a shell"""),
         ("cd there && python train.py --lr 0.1", ["lr=1,2"], "'&&' is for a shell"),
         ("CUDA_VISIBLE_DEVICES=0 python train.py --lr 0.1", ["lr=1,2"], "'CUDA_VISIBLE_DEVICES=0' is for a shell"),
         ("python train.py --lr 0.1 --data ${HOME}/data", ["lr=1,2"], "'${HOME}/data' is for a shell"),
