@@ -21,7 +21,7 @@ def compiled(model: Model, world: World, say: Callable[[str], None]) -> Iterator
         say("compile = true has no effect: several ranks train together, whose batch norm is not compiled")
         yield
         return
-    model.network = _or_plain(model.project, say)
+    model.network = _or_plain(model, say)
     try:
         yield
     finally:
@@ -29,22 +29,18 @@ def compiled(model: Model, world: World, say: Callable[[str], None]) -> Iterator
         torch.compiler.reset()  # a process compiles a function only a few times, and may train many trials
 
 
-def _or_plain(plain: Network, say: Callable[[str], None]) -> Network:
-    """The compiled function; the plain one from the first failure of the compiler on."""
+def _or_plain(model: Model, say: Callable[[str], None]) -> Network:
+    """The compiled function; at the first failure of the compiler the model goes back to its plain one."""
     from torch._dynamo.exc import TorchDynamoException  # slow to import
 
-    usable = True
-
     def network(images: Tensor) -> tuple[Tensor, Tensor]:
-        nonlocal usable
-        if usable:
-            try:
-                return fast(images)
-            except TorchDynamoException as error:
-                reason = " ".join((str(error) or type(error).__name__).splitlines()[:2])
-                usable = False
-                say(f"compile = true has no effect: torch cannot compile the network: {reason}")
-        return plain(images)
+        try:
+            return fast(images)
+        except TorchDynamoException as error:
+            model.network = None
+            reason = " ".join((str(error) or type(error).__name__).splitlines()[:2])
+            say(f"compile = true has no effect: torch cannot compile the network: {reason}")
+            return model.project(images)
 
-    fast: Network = torch.compile(plain, dynamic=False)
+    fast: Network = torch.compile(model.project, dynamic=False)
     return network

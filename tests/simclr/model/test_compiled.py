@@ -81,6 +81,9 @@ def test_a_network_that_cannot_be_compiled_trains_without_and_says_so_once(
     assert "no compiler is here" in said
     plain, _ = pretrain(small_config(), data, Listener())
     assert all(map(torch.equal, model.state_dict().values(), plain.state_dict().values()))
+    with compiled(model, ALONE, listener.said.append):
+        model(torch.rand(4, 3, 8, 8))
+        assert model.network is None, "the plain path, which saves kernels on a GPU"
 
 
 def test_several_ranks_train_without_and_say_so() -> None:
