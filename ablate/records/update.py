@@ -79,7 +79,7 @@ def _no_collection() -> Iterator[None]:
 def _insert_trials(connection: duckdb.DuckDBPyConnection, folders: Sequence[TrialFolder], now: float) -> None:
     """Insert what the folders contain. A few hundred at once, so that memory does not grow with the results."""
     lines: dict[str, list[bytes]] = {table: [] for table in _OF_TRIALS}
-    for folder in folders:  # each becomes text at once: what Python holds for long, it searches for garbage
+    for folder in folders:  # each becomes text at once, which takes less memory
         trial, attempts = trial_rows(folder, now)
         lines["trials"].append(line_of("trials", trial))
         if digest := _digest(folder):

@@ -72,7 +72,7 @@ class Watch:
         from ablate.records.store import open_store
 
         watched = {(Path(study).stem, profile) for study, profile in self.targets}
-        with open_store(self.request.results, curves=False) as store:
+        with open_store(self.request.results) as store:
             standings = read_status(store, self.request.results).standings
         counts: Counter[str] = Counter()
         for standing in standings:
