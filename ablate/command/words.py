@@ -11,11 +11,12 @@ vanish.
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ablate.errors import InvalidValue
+from ablate.errors import InvalidValue, UserError
 
 PLACES = {
     "seed": "the trial's seed",
@@ -28,6 +29,11 @@ PLACES = {
 """Placeholders that are not settings -> what stands there."""
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FORM = re.compile(r"([A-Za-z_]\w*)(?::(-[^{}|]*)(?:\|(-[^{}|]*))?)?")
+_WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""", re.DOTALL)
+_QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
+"""What a shell takes as it is; in double quotes (the group), it still replaces variables."""
+_OPERATOR = re.compile(r"[|&;<>]")
+_REPLACED = re.compile(r"\$[A-Za-z_{(]|`")
 
 
 @dataclass(frozen=True)
@@ -92,3 +98,28 @@ def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(_written, value))
     return "" if value is None else str(value)
+
+
+def split_line(line: str) -> list[str]:
+    """The words of a command line. Raises UserError for one that cannot be read, or that needs a shell."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UserError(f"--command: {error}", help="quote the whole command line once") from error
+    if not words:
+        raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
+    _without_shell(line)
+    return words
+
+
+def _without_shell(line: str) -> None:
+    """Raise UserError for what only a shell understands: a command is started without one."""
+    words = _WORD.findall(line)
+    for number, word in enumerate(words):
+        bare = _QUOTED.sub("_", word)
+        quoted = [] if words[0].endswith("sh") else _QUOTED.findall(word)  # sh -c "..." has a shell
+        replaced = [each for each in (bare, *quoted) if _REPLACED.search(re.sub(r"\\.", "", each))]
+        if replaced or _OPERATOR.search(bare) or (number == 0 and re.match(r"[A-Za-z_]\w*=", word)):
+            message = f"--command: '{word}' is for a shell, and a command is started without one"
+            help = "put the line into a script, as run.sh; variables belong in [environment], other signs in quotes"
+            raise UserError(message, help=help)

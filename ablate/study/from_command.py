@@ -1,14 +1,13 @@
 """The study that `ablate new --command` writes: the settings of a command line become placeholders and defaults."""
 
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablate.command.files import named_by
-from ablate.command.words import PLACES
+from ablate.command.words import PLACES, split_line
 from ablate.errors import InvalidValue, UserError, nearest, toml, value_text
 from ablate.study.schema.study import COLUMNS, RESERVED_NAMES
 from ablate.study.schema.values import LONGEST_NAME, identifier
@@ -19,11 +18,6 @@ _PLACES = {
     "checkpoints": "checkpoints", "checkpoint_dir": "checkpoints", "ckpt_dir": "checkpoints",
 }  # fmt: skip
 """Names of options, as scripts have them -> the placeholder that stands for them."""
-_WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""", re.DOTALL)
-_QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
-"""What a shell takes as it is; in double quotes (the group), it still replaces variables."""
-_OPERATOR = re.compile(r"[|&;<>]")
-_REPLACED = re.compile(r"\$[A-Za-z_{(]|`")
 _NUMBER = re.compile(r"-?(\d|\.\d)")
 _LOWER_IS_BETTER = re.compile(r"loss|error|perplexity|mse|mae|rmse|cost|ppl", re.IGNORECASE)
 _METRICS = (
@@ -48,13 +42,7 @@ class Parsed:
 
 def parsed(line: str, project: Path) -> Parsed:
     """The words and the settings of a command line. Raises UserError for one that cannot be read."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UserError(f"--command: {error}", help="quote the whole command line once") from error
-    if not words:
-        raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
-    _without_shell(line)
+    words = split_line(line)
     options = [word.partition("=")[0] for word in words if "=" in word or word.startswith("-")]
     found = Parsed(repeated=frozenset(option for option in options if options.count(option) > 1))
     rest = list(words)
@@ -75,19 +63,6 @@ def parsed(line: str, project: Path) -> Parsed:
         else:
             found.words.append(_literal(word))
     return found
-
-
-def _without_shell(line: str) -> None:
-    """Raise UserError for what only a shell understands: a command is started without one."""
-    words = _WORD.findall(line)
-    for number, word in enumerate(words):
-        bare = _QUOTED.sub("_", word)
-        quoted = [] if words[0].endswith("sh") else _QUOTED.findall(word)  # sh -c "..." has a shell
-        replaced = [each for each in (bare, *quoted) if _REPLACED.search(re.sub(r"\\.", "", each))]
-        if replaced or _OPERATOR.search(bare) or (number == 0 and re.match(r"[A-Za-z_]\w*=", word)):
-            message = f"--command: '{word}' is for a shell, and a command is started without one"
-            help = "put the line into a script, as run.sh; variables belong in [environment], other signs in quotes"
-            raise UserError(message, help=help)
 
 
 def _literal(word: str) -> str:
