@@ -28,6 +28,7 @@ from ablate.report.render.html import html, page_name
 from ablate.report.render.kept import KeptFigure, kept_charts
 from ablate.report.render.names import Names
 from ablate.report.tuning import tuning_of
+from ablate.study.cells.cell import Baseline
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
@@ -72,10 +73,12 @@ def draw_figures(reading: Reading) -> list[Figure]:
     figures = figures_of(evidence, reading.curves, reading.parameters)
     found = attribute(evidence) if evidence.plan.rule and reading.shown.places is None else None
     alone = found is not None and {each.kind for each in found.effects} <= {"removed", "added"}
-    notes = noted(found) if found and alone else ""
+    start = evidence.plan.naming and Baseline(evidence.plan.naming.start)
+    same = alone and evidence.plan.baseline == start  # else the differences are to another cell
+    notes = noted(found) if found and same else ""
     if compared := difference_figure(evidence, reading.shown_differences, notes):
         figures.insert(not compares_parts(evidence), compared)
-    if found and not (alone and compared):  # else these are the same numbers with the other sign
+    if found and not (same and compared):  # else these are the same numbers, of removed parts with the other sign
         figures += attribution_figures(evidence, found)
     curve = tuning_figure(evidence)
     return [*figures, *([curve] if curve else [])]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from ablate.commands.judge import judge
-from ablate.judge.baseline import differences
+from ablate.judge.baseline import Difference, differences
 from ablate.judge.evidence import Evidence, MeasuredCell
 from ablate.records.files import Results
 from ablate.records.plan_file import PlanAxis, PlanFile
@@ -126,6 +127,34 @@ def test_the_chart_of_differences_says_what_a_design_cannot_show_in_place_of_a_s
     figures = draw_figures(read_study(recorded(tmp_path, **declared), "mine", None))
     assert [figure.name for figure in figures] == ["difference", "measured"]
     assert "Removing a part from the full method shows its effect only in that context" in figures[0].caption
+
+
+def test_a_baseline_of_ones_own_leaves_the_chart_of_what_parts_contribute(tmp_path: Path) -> None:
+    own = {"axes": {"color": False, "head": True}, "case": None}
+    figures = draw_figures(read_study(recorded(tmp_path, rule={"kind": "leave_one_out"}, baseline=own), "mine", None))
+    assert [figure.name for figure in figures] == ["difference", "measured", "attribution"]
+    assert "Removing a part" not in figures[0].caption
+    assert "Removing a part" in figures[2].caption
+
+
+def test_the_chart_of_differences_explains_the_looks_that_it_has(tmp_path: Path) -> None:
+    reading = read_study(recorded(tmp_path), "mine", None)
+    color, head = (each for each in reading.differences if each and each.values)
+
+    def caption(*shown: Difference) -> str:
+        found = [*shown, *[None] * (3 - len(shown))]
+        figure = difference_figure(reading.measured, found)
+        assert figure is not None
+        return figure.caption
+
+    if color.mean and color.mean > -5:
+        color, head = head, color
+    one = replace(color, seeds=color.seeds[:1], values=color.values[:1])
+    gain = replace(color, values=tuple(-value for value in color.values))
+    assert caption(color, head).endswith("Hollow: the interval includes 0; orange: below the baseline.")
+    assert caption(one).endswith("Hollow: there is no interval.")
+    assert caption(one, head).endswith("Hollow: the interval includes 0, or there is no interval.")
+    assert caption(color, gain).endswith("Orange: below the baseline; blue: above the baseline.")
 
 
 def test_one_seed_in_common_gives_differences_without_intervals_and_none_gives_dashes() -> None:

@@ -13,6 +13,7 @@ from ablate.records.plain import plural
 from ablate.report.charts.dots_form import WIDTH, layers_of, row_names, row_step
 from ablate.report.charts.layers import QUIET, Style, pickable, spanned, titled, valued
 from ablate.report.render.figure import Figure
+from ablate.report.render.html import capital
 from ablate.report.render.names import MINUS, Names
 
 if TYPE_CHECKING:
@@ -48,11 +49,21 @@ def difference_figure(evidence: Evidence, differences: Sequence[Difference | Non
         "difference",
         _chart(evidence, name, shown),
         f"Each cell minus {name}, seed by seed: the mean with its 95 % interval (Student's t), one white dot per seed. "
-        f"Hollow: the interval includes 0.{left_out}{notes and f' {notes}'}",
+        f"{_looks(shown)}{left_out}{notes and f' {notes}'}",
         _summary(evidence, ranked),
         ("cell", "difference", "95 % interval", "sd", "seeds"),
         tuple(_texts(evidence, cell, each) for _, cell, each in shown),
     )
+
+
+def _looks(shown: Sequence[_Row]) -> str:
+    """What the colors and the hollow points mean, of those that the chart has."""
+    kinds = {_kind(each) for _, _, each in shown}
+    hollow = {bool(each.interval) for _, _, each in shown if _kind(each) == "unclear"}
+    whys = [why for has, why in ((True, "the interval includes 0"), (False, "there is no interval")) if has in hollow]
+    colors = {"loss": "orange: below the baseline", "gain": "blue: above the baseline"}
+    parts = [*([f"hollow: {', or '.join(whys)}"] if whys else []), *(colors[kind] for kind in colors if kind in kinds)]
+    return f"{capital('; '.join(parts))}."
 
 
 def _size(row: _Row) -> float:
@@ -86,12 +97,16 @@ def _chart(evidence: Evidence, name: str, shown: Sequence[_Row]) -> alt.LayerCha
 
 def _data(evidence: Evidence, number: int, row: str, label: str, each: Difference) -> dict[str, Any]:
     low, high = each.interval or (None, None)
+    kind = _kind(each)
     shown, interval = (text.replace("-", MINUS) for text in each.texts(evidence))
-    clear = low is not None and high is not None and not low <= 0 <= high
-    kind = "unclear" if not clear else "loss" if (each.mean or 0.0) < 0 else "gain"
     data = {"row": row, "cell": number, "label": label, "value": each.mean, "low": low, "high": high, "shown": shown}
-    about = {"seeds": list(each.values), "about": not clear, "kind": kind, "text": f"{shown} ({interval})"}
+    about = {"seeds": list(each.values), "about": kind == "unclear", "kind": kind, "text": f"{shown} ({interval})"}
     return {name: value for name, value in (data | about).items() if value is not None}
+
+
+def _kind(each: Difference) -> str:
+    low, high = each.interval or (0.0, 0.0)
+    return "unclear" if low <= 0 <= high else "loss" if high < 0 else "gain"
 
 
 def _summary(evidence: Evidence, ranked: Sequence[_Row]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TRAITS = Traits()
 WIDTH = 460
-_LINE, _STEP, _DODGED = 15, 26, 20  # pixels of a line of a name, of a row, and of a row's part per color
+LINE_HEIGHT, _STEP, _DODGED = 15, 26, 20  # pixels of a line of a name, of a row, and of a row's part per color
 
 
 def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
@@ -43,14 +43,14 @@ def row_names(names: Sequence[str]) -> dict[str, str]:
 
 def row_step(names: dict[str, str]) -> int:
     """The height of a row in pixels."""
-    return max(_STEP, _LINE * max((value.count("\n") for value in names.values()), default=1) + 6)
+    return max(_STEP, LINE_HEIGHT * max((value.count("\n") for value in names.values()), default=1) + 6)
 
 
 def row_axis(grid: bool = True) -> alt.Axis:
     """The axis of these rows: their names, centered, over faint lines."""
-    upward = alt.ExprRef(f"(2 - length(split(datum.value, '\\n'))) * {_LINE / 2}")
+    upward = alt.ExprRef(f"(2 - length(split(datum.value, '\\n'))) * {LINE_HEIGHT / 2}")
     lines = "slice(split(datum.value, '\\n'), 1)"
-    return alt.Axis(labelExpr=lines, labelLimit=0, labelLineHeight=_LINE, labelOffset=upward, ticks=False,
+    return alt.Axis(labelExpr=lines, labelLimit=0, labelLineHeight=LINE_HEIGHT, labelOffset=upward, ticks=False,
                     domain=False, grid=grid, gridColor=FAINT, gridOpacity=0.5)  # fmt: skip
 
 

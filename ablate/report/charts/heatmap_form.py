@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from ablate.report.charts.dots_form import LINE_HEIGHT, row_names, row_step
 from ablate.report.charts.encoding import Traits, value_text
-from ablate.report.charts.layers import HATCH, INK, QUIET, Style, assembled, picked, tooltip
+from ablate.report.charts.layers import (
+    ALONE,
+    HATCH,
+    INK,
+    QUIET,
+    Style,
+    assembled,
+    lines_of_label,
+    picked,
+    tooltip,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from ablate.report.charts.marks import Marks
@@ -28,14 +40,20 @@ def draw(marks: Marks, style: Style) -> alt.LayerChart | alt.FacetChart:
     wide = _CELL if style.digits == ".1f" else _WIDE_CELL
     # Beside the published chart, squares are a third narrower: there, too, names must not touch.
     angle = 0 if max(map(len, xs), default=0) * 7 <= wide * 2 / 3 else -40
+    tall = max(_CELL, row_step(row_names(ys)))
+    lines = max((wrapped(text, ALONE).count("\n") for text in xs), default=0)  # further ones, toward the squares
+    above = alt.Axis(orient="top", labelAngle=angle, domain=False, ticks=False, labelLimit=0,
+                     labelPadding=2 + 13 * lines, labelExpr=lines_of_label(ALONE))  # fmt: skip
+    upward = alt.ExprRef(f"(1 - length({lines_of_label()})) * {LINE_HEIGHT / 2}")
+    beside = alt.Axis(domain=False, ticks=False, labelLimit=0, labelLineHeight=LINE_HEIGHT, labelOffset=upward,
+                      labelExpr=lines_of_label())  # fmt: skip
     base = alt.Chart().encode(
-        x=alt.X("x:N", sort=xs, title=marks.title(marks.encoding.x),
-                axis=alt.Axis(orient="top", labelAngle=angle, domain=False, ticks=False)),
-        y=alt.Y("y:N", sort=ys, title=marks.title(marks.encoding.y), axis=alt.Axis(domain=False, ticks=False)),
+        x=alt.X("x:N", sort=xs, title=marks.title(marks.encoding.x), axis=above),
+        y=alt.Y("y:N", sort=ys, title=marks.title(marks.encoding.y), axis=beside),
         tooltip=tooltip(style), opacity=picked(left=0.25),
     )  # fmt: skip
     layers = [_squares(base, style, len(xs)), _numbers(base, style), *_missing(base, wide)]
-    return assembled(layers, marks.rows(style.digits), marks, style, width=len(xs) * wide, height=len(ys) * _CELL)
+    return assembled(layers, marks.rows(style.digits), marks, style, width=len(xs) * wide, height=len(ys) * tall)
 
 
 def _squares(base: Any, style: Style, wide: int) -> Any:

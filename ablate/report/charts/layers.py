@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INK, QUIET, FAINT = "#1b1b1f", "#5a5a66", "#b8b8c2"
 HATCH = "M-1,-.5L-.5,-1M-1,0L0,-1M-1,.5L.5,-1M-1,1L1,-1M-.5,1L1,-.5M0,1L1,0M.5,1L1,.5"
 """A hatched square as the shape of a point, for cells without a number."""
-LINE, _ALONE = 26, 44
+LINE, ALONE = 26, 44
 """Characters up to which a name stands in one line: beside a chart, and below one."""
 _LINES = r"(.{1,%d})(?:\s+|$)|(.{1,%d}[_./,-])|(.{1,%d})"
 """Lines of at most so many characters: broken at spaces, else after signs that join words, else anywhere."""
@@ -141,7 +141,7 @@ def legend_of(texts: Sequence[str], **look: Any) -> alt.Legend:
     """A legend whose long texts are wrapped, in as many columns as fit on a phone."""
     longest = max(map(len, texts), default=0)
     columns = 4 if longest <= 8 else 2 if longest <= 20 else 1
-    return alt.Legend(labelExpr=lines_of_label(_ALONE), columns=columns, **look)
+    return alt.Legend(labelExpr=lines_of_label(ALONE), columns=columns, **look)
 
 
 def lines_of_label(width: int = LINE) -> str:
@@ -228,7 +228,12 @@ def assembled(
     chart: Any = alt.layer(*layers)
     if len(marks.facets) > 1:
         title, texts = marks.title(marks.encoding.facet), list(map(value_text, marks.facets))
-        facet = alt.Facet("facet:N", title=title, sort=texts, header=alt.Header(orient="top"))
+        facet = alt.Facet(
+            "facet:N",
+            title=title,
+            sort=texts,
+            header=alt.Header(orient="top", labelLimit=0, labelExpr=lines_of_label(ALONE)),
+        )
         none = alt.InlineData(values=[])
         chart = pickable(
             chart.properties(**size).facet(facet=facet, columns=2, data=none, title=style.title), "columns"

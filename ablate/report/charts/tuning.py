@@ -12,7 +12,6 @@ from ablate.report.charts.layers import (
     MOST_WIDE,
     SHAPES,
     Style,
-    digits,
     legend_of,
     palette,
     spanned,
@@ -37,27 +36,29 @@ def tuning_figure(evidence: Evidence) -> Figure | None:
     rows = [row for each in cells for row in _rows(each, tuned["lowest"])]
     if not rows or len(cells) > _MOST_CELLS:
         return None
-    metric = evidence.metric if tuned["metric"] == evidence.plan.metric else tuned["metric"]
+    title = evidence.title if tuned["metric"] == evidence.plan.metric else tuned["metric"]
+    percent = evidence.in_percent(tuned["metric"])  # the study's metric may be another one, with other units
+    metric, form = (f"{title} (%)", ".1f") if percent else (title, ".4g")
     best = (min if tuned["lowest"] else max)(rows, key=lambda row: row["value"])
     style = Style(
         titled("Each cell at the values that it tried", f"{metric}, of the trials that chose", width=60),
         metric,
         spanned([row["value"] for row in rows]),
-        digits(evidence),
+        form,
     )
     return Figure(
         "tuning",
         _chart(rows, style),
         "The trials of [tune]: the score of each value, with the best of the cell's other tuned settings. Filled: what "
         "the cell chose.",
-        f"Best: {best['cell']} with {best['setting']} {axis_text(best['x'])}, {evidence.shown(best['value'])}.",
+        f"Best: {best['cell']} with {best['setting']} {axis_text(best['x'])}, {best['value']:{form}}.",
         ("cell", "setting", "value", metric, "chosen"),
         tuple(
             (
                 row["cell"],
                 row["setting"],
                 axis_text(row["x"]),
-                evidence.shown(row["value"]),
+                format(row["value"], form),
                 "yes" if row["chosen"] else "",
             )
             for row in rows

@@ -81,13 +81,16 @@ line separators break Vega expressions."""
 
 
 def plain(spec: Any) -> Any:
-    """The specification with invalid characters replaced by spaces, and seven digits of each number."""
+    """The specification with invalid characters replaced by spaces, and twelve digits of each number.
+
+    Fewer would make values equal that differ little, as those of 1,000,000.02 and 1,000,000.04.
+    """
     if isinstance(spec, dict):
         return {plain(name): plain(value) for name, value in spec.items()}
     if isinstance(spec, list):
         return [plain(value) for value in spec]
     if isinstance(spec, float):
-        return float(f"{spec:.7g}")
+        return float(f"{spec:.12g}")
     return _INVALID.sub(" ", spec) if isinstance(spec, str) else spec
 
 

@@ -1,13 +1,17 @@
 """The form that each study has, and what its marks stand for."""
 
 import json
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 
+from ablate.judge.evidence import Evidence
 from ablate.paper import published
+from ablate.records.plan_file import parse_plan
 from ablate.report.charts.encoding import encode
+from ablate.report.charts.tuning import tuning_figure
 from ablate.study.cells.cell import Cell
 from ablate.study.schema.chart import Chart
 from tests.report.charts.studied import figures, layers, plan_of, rows, spec
@@ -106,6 +110,19 @@ def test_of_tuned_cells_the_one_with_the_highest_mean_is_shown_and_says_so() -> 
     assert [row["label"].partition("(")[2] for row in drawn if row["x"] == "nt_logistic"] == [
         "best of 4: temperature 1.0, learning_rate 0.02)"
     ] * 2
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("validation_loss", "0.0123"), ("top1", "0.0")])
+def test_scores_that_chose_have_the_digits_of_their_own_metric(metric: str, shown: str) -> None:
+    scores = [{"values": {"lr": lr}, "score": score} for lr, score in ((0.1, 0.0123), (0.2, 0.0311))]
+    plan = parse_plan(plan_of("augment_pairs"))
+    cell = {"axes": plan.trials[0].cell.axes, "case": None, "values": {"lr": 0.1}, "scores": scores}
+    tuned = {"study": "mine", "metric": metric, "lowest": True, "choose": "best", "seeds": [1000], "cells": [cell]}
+    evidence = Evidence(replace(plan, tuned=tuned), ())
+    figure = tuning_figure(evidence)
+    assert evidence.percent
+    assert figure is not None
+    assert (figure.rows[0][3], figure.summary.split()[-1]) == (shown, f"{shown}.")
 
 
 def test_networks_stand_at_their_parameters_in_millions() -> None:
