@@ -64,10 +64,11 @@ def report(
 ) -> None:
     """Write study pages and their index, or tables and charts for a paper (--format)."""
     from ablate.report.formats import read_formats
-    from ablate.workflow.pages import PageRequest, pages_of_published, write_pages
+    from ablate.workflow.pages import PageRequest, check_can_write, pages_of_published, write_pages
     from ablate.workflow.watch import Watch
 
     folder, formats = reports_in(reports, results), read_formats(format)
+    check_can_write(folder)
     if published:
         if watch:
             raise UserError("--watch cannot be used with --from", help="published records do not change")
@@ -101,13 +102,15 @@ def compare(
     """Write a page that compares two results folders: cells, settings and verdicts before and after a change."""
     from ablate.report.compare import read_pair, write_comparison
     from ablate.report.compare_text import as_markdown
+    from ablate.workflow.pages import check_can_write
 
     if format not in ("html", "md"):
         raise UserError(f"--format {format}: a comparison has no such format", help="formats are: html, md")
     if format == "md":
         print(as_markdown(read_pair(results_in(before), results_in(after), studies or [])), end="")
         return
-    page = write_comparison(results_in(before), results_in(after), studies or [], reports_in(reports, after))
+    check_can_write(folder := reports_in(reports, after))
+    page = write_comparison(results_in(before), results_in(after), studies or [], folder)
     print(visible(str(page)))
 
 

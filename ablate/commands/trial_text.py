@@ -144,6 +144,8 @@ def _settings(detail: "Detail") -> Facts:
 
 
 _HELP = {
+    "done": "set `metric` in the study to a number that the trial returned, or remove the trial's folder: ablate run "
+    "then trains it again",
     "diverged": "a number that the trainer computes became NaN or infinite",
     "metric": "have the trainer return the study's metric as a finite number, or set `metric` in the study to a number "
     "that it returns",
@@ -182,7 +184,7 @@ def what_helps(detail: "Detail") -> str:
     """Advice for the cause of a failed or interrupted trial; also the trainer's own, if it has any."""
     from ablate.trainer.find import remedy
 
-    cause = detail.cause or detail.state
+    cause = detail.state if detail.state == "done" else detail.cause or detail.state
     known = _HELP.get(cause, "see the end of the log; ablate logs TRIAL prints all of it")
     own = remedy(detail.trainer, cause)
     return f"{known}: {own}" if own else known

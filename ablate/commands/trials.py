@@ -116,7 +116,7 @@ def why(trial: TrialName, json: Json = False, results: ResultsFolder = Path("res
     folder = results_in(results).trial(detail.key)
     attempt = pick_attempt(folder)
     job = find_job(results_in(results), detail.key) if detail.state != "done" else None
-    explained = detail.state in ("failed", "interrupted", "damaged")
+    explained = detail.state in ("failed", "interrupted", "damaged") or detail.cause is not None
     if json:
         found = {name: getattr(detail, name) for name in ("key", "state", "cause", "message")}
         help = what_helps(detail) if explained else None
@@ -171,7 +171,7 @@ def _state(detail: "Detail", folder: "TrialFolder") -> str:
     short = detail.key[:12]
     cancelled = "; cancelled" if cancel_requested(folder) else ""
     texts = {
-        "done": f"succeeded; see ablate show {short}",
+        "done": "done" if detail.cause else f"succeeded; see ablate show {short}",
         "running": f"running{cancelled}; follow its output with ablate logs {short} -f",
         "new": f"new: not attempted yet{cancelled or '; ablate run STUDY starts it'}",
     }

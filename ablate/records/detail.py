@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from ablate.records.address import Address, StudyCell
+from ablate.records.metric import as_number, without
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Detail:
     recipe_version: int | None
     state: str
     cause: str | None
+    """Of a trial that is done only `metric`: it does not have the metric of one of its studies as a number."""
     message: str | None
     seconds: float | None
     """What the attempt that finished took."""
@@ -85,6 +87,9 @@ def read_detail(store: duckdb.DuckDBPyConnection, address: Address) -> Detail:
         WHERE key = ? ORDER BY number""",
         [key],
     ).fetchall()
+    numbers = json.loads(numbers or "{}")
+    if state == "done" and (metric := _lacks(store, key, numbers)) is not None:
+        cause, message = "metric", without(metric, [numbers])
     return Detail(
         key=key,
         cells=address.cells,
@@ -95,13 +100,19 @@ def read_detail(store: duckdb.DuckDBPyConnection, address: Address) -> Detail:
         cause=cause,
         message=message,
         seconds=seconds,
-        numbers=json.loads(numbers or "{}"),
+        numbers=numbers,
         warnings=tuple(json.loads(warnings or "[]")),
         config=json.loads(config or "{}"),
         attempts=tuple(Attempt(*(*facts, json.loads(environment or "null") or {})) for *facts, environment in rows),
         finished_by=finished_by,
         curve=_curve(store, key, pretrain_key),
     )
+
+
+def _lacks(store: duckdb.DuckDBPyConnection, key: str, numbers: dict[str, Any]) -> str | None:
+    """The metric of one of a trial's studies that it does not have as a number; None if it has all."""
+    rows = store.execute("SELECT DISTINCT metric FROM cells WHERE key = ? ORDER BY metric", [key]).fetchall()
+    return next((metric for (metric,) in rows if as_number(numbers.get(metric)) is None), None)
 
 
 def _curve(store: duckdb.DuckDBPyConnection, key: str, pretrain_key: str | None) -> Curve:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from datetime import time as clock
 from enum import Enum
@@ -12,6 +12,7 @@ from typing import Any
 from ablate.errors import nearest
 from ablate.records.attempt import events_of
 from ablate.records.files import Results, TrialFolder
+from ablate.records.plain import plural
 from ablate.records.reading import Damaged, ResultRecord, result_if_any, valid
 from ablate.study.cells.cell import is_number
 
@@ -32,18 +33,19 @@ def as_number(value: object) -> float | None:
 
 def lacking(metric: str, finished: Iterable[Numbers]) -> str | None:
     """A message if no finished trial has the metric; None if one has it, or no trial has finished."""
-    count = 0
-    seen: dict[str, Any] = {}
+    every: list[Numbers] = []
     for numbers in finished:
         if as_number(numbers.get(metric)) is not None:
             return None
-        count += 1
-        seen.update(numbers)
-    if not count:
-        return None
-    if count == 1:
-        return f"1 trial finished but did not return {_instead(metric, seen, 'it')}"
-    return f"{count} trials finished but none returned {_instead(metric, seen, 'they')}"
+        every.append(numbers)
+    return without(metric, every) if every else None
+
+
+def without(metric: str, returned: Collection[Numbers]) -> str:
+    """A message about trials that finished without the metric as a number; returned: what each of them returned."""
+    seen = {name: value for numbers in returned for name, value in numbers.items()}
+    who = "it" if len(returned) == 1 else "they"
+    return f"{plural(len(returned), 'trial')} finished but did not return {_instead(metric, seen, who)}"
 
 
 def returned_before(folder: TrialFolder, metric: Callable[[], str | None]) -> dict[str, Any] | None:
@@ -90,11 +92,14 @@ def not_returned(metric: str, numbers: Numbers, returned: Mapping[Any, Any]) -> 
     return f"the trainer returned {shown} as the study's metric '{metric}', which is not a finite number{below}; {rest}"
 
 
-def finished_numbers(results: Results, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """What those trials returned that have finished, read from their files."""
-    for key in keys:
-        if result := result_if_any(results.trial(key).result):
-            yield result.metrics
+def finished_without(metric: str, results: Results, keys: Iterable[str]) -> dict[str, Numbers]:
+    """Key -> what it returned, of each finished trial that does not have the metric as a number; read from the files.
+
+    Such a result was written for another metric (of an earlier version of the study, or of a study that shares the
+    trial), or changed since.
+    """
+    found = ((key, result_if_any(results.trial(key).result)) for key in keys)
+    return {key: each.metrics for key, each in found if each and as_number(each.metrics.get(metric)) is None}
 
 
 def _instead(metric: str, numbers: Numbers, who: str) -> str:

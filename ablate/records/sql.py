@@ -26,6 +26,16 @@ def sql_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def number_sql(text: str, type: str, kind: str = "DOUBLE") -> str:
+    """A returned number; NULL for text that looks like one."""
+    return f"CASE WHEN {type} IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST({text} AS {kind}) END"
+
+
+_POINTER = "('/' || replace(replace(cells.metric, '~', '~0'), '/', '~1'))"  # it can name any key
+VALUE = number_sql(f"trials.numbers ->> {_POINTER}", f"json_type(trials.numbers, {_POINTER})")
+"""What the trial of a cell returned as the study's metric; NULL if that is no number."""
+
+
 def sql_type(values: list[Any]) -> str:
     """The type of a column with these values."""
     kinds = {type(value) for value in values}

@@ -12,6 +12,7 @@ from ablate.errors import UserError, nearest
 from ablate.records.address import StudyCell
 from ablate.records.curves import live_curves
 from ablate.records.files import Results
+from ablate.records.sql import VALUE
 from ablate.study.cells.cell import Cell
 
 StudyProfile = tuple[str, str]
@@ -44,7 +45,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Failures:
-    """Trials that failed for the same cause."""
+    """Trials that failed for the same cause, or are done without the study's metric (cause `metric`)."""
 
     state: str
     cause: str
@@ -180,11 +181,14 @@ def _beat(results: Results, key: str, attempt: str) -> float | None:
 
 def _failures(store: duckdb.DuckDBPyConnection, queued: Collection[str]) -> dict[StudyProfile, list[Failures]]:
     rows = store.execute(
-        """SELECT study, profile, state, coalesce(cause, state), count(DISTINCT key), arg_min(key, position),
-            arg_min({'axes': axes, 'case': "case", 'seed': cells.seed}, position),
-            arg_min(coalesce(message, ''), position)
+        f"""SELECT study, profile, state, CASE WHEN state = 'done' THEN 'metric' ELSE coalesce(cause, state) END,
+            count(DISTINCT key), arg_min(key, position),
+            arg_min({{'axes': axes, 'case': "case", 'seed': cells.seed}}, position),
+            arg_min(CASE WHEN state = 'done' THEN concat('finished without ', metric) ELSE coalesce(message, '')
+                END, position)
         FROM cells JOIN trials USING (key)
-        WHERE state IN ('failed', 'interrupted', 'damaged') AND NOT list_contains(?::VARCHAR[], key)
+        WHERE (state IN ('failed', 'interrupted', 'damaged') AND NOT list_contains(?::VARCHAR[], key))
+            OR (state = 'done' AND {VALUE} IS NULL)
         GROUP BY ALL ORDER BY state, count(DISTINCT key) DESC""",
         [list(queued)],
     ).fetchall()

@@ -19,7 +19,7 @@ import duckdb
 from ablate.errors import AblateError, UserError
 from ablate.records.files import Results, sync_folder
 from ablate.records.signatures import signature_of, signatures
-from ablate.records.sql import is_plain, plain_place
+from ablate.records.sql import VALUE, is_plain, plain_place
 
 _VERSION = 12
 _COARSE = 2 * 10**9
@@ -139,17 +139,18 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
             temporary.unlink(missing_ok=True)
 
 
-def done_before(results: Results, keys: Iterable[str]) -> set[str]:
-    """Which of these trials are done, by the store alone: no file of theirs has changed since it read and checked them.
+def done_before(results: Results, keys: Iterable[str], metric: str) -> set[str]:
+    """Which of these trials are done and have the metric, by the store alone: no file of theirs has changed since.
 
     Empty without a store that this version can read. The other trials may be done as well.
     """
     if (store := _current(results.database)) is None:
         return set()
     with store:
-        of_done = "SELECT name, signature FROM seen JOIN trials ON key = name WHERE state = 'done'"
+        of_done = f"""SELECT name, signature FROM seen JOIN trials ON key = name, (SELECT ? AS metric) AS cells
+            WHERE state = 'done' AND {VALUE} IS NOT NULL"""
         try:
-            known = dict(store.execute(of_done).fetchall())
+            known = dict(store.execute(of_done, [metric]).fetchall())
         except duckdb.Error:
             return set()
     place = str(results.trials)

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from ablate.records.attempt import attempt_status, environment_of, events_of, read_state
 from ablate.records.files import TrialFolder, attempt_number
 from ablate.records.series import COLUMNS
-from ablate.records.sql import column_names, plain_place, sql_name, sql_text
+from ablate.records.sql import VALUE, column_names, number_sql, plain_place, sql_name, sql_text
 
 TABLES = {
     "trials": {
@@ -99,8 +99,7 @@ def replace_view(connection: duckdb.DuckDBPyConnection, study: str) -> None:
         for name, kind in axes.items()
     ]
     columns += ["cells.seed", "cells.key", "coalesce(trials.state, 'new') AS state"]
-    pointer = "('/' || replace(replace(cells.metric, '~', '~0'), '/', '~1'))"  # it can name any key
-    columns.append(_number_sql(f"trials.numbers ->> {pointer}", f"json_type(trials.numbers, {pointer})") + " AS value")
+    columns.append(f"{VALUE} AS value")
     columns += [
         f"{_value_sql(place, 'DOUBLE' if (name,) in metrics else returned[name])} AS {sql_name(of_metric[name])}"
         for place, name in enumerate(names, 1)
@@ -144,15 +143,10 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _number_sql(text: str, type: str, kind: str = "DOUBLE") -> str:
-    """A returned number; NULL for text that looks like one."""
-    return f"CASE WHEN {type} IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN TRY_CAST({text} AS {kind}) END"
-
-
 def _value_sql(place: int, kind: str) -> str:
     """The value at a place in the lists of returned values, which DuckDB takes out of the JSON all at once."""
     if kind in ("BIGINT", "DOUBLE"):
-        return _number_sql(f"trials.texts[{place}]", f"trials.types[{place}]", kind)
+        return number_sql(f"trials.texts[{place}]", f"trials.types[{place}]", kind)
     if kind == "JSON":
         return f"CASE WHEN trials.types[{place}] <> 'NULL' THEN trials.parts[{place}] END"
     return f"trials.texts[{place}]::{kind}"

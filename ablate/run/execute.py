@@ -31,12 +31,13 @@ def train_in_pool(
     extra_code: Sequence[Path] = (),
     files: Sequence[str] = (),
     fresh: bool = True,
+    metric: str = "top1",
 ) -> dict[str, Outcome]:
     """Run trials in worker processes; returns how each ended, by key.
 
     threads: those of a trial. Always the same number, since another one rounds sums differently. extra_code: packages
     and modules besides ablate of which workers run a snapshot. files: files of the working folder, in the snapshot too.
-    fresh: whether each trial runs in its own process.
+    fresh: whether each trial runs in its own process. metric: the study's, shown first.
 
     On Ctrl-C running trials stop at their next step, and KeyboardInterrupt is raised again.
     """
@@ -48,7 +49,7 @@ def train_in_pool(
         console.print(sentence, soft_wrap=True)
     outcomes: dict[str, Outcome] = {}
     pool = Pool(results, size, threads, options.device, code.folder, fresh=fresh)
-    with pool, Progress(console, labels, size) as progress:
+    with pool, Progress(console, labels, size, metric) as progress:
 
         def note(key: str, outcome: Outcome) -> None:
             outcomes[key] = outcome
@@ -99,7 +100,12 @@ class InlineWorker:
 
 
 def train_inline(
-    trials: Sequence[Trial], results: Results, console: Console, options: RunOptions, threads: int = 1
+    trials: Sequence[Trial],
+    results: Results,
+    console: Console,
+    options: RunOptions,
+    threads: int = 1,
+    metric: str = "top1",
 ) -> dict[str, Outcome]:
     """Run trials one after another in this process, with the code of the folder, so that a debugger can step in.
 
@@ -114,7 +120,7 @@ def train_inline(
     shown = InlineWorker(None)
     with (
         unguarded_streams(),
-        Progress(console, labels, 1) as progress,
+        Progress(console, labels, 1, metric) as progress,
         stops_noted() as asked,
         torch_threads(threads),
     ):

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import UserError
-from ablate.records.attempt import environment_of, is_done, trial_status
+from ablate.records.attempt import environment_of, is_done, read_state, trial_status
 from ablate.records.compare import differences, flat, unpaired
 from ablate.records.files import Results
+from ablate.records.metric import as_number, without
 from ablate.records.plain import plural
 from ablate.records.plan_file import PlanFile
 from ablate.records.plans import (
@@ -29,6 +30,7 @@ from ablate.study.schema.study import PAPER
 _MOST_REASONS = 4
 _MOST_READ = 300
 _MOST_NAMED = 3
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,38 @@ class Stale:
     old_key: str
     why: str
     """The changes, for example `epochs: 2 -> 3`."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the records say about the trials of a plan."""
+
+    states: dict[str, str]
+    """By trial key."""
+    causes: dict[str, str]
+    """Key -> cause, of each failed trial."""
+    remarks: tuple[str, ...]
+    """Which records are damaged, and which trials finished without the metric."""
+
+
+def recorded_states(trials: Mapping[str, Trial], results: Results, metric: str) -> Recorded:
+    """The states of trials, by key. metric: of the study."""
+    now, done = time.time(), set[str]()
+    if len(trials) >= _MANY and results.database.exists():  # found done earlier, and unchanged since
+        from ablate.records.store import done_before  # its import takes as long as reading some hundred trials
+
+        done = done_before(results, trials, metric)
+    states, causes, damage, unmeasured = dict.fromkeys(trials, "done"), {}, {}, []
+    for key in (key for key in trials if key not in done):
+        found = read_state(results.trial(key), now)
+        states[key] = found.status.state
+        if found.status.state == "failed":
+            causes[key] = found.status.cause or "unknown"
+        if found.status.state == "damaged":
+            damage[key] = found.status.message or ""
+        if found.result and as_number(found.result.metrics.get(metric)) is None:
+            unmeasured.append(found.result.metrics)
+    return Recorded(states, causes, (*_named(damage, trials), *([without(metric, unmeasured)] if unmeasured else [])))
 
 
 def stale(
@@ -120,7 +154,7 @@ def to_retry_elsewhere(results: Results, study: str, profile: str) -> list[str]:
     return lines
 
 
-def named(damage: Mapping[str, str], trials: Mapping[str, Trial]) -> list[str]:
+def _named(damage: Mapping[str, str], trials: Mapping[str, Trial]) -> list[str]:
     """A sentence for each of the first damaged trials, and one for the rest."""
     found = [
         f"the record of {trials[key].label} ({key[:12]}) is damaged: {message}; a run trains it again"

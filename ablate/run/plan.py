@@ -1,7 +1,6 @@
 """A plan: which trials of a study are new, stale, running, failed or done, and what it costs to train the rest."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext, suppress
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Problem, UserError, visible
-from ablate.records.attempt import trial_status
 from ablate.records.compare import flat
 from ablate.records.coordination import clear_cancel, make_trainable
 from ablate.records.files import Results, write_json
@@ -20,7 +18,7 @@ from ablate.records.plan_file import PlanAxis, PlanFile, PlannedTrial, parse_dec
 from ablate.records.plans import read_plans, save_plan
 from ablate.records.together import together
 from ablate.run.cost import Cost, cost_of
-from ablate.run.history import Stale, cautions, keys_of_other_studies, named, stale
+from ablate.run.history import Stale, cautions, keys_of_other_studies, recorded_states, stale
 from ablate.run.speeds import Assumption, parse_assumption
 from ablate.study.checks.lint import lint
 from ablate.study.declared import declared
@@ -36,7 +34,6 @@ TO_RUN = ("new", "stale", "failed", "interrupted", "damaged")
 STATES = ("done", "running", "queued", "failed", "interrupted", "damaged", "stale", "new")
 GPU_HOURS = "GPU-hours"
 _LEFT = " (left)"
-_MANY = 1000
 _HOOK_HELP = "cost unknown; the trials run anyway"
 
 
@@ -129,7 +126,8 @@ def make_plan(
     plans, damaged = read_plans(results, loaded.study.name)
     earlier = [plan for plan in plans if plan.profile == table]
     distinct = {trial.key: trial for trial in expansion.trials}
-    states, causes, damage = _recorded_states(distinct, results)
+    recorded = recorded_states(distinct, results, loaded.study.metric)
+    states, causes = recorded.states, recorded.causes
     outdated = stale(expansion, [trial for key, trial in distinct.items() if states[key] == "new"], earlier, results)
     states |= dict.fromkeys(outdated, "stale")
     states |= {key: "queued" for key in queued if states.get(key) in TO_RUN}
@@ -139,7 +137,7 @@ def make_plan(
     to_run = [trial for key, trial in distinct.items() if states[key] in TO_RUN]
     done = [key for key in distinct if states[key] == "done"]
     cost = cost_of(expansion, to_run, done, similar, results, assumption)
-    hints = [*damaged, *named(damage, distinct), *cautions(expansion, states, earlier, results, paired=keep is None)]
+    hints = [*damaged, *recorded.remarks, *cautions(expansion, states, earlier, results, paired=keep is None)]
     warnings = (*lint(loaded, expansion), *_warnings(cost.hook_errors, _HOOK_HELP), *_warnings(hints))
     shared = {study: count for study, keys in others.items() if (count := len(distinct.keys() & set(keys)))}
     return Plan(loaded, table, profile, kept, expansion, states, outdated, shared, cost, warnings, causes, assumption)
@@ -151,19 +149,6 @@ def _select(expansion: Expansion, keep: Callable[[Trial], bool] | None) -> Expan
     if not trials:
         raise UserError("--only matches no trial", help="remove an --only, or add values")
     return replace(expansion, trials=trials)
-
-
-def _recorded_states(keys: Collection[str], results: Results) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The state of each trial by its records, the cause of each failed one, what is wrong with damaged ones; by key."""
-    now, done = time.time(), set[str]()
-    if len(keys) >= _MANY and results.database.exists():  # found done earlier, and unchanged since
-        from ablate.records.store import done_before  # its import takes as long as reading some hundred trials
-
-        done = done_before(results, keys)
-    found = {key: trial_status(results.trial(key), now) for key in keys if key not in done}
-    states: dict[str, str] = {key: found[key].state if key in found else "done" for key in keys}
-    causes = {key: status.cause or "unknown" for key, status in found.items() if status.state == "failed"}
-    return states, causes, {key: status.message or "" for key, status in found.items() if status.state == "damaged"}
 
 
 def _warnings(messages: Iterable[str], help: str | None = None) -> list[Problem]:

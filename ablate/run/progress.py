@@ -36,7 +36,9 @@ class Progress:
     # Not rich.progress: all of its rows have the same columns, its rates count the trials of one run as equal steps
     # from 0, and its lines for finished trials would still be ours.
 
-    def __init__(self, console: Console, labels: Mapping[str, str], workers: int) -> None:
+    def __init__(self, console: Console, labels: Mapping[str, str], workers: int, metric: str = "top1") -> None:
+        """metric: the study's, which comes first among the numbers of a trial that ended."""
+        self._metric = metric
         self._console = console
         self._labels = labels
         self._workers = workers
@@ -70,7 +72,7 @@ class Progress:
         label = f"{self._labels[key]:<{self._width}}"
         left = self._remaining()
         eta = f"  {_duration(left)} left" if left is not None and self._done < len(self._labels) else ""
-        text = _outcome_text(outcome, result)
+        text = _outcome_text(outcome, result, self._metric)
         line = visible(f"{count}  {label}  {text}{'' if self._live else eta}")
         self._console.print(Text(line), soft_wrap=True)
 
@@ -100,13 +102,14 @@ class Progress:
         return Group(table, total)
 
 
-def _outcome_text(outcome: Mapping[str, Any], result: ResultRecord | None) -> str:
+def _outcome_text(outcome: Mapping[str, Any], result: ResultRecord | None, metric: str) -> str:
     """How a trial ended: its numbers, or the first line of its message."""
     if outcome["state"] == "done" and result is not None:
-        metrics = result.metrics
-        top1 = f"top-1 {metrics['top1']:5.1f} %" if is_number(metrics.get("top1")) else _numbers(metrics, hidden=())
+        metrics = {metric: result.metrics.get(metric), **result.metrics}
+        percent = metric == "top1" and is_number(metrics[metric])
+        numbers = f"top-1 {metrics[metric]:5.1f} %" if percent else _numbers(metrics, hidden=())
         message = f"  {outcome['message']}" if outcome.get("message") else ""
-        return f"{top1 or 'done'}  {result.seconds or 0.0:4.0f} s{message}"
+        return f"{numbers or 'done'}  {result.seconds or 0.0:4.0f} s{message}"
     message = str(outcome.get("message") or outcome.get("cause") or "").partition("\n")[0]
     text = message if outcome["state"] == "running" else f"{outcome['state']}: {message}"
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

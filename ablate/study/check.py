@@ -58,7 +58,9 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     except UserError as error:
         return Checked(name, error.problems, (), {})
     # Profile files have settings of the built-in trainer: a study of another one differs at its own profiles only.
-    own = known_profiles(path) if is_built_in(loaded.study.trainer) else [DEFAULT_PROFILE, *loaded.study.profile]
+    own = known = known_profiles(path)
+    if not is_built_in(loaded.study.trainer):
+        own = [DEFAULT_PROFILE, *(name for name in loaded.study.profile if name in known)]  # others are an error already
     profiles = list(dict.fromkeys(loaded.study.profile_named(profile) for profile in profiles or own))
     for profile in profiles:
         try:

@@ -189,11 +189,10 @@ def check_can_write(reports: Path) -> None:
 
 
 def finish(finished: FinishedRun, reports: Path | None) -> None:
-    """Write the page of a run that has ended, print warnings, and raise TrialsFailed if trials failed.
+    """Write the page of a run that has ended, and raise TrialsFailed if a trial failed or has no value.
 
     reports: None to raise TrialsFailed only.
     """
-    from ablate.records.metric import finished_numbers, lacking
     from ablate.records.plain import plural
 
     if reports is None:
@@ -224,6 +223,4 @@ def finish(finished: FinishedRun, reports: Path | None) -> None:
             f"the page lacks {plural(elsewhere, 'trial')} that another process is still training; "
             "run ablate report when they finish"
         )
-    if message := lacking(study.metric, finished_numbers(results, plan.distinct)):
-        print(f"warning: {message}")
     finished.raise_failures()

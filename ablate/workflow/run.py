@@ -46,10 +46,8 @@ class FinishedRun:
         """Worker-hours or GPU-hours that the trials of this run took."""
         from ablate.records.reading import result_if_any
 
-        done = [key for key, outcome in self.outcomes.items() if outcome["state"] == "done"]
-        results = (result_if_any(self.results.trial(key).result) for key in done)
-        seconds = sum(result.seconds or 0.0 for result in results if result is not None)
-        return seconds / 3600 * self.plan.units
+        done = (self.results.trial(key).result for key, outcome in self.outcomes.items() if outcome["state"] == "done")
+        return sum(each.seconds or 0.0 for each in map(result_if_any, done) if each) / 3600 * self.plan.units
 
     @property
     def failed(self) -> dict[str, Outcome]:
@@ -72,19 +70,23 @@ class FinishedRun:
         return found
 
     def raise_failures(self) -> None:
-        """Raise TrialsFailed, with causes and logs, if trials failed or, for whatever reason, have no result."""
-        lines = self._failures() if self.failed else []
+        """Raise TrialsFailed, with causes and logs, if trials failed or, for whatever reason, have no value."""
+        from ablate.records.metric import finished_without, without
+
+        lines, study = self._failures() if self.failed else [], self.plan.loaded.study
         if missing := self.missing():
             why = ", ".join(f"{count} {reason}" for reason, count in missing.items())
-            name = self.plan.loaded.study.name
-            lines.append(f"{'' if lines else 'error: '}{plural(missing.total(), 'trial')} without a result: {why}")
-            lines.append(f"  help: ablate status {name} shows them; run the same command again to complete them")
+            lines.append(f"{plural(missing.total(), 'trial')} without a result: {why}")
+            lines.append(f"  help: ablate status {study.name} shows them; run the same command again to complete them")
+        if found := finished_without(study.metric, self.results, () if self.detached else self.plan.asked):
+            lines.append(without(study.metric, found.values()))
+            lines.append(f"  help: ablate why {next(iter(found))[:12]} says what to do")
         if lines:
-            raise TrialsFailed("\n".join(lines))
+            raise TrialsFailed("error: " + "\n".join(lines))
 
     def _failures(self) -> list[str]:
         labels = {trial.key: trial.label for trial in self.plan.expansion.trials}
-        lines = [f"error: {len(self.failed)} of {len(self.outcomes)} trials failed"]
+        lines = [f"{len(self.failed)} of {len(self.outcomes)} trials failed"]
         reasons = {key: (outcome["cause"], outcome["message"]) for key, outcome in self.failed.items()}
         for reason, count in Counter(reasons.values()).most_common(5):
             first = next(key for key in reasons if reasons[key] == reason)
@@ -203,23 +205,22 @@ def run_plan(plan: Plan, results: Results, how: RunOptions, console: Console | N
     console.print(headline(plan), soft_wrap=True)
     for warning in plan.warnings:
         console.print(str(warning), soft_wrap=True)
-    study = plan.loaded.study.name
+    study, metric = plan.loaded.study.name, plan.loaded.study.metric
     copies = mirrored(trackers, plan.to_run, results, study, teller(console), asked=name_of(plan.loaded))
     if how.cluster is not None:
         return _run_on_cluster(plan, results, how, console, copies)
     outcomes: dict[str, Outcome] = {}
-    threads = plan.expansion.resources.cpus_per_task or 1
-    trainer = plan.expansion.trainer
+    threads, trainer = plan.expansion.resources.cpus_per_task or 1, plan.expansion.trainer
     with copies:
         if plan.to_run and (how.inline or not HAS_WORKERS):
             if len(plan.to_run) > 1 and not trainer.shares_process:
                 message = "these trials share this process, so a trial may see what an earlier one changed in it"
                 console.print(f"--inline: {message}", soft_wrap=True)
-            outcomes = train_inline(ordered(plan, results), results, console, how, threads)
+            outcomes = train_inline(ordered(plan, results), results, console, how, threads, metric)
         elif plan.to_run:
             own_code, fresh = sources_of(trainer.name), not trainer.shares_process
             trials = ordered(plan, results)
-            outcomes = train_in_pool(trials, results, console, how, threads, own_code, trainer.files, fresh)
+            outcomes = train_in_pool(trials, results, console, how, threads, own_code, trainer.files, fresh, metric)
     return FinishedRun(plan, outcomes, results)
 
 

@@ -139,3 +139,12 @@ def test_watching_what_nobody_runs_ends_by_itself(results: Results) -> None:
     naps: list[float] = []
     watched(results, naps.append).run()
     assert 0 < len(naps) < 30
+
+
+@pytest.mark.parametrize("command", [("report",), ("compare", "results", "results")])
+def test_a_file_where_the_folder_of_pages_belongs_is_an_error_of_the_command_line(
+    results: Results, command: tuple[str, ...]
+) -> None:
+    Path("pages").write_text("")
+    with pytest.raises(UserError, match="cannot write pages in pages: pages is not a folder"):
+        call(*command, "--reports", "pages")

@@ -78,3 +78,14 @@ def test_a_setting_that_only_one_trial_has_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("settings", "named"), [({"a": {"b": 1, "c": {}}}, {"a.b": 1, "a.c": {}}), ({}, {})])
 def test_nested_settings_have_dotted_names(settings: dict[str, object], named: dict[str, object]) -> None:
     assert flat(settings) == named
+
+
+def test_a_done_trial_says_that_it_lacks_the_metric_of_a_study(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    write_trial(results, A, numbers={"error": 0.5})
+    write_plan(results, {A: {"size": 1}}, metric="error")
+    assert detail(results, A).cause is None
+    write_plan(results, {A: {"size": 1}}, study="changed", metric="loss")
+    found = detail(results, A)
+    assert (found.state, found.cause) == ("done", "metric")
+    assert found.message == "1 trial finished but did not return 'loss'; it returned error"

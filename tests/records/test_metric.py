@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ablate.records.files import Results, write_json
-from ablate.records.metric import as_json, as_number, as_row, finished_numbers, not_returned
+from ablate.records.metric import as_json, as_number, as_row, finished_without, not_returned
 from ablate.records.reading import MOST_BYTES, read_result
 from ablate.records.sql import column_names
 
@@ -203,11 +203,12 @@ def test_the_most_that_is_kept_can_be_read_back(tmp_path: Path, value: float) ->
     result = Results(tmp_path).trial("k").result
     write_json(result, {"key": "k", "metrics": found, "warnings": warnings}, indent=None)
     assert MOST_BYTES / 2 < result.stat().st_size < MOST_BYTES
-    assert list(finished_numbers(Results(tmp_path), ["k"])) == [found]
+    assert finished_without("top1", Results(tmp_path), ["k"]) == {"k": found}
 
 
 def test_a_result_of_another_trial_and_a_damaged_one_have_no_numbers(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for key, record in (("a", {"key": "b"}), ("b", {"key": "b", "seconds": "long"}), ("c", {"key": "c"})):
         write_json(results.trial(key).result, record | {"metrics": {"top1": 1.0}})
-    assert list(finished_numbers(results, ["a", "b", "c", "d"])) == [{"top1": 1.0}]
+    assert finished_without("error", results, ["a", "b", "c", "d"]) == {"c": {"top1": 1.0}}
+    assert finished_without("top1", results, ["a", "b", "c", "d"]) == {}

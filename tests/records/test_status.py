@@ -91,3 +91,15 @@ def test_the_status_can_be_limited_to_a_study_or_a_profile(results: Results) -> 
         status(results, "mien")
     with pytest.raises(UserError, match="no records of a profile 'small'\n  help: profiles with records are: embedded"):
         status(results, "mine", "small")
+
+
+def test_a_done_trial_without_the_metric_of_its_study_is_listed_with_a_cause(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    write_trial(results, KEYS[0], numbers={"error": 0.5})
+    write_trial(results, KEYS[1], numbers={"error": "0.5"})
+    write_plan(results, {key: {"size": size} for size, key in enumerate(KEYS[:2])}, metric="error")
+    (standing,) = status(results).standings
+    assert standing.counts["done"] == 2
+    (found,) = standing.failures
+    assert (found.state, found.cause, found.count, found.key) == ("done", "metric", 1, KEYS[1])
+    assert found.message == "finished without error"

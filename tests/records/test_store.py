@@ -5,18 +5,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
 
 from ablate.errors import UserError
-from ablate.records.attempt import STALE_SECONDS, AttemptWriter, trial_status
+from ablate.records.attempt import STALE_SECONDS, AttemptWriter, read_state
 from ablate.records.files import Results, write_json
 from ablate.records.series import series_of
 from ablate.records.signatures import signatures
 from ablate.records.store import _rebuild, done_before, open_store
-from ablate.run.plan import _recorded_states
+from ablate.run.history import recorded_states
 from tests.records import by_hand
 from tests.records.by_hand import save_record
 
@@ -396,19 +397,19 @@ def test_the_store_is_synced_before_it_takes_the_place_of_the_old_one(
 
 def test_a_trial_is_known_to_be_done_only_while_none_of_its_files_has_changed(tmp_path: Path) -> None:
     results, keys = Results(tmp_path), list("abcdefg")
-    assert done_before(results, keys) == set()
+    assert done_before(results, keys, "top1") == set()
     for key in keys[:-1]:
         add_trial(results, key, 50.0 if key != "f" else None)
     open_store(results).close()
-    assert done_before(results, keys) == set("abcde")
+    assert done_before(results, keys, "top1") == set("abcde")
     metrics = results.trial("a").attempts / "001-local/metrics.jsonl"
     os.utime(metrics, ns=(1, 1))
     write_json(results.trial("b").trial, {"key": "b", "pretrain_key": "pb", "config": {}})
     results.trial("c").result.unlink()
     results.trial("d").new_attempt("local")
-    assert done_before(results, keys) == {"e"}
+    assert done_before(results, keys, "top1") == {"e"}
     results.database.touch()  # by something else than ablate
-    assert done_before(results, keys) == set()
+    assert done_before(results, keys, "top1") == set()
 
 
 def test_a_large_plan_believes_no_changed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,17 +418,32 @@ def test_a_large_plan_believes_no_changed_trial(tmp_path: Path, monkeypatch: pyt
         add_trial(results, key, 50.0)
     open_store(results).close()
     results.trial("b").result.write_text("{}")
-    monkeypatch.setattr("ablate.run.plan._MANY", 3)
+    monkeypatch.setattr("ablate.run.history._MANY", 3)
     read: list[str] = []
     monkeypatch.setattr(
-        "ablate.run.plan.trial_status", lambda folder, now: read.append(folder.path.name) or trial_status(folder, now)
+        "ablate.run.history.read_state", lambda folder, now: read.append(folder.path.name) or read_state(folder, now)
     )
-    states, _, damage = _recorded_states(["a", "b", "c", "new"], results)
-    assert (states, damage) == (
-        {"a": "done", "b": "damaged", "c": "done", "new": "new"},
-        {"b": "result.json has no metrics"},
-    )
+    trials: Any = {key: SimpleNamespace(label=key) for key in ("a", "b", "c", "new")}
+    found = recorded_states(trials, results, "top1")
+    assert found.states == {"a": "done", "b": "damaged", "c": "done", "new": "new"}
+    assert found.remarks == ("the record of b (b) is damaged: result.json has no metrics; a run trains it again",)
     assert read == ["b", "new"]
+
+
+def test_a_plan_says_which_trials_lack_the_metric_also_if_the_store_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    for key in "ab":
+        add_trial(results, key, 50.0)
+    write_json(results.trial("b").result, {"key": "b", "attempt": "001-local", "metrics": {"top1": "50", "loss": 2.5}})
+    open_store(results).close()
+    trials: Any = {key: SimpleNamespace(label=key) for key in "ab"}
+    for many in (3, 2):
+        monkeypatch.setattr("ablate.run.history._MANY", many)
+        found = recorded_states(trials, results, "top1")
+        assert found.states == {"a": "done", "b": "done"}
+        assert found.remarks == ("1 trial finished but did not return 'top1' as a number; it returned loss",)
 
 
 def settle(folder: Path, seconds: float = 60.0) -> None:

@@ -105,7 +105,7 @@ def test_a_metric_that_no_trial_returned_is_reported_with_the_returned_numbers(t
     numbers = [{"error": 0.5, "images": "a"}] * done
     trials = [{"axes": {"size": size}, "numbers": each} for size, each in enumerate([*numbers, None])]
     measured = read_study(study(tmp_path, trials, "eror", reference=False), "mine", None).measured
-    told = "1 trial finished but did not return" if done == 1 else "3 trials finished but none returned"
+    told = f"{done} trial{'s' if done > 1 else ''} finished but did not return"
     they = "it" if done == 1 else "they"
     assert list(findings(measured)) == [f"{told} 'eror'; {they} returned error; did you mean 'error'?"]
 
@@ -114,7 +114,7 @@ def test_a_metric_that_is_text_is_reported(tmp_path: Path) -> None:
     trials = [{"axes": {"size": size}, "numbers": {"error": 1.0, "images": "a"}} for size in (1, 2)]
     measured = read_study(study(tmp_path, trials, "images", reference=False), "mine", None).measured
     assert list(findings(measured)) == [
-        "2 trials finished but none returned 'images' as a number; they returned error."
+        "2 trials finished but did not return 'images' as a number; they returned error."
     ]
 
 

@@ -44,9 +44,9 @@ def test_a_part_of_the_evaluation_is_shown_by_its_name() -> None:
 RESULT = ResultRecord(key="k", seconds=12.0, metrics={"top1": 87.65})
 
 
-def ended(outcome: dict[str, Any], result: ResultRecord | None) -> str:
+def ended(outcome: dict[str, Any], result: ResultRecord | None, metric: str = "top1") -> str:
     console = Console(file=StringIO(), width=80)
-    Progress(console, {"k": "depth=3 seed=0"}, 1).ended("k", outcome, result)
+    Progress(console, {"k": "depth=3 seed=0"}, 1, metric).ended("k", outcome, result)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -59,3 +59,9 @@ def test_a_failure_is_told_in_one_line_however_long_its_message() -> None:
 def test_a_trial_that_was_done_elsewhere_shows_its_numbers_and_says_so() -> None:
     told = ended({"state": "done", "message": "another process finished it"}, RESULT)
     assert told == "1/1  depth=3 seed=0  top-1  87.7 %    12 s  another process finished it\n"
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("error", "error 0.25  a 1  b 2"), ("missing", "a 1  b 2  c 3")])
+def test_the_metric_of_the_study_comes_first_among_the_numbers_of_a_trial(metric: str, shown: str) -> None:
+    told = ended({"state": "done"}, ResultRecord(key="k", metrics={"a": 1, "b": 2, "c": 3, "error": 0.25}), metric)
+    assert told == f"1/1  depth=3 seed=0  {shown}     0 s\n"

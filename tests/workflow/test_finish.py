@@ -43,21 +43,34 @@ def test_failures_are_told_though_the_page_cannot_be_written(
         finish(finished(Results(tmp_path), FAILED), tmp_path)
     assert "1 x exception: boom" in str(told.value)
     assert str(error) in str(told.value)
-    write_trial(Results(tmp_path), KEY)
+    write_trial(Results(tmp_path), KEY, numbers={"error": 0.5})
     with pytest.raises(type(error)):
         finish(finished(Results(tmp_path), {"state": "done"}), tmp_path)
 
 
-def test_a_run_whose_trials_lack_the_metric_ends_with_a_warning(
+def test_a_run_whose_trials_lack_the_metric_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(formats, "write_report", lambda *_: Path("mine.html"))
     write_trial(Results(tmp_path), KEY, numbers={"error": 0.5})
-    finish(finished(Results(tmp_path), {"state": "done"}, "eror"), tmp_path)
+    with pytest.raises(TrialsFailed) as failed:
+        finish(finished(Results(tmp_path), {"state": "done"}, "eror"), tmp_path)
     told = "1 trial finished but did not return 'eror'; it returned error; did you mean 'error'?"
-    assert capsys.readouterr().out.splitlines() == ["page: mine.html", f"warning: {told}"]
+    assert str(failed.value) == f"error: {told}\n  help: ablate why {KEY[:12]} says what to do"
+    assert capsys.readouterr().out.splitlines() == ["page: mine.html"]
     finish(finished(Results(tmp_path), {"state": "done"}), tmp_path)
     assert capsys.readouterr().out.splitlines() == ["page: mine.html"]
+
+
+@pytest.mark.parametrize("value", [None, "0.5", True])
+def test_one_trial_whose_metric_is_no_number_fails_a_run_though_others_have_it(tmp_path: Path, value: object) -> None:
+    results, other = Results(tmp_path), key_of(2)
+    run = finished(results, {"state": "done"})
+    run.plan.asked = (KEY, other)
+    write_trial(results, other, numbers={"error": 0.5})
+    write_trial(results, KEY, numbers={"error": value, "loss": 1.0})
+    with pytest.raises(TrialsFailed, match="1 trial finished but did not return 'error' as a number; it returned loss"):
+        run.raise_failures()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def wait(
     outcomes: dict[str, Outcome] = {}
     asked = time.monotonic()
     ledger, current = Ledger(results), submission
-    with Progress(console, labels, 1) as progress:
+    with Progress(console, labels, 1, plan.loaded.study.metric) as progress:
 
         def report(key: str, outcome: "Outcome") -> None:
             outcomes[key] = outcome
