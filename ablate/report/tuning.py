@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ablate.judge.tried import Tries, tries_of
 from ablate.records.plain import plural
 from ablate.study.cells.cell import axis_text
 from ablate.study.expansion.tune import beyond
+from ablate.trainer.find import DEFAULT_TRAINER, limits_of
 
 if TYPE_CHECKING:
     from ablate.judge.evidence import Evidence
@@ -86,7 +88,7 @@ def tuning_of(measured: Evidence) -> Tuning | None:
         cells,
         tuple(_table(words, own) for words, own in alike.items()),
         _about(plan.tuned, [len(each.values) for each in found]),
-        tuple(_warnings(found)),
+        tuple(_warnings(found, partial(limits_of, plan.trainer or DEFAULT_TRAINER))),
         _ranking(titles, ranks, untuned),
         plan.tuned["study"],
     )
@@ -122,13 +124,16 @@ def _ranks(scores: Sequence[float | None], lowest: bool) -> list[int]:
     return [1 + sum(other < loss for other in losses) for loss in losses]
 
 
-def _warnings(cells: Sequence[Tries]) -> Iterator[str]:
-    """Of each value on the edge, the cells that chose it and what to try."""
+def _warnings(cells: Sequence[Tries], limits: Callable[[str], tuple[float, float]]) -> Iterator[str]:
+    """Of each value on the edge, the cells that chose it and what to try. limits: those of a setting."""
     edges: dict[tuple[str, Any, float], list[str]] = {}
     for each in cells:
         for name, value in each.values[each.place].items() if each.best is not None else ():
             further = beyond(list(dict.fromkeys(tried[name] for tried in each.values)), value)
-            if further is not None:
+            if further is None:
+                continue
+            least, most = limits(name)
+            if (further := float(min(max(further, least), most))) != value:  # nothing to try beyond a limit
                 edges.setdefault((name, value, further), []).append(each.title)
     for (name, value, further), titles in edges.items():
         shown, more = titles[:_MOST_NAMED], len(titles) - _MOST_NAMED

@@ -5,10 +5,11 @@ import shlex
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from ablate.errors import InvalidValue, toml
 from ablate.study.schema.resources import amount_of_memory, hours
+from ablate.study.toml.problems import Table
 
 GPUS = "gpus"
 """The placeholder in options for the number of GPUs per node that a job needs."""
@@ -124,13 +125,7 @@ OptionValue = Annotated[Any, AfterValidator(_value), WithJsonSchema(_OPTION_VALU
 _Count = Annotated[int, Field(ge=1)]
 
 
-class Strict(BaseModel):
-    """A table of the cluster file: immutable, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FollowUp(Strict):
+class FollowUp(Table):
     """The small job that runs when a study's jobs have ended: it retries trials, or writes the page."""
 
     by: Literal["job", "login"] = "job"
@@ -144,7 +139,7 @@ class FollowUp(Strict):
     replace those of the cluster's `options`."""
 
 
-class Container(Strict):
+class Container(Table):
     """The container in which trials train: with `apptainer` or with `pyxis`."""
 
     apptainer: str | None = Field(None, examples=["torch.sif"])
@@ -163,7 +158,7 @@ class Container(Strict):
         return self
 
 
-class ClusterTable(Strict):
+class ClusterTable(Table):
     """One cluster, or one way to use it: `[cluster.NAME]`. Slurm's defaults apply to every key that is left out."""
 
     partition: str | None = Field(None, examples=["gpu"])

@@ -10,10 +10,10 @@ import typer
 from pydantic import Field
 
 from ablate.errors import InvalidValue, Problem, UserError, nearest, value_text
-from ablate.run.cluster import ANY, Cluster, ClusterTable, Strict
+from ablate.run.cluster import ANY, Cluster, ClusterTable
 from ablate.study.schema.values import Identifier, identifier
 from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import problem
+from ablate.study.toml.problems import Table, problem
 from ablate.study.toml.reading import read_toml
 
 FILE = "ablate.toml"
@@ -35,14 +35,14 @@ setup = []                          # lines of bash: "module load cuda/12.4"
 """
 
 
-class LogTable(Strict):
+class LogTable(Table):
     """Copies of what trials log: `[log]`."""
 
     to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = Field((), examples=[["tensorboard"]])
     """The trackers that receive the rows of every run."""
 
 
-class ClusterFile(Strict):
+class ClusterFile(Table):
     """The content of ablate.toml."""
 
     log: LogTable = LogTable()

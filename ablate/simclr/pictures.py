@@ -148,7 +148,7 @@ def _name(cell: PicturedCell) -> str:
     axes = [axis for axis in cell.axes if axis.setting.partition(".")[0] == "augment"]
     if all(axis.setting.startswith("augment.transforms.") for axis in axes):
         return _transforms(cell)
-    return ", ".join(f"{axis.label}: {axis.value}" for axis in axes)
+    return ", ".join(axis.text for axis in axes)
 
 
 def _transforms(cell: PicturedCell) -> str:

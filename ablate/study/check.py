@@ -60,7 +60,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     # Profile files have settings of the built-in trainer: a study of another one differs at its own profiles only.
     own = known = known_profiles(path)
     if not is_built_in(loaded.study.trainer):
-        own = [DEFAULT_PROFILE, *(name for name in loaded.study.profile if name in known)]  # others are an error already
+        own = [DEFAULT_PROFILE, *filter(known.__contains__, loaded.study.profile)]  # others are an error already
     profiles = list(dict.fromkeys(loaded.study.profile_named(profile) for profile in profiles or own))
     for profile in profiles:
         try:

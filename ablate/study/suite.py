@@ -13,7 +13,7 @@ from ablate.study.load import SHIPPED, known_studies, toml_files
 from ablate.study.schema.study import Study
 from ablate.study.schema.values import Identifier
 from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import problem
+from ablate.study.toml.problems import Table, problem
 from ablate.study.toml.reading import read_toml
 
 FOLDER = "suites"
@@ -26,10 +26,8 @@ def _named(names: Any) -> Any:
     return names
 
 
-class Suite(pydantic.BaseModel):
+class Suite(Table):
     """A suite file: studies in the order in which they run."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: Identifier = Field(examples=["paper"])
     """The file's name without .toml."""

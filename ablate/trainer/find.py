@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import re
 import sys
 import typing
@@ -54,6 +55,21 @@ def parameter_counter(name: str) -> Callable[[dict[str, Any]], int | None] | Non
         return find_trainer(name).count_parameters
     except UserError:  # reported where the trainer is needed
         return None
+
+
+def limits_of(name: str, setting: str) -> tuple[float, float]:
+    """The least and the most that a trainer accepts as a setting, infinite where it names no limit."""
+    limits = {"ge": -math.inf, "le": math.inf}
+    try:
+        at: Any = find_trainer(name).config
+    except UserError:
+        return limits["ge"], limits["le"]
+    for part in setting.split("."):
+        field = getattr(at, "model_fields", {}).get(part)
+        at = getattr(field, "annotation", None)
+    for each in getattr(field, "metadata", ()):
+        limits |= {end: value for end in limits if isinstance(value := getattr(each, end, None), (int, float))}
+    return limits["ge"], limits["le"]
 
 
 def remedy(name: str | None, cause: str) -> str | None:

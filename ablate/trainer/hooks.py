@@ -30,11 +30,10 @@ class Effort:
 
 @dataclass(frozen=True)
 class Varied:
-    """One axis of a cell: the setting that it varies, its label, and the cell's value."""
+    """One axis of a cell: the setting that it varies, and the cell's value as names of cells have it."""
 
     setting: str
-    label: str
-    value: Any
+    text: str
 
 
 @dataclass(frozen=True)

@@ -455,3 +455,13 @@ def test_cells_are_not_compared_with_themselves(kind: str) -> None:
     assert reason(ask(claim(kind, left=one, right=two, **margin), heads(), HEADS)) == (
         f"{one} and {two} are the same cells"
     )
+
+
+def test_comparisons_of_two_parts_that_would_have_one_label_name_the_cells_of_their_part() -> None:
+    sides = {"kind": "greater", "left": "first == 'crop'", "right": "first == 'blur'"}
+    cells = ("second != 'crop'", "second != 'color'")
+    both = claim("all", parts=[{**sides, "cells": each} for each in cells])
+    label = "first == 'crop' - first == 'blur'"
+    assert set(leaves(ask(both, grid(PAIRS, PAIR_VALUES), PAIRS))) == {f"{label} ({each})" for each in cells}
+    one = claim("all", parts=[{**sides, "cells": cells[0]}])
+    assert set(leaves(ask(one, grid(PAIRS, PAIR_VALUES), PAIRS))) == {label}

@@ -1,6 +1,7 @@
 """Trainers of someone's own: what a study needs of them, and what is told where they lack it."""
 
 import itertools
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from ablate.errors import UserError
 from ablate.study.expansion.expand import expand
 from ablate.study.expansion.trial import Expansion
 from ablate.study.load import load_profile, load_study
-from ablate.trainer.find import find_trainer, sources_of
+from ablate.trainer.find import DEFAULT_TRAINER, find_trainer, limits_of, sources_of
 
 HEADER = "import pydantic\n\nclass Settings(pydantic.BaseModel):\n    model_config = {'extra': 'forbid'}\n"
 GOOD = (
@@ -241,3 +242,17 @@ def test_a_field_that_does_not_count_is_left_out_inside_lists_too(write: Write) 
         for place in ("here", "there")
     ]  # fmt: skip
     assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "limits"),
+    [
+        ("loss.margin", (0, 2)),
+        ("epochs", (0, math.inf)),
+        ("augment.transforms.0", (-math.inf, math.inf)),
+        ("no.such", (-math.inf, math.inf)),
+    ],
+)
+def test_the_limits_of_a_setting_are_those_that_the_trainer_checks(setting: str, limits: tuple[float, float]) -> None:
+    assert limits_of(DEFAULT_TRAINER, setting) == limits
+    assert limits_of("no.such:trainer", setting) == (-math.inf, math.inf)

@@ -10,9 +10,11 @@ import pytest
 
 from ablate.errors import UserError
 from ablate.judge.study import judge_study
+from ablate.judge.tried import Tries
 from ablate.records.files import Results
 from ablate.records.plans import load_plans, newest_plan
 from ablate.report.charts.tuning import tuning_figure
+from ablate.report.tuning import _warnings
 from ablate.run.history import to_retry_elsewhere
 from ablate.run.options import PlanOptions, RunOptions
 from ablate.workflow.mirror import mirror_study
@@ -208,3 +210,10 @@ def test_retry_and_mirror_work_before_and_after_the_first_stage_has_ended(
     assert mirror_study("methods.toml", PlanOptions(), ["tensorboard"], results) == {"tensorboard": 10}
     assert to_retry_elsewhere(results, "methods_tuning", "small") == []
     assert mirrored == [("methods_tuning", 8, "methods")] * 2 + [("methods", 2, "methods")]
+
+
+@pytest.mark.parametrize(("most", "tried"), [(2, "try 2.0, too"), (10, "try 3.2, too"), (1.6, "")])
+def test_no_value_beyond_the_limits_of_a_setting_is_suggested(most: float, tried: str) -> None:
+    chose_the_highest = Tries("a", ({"margin": 0.4}, {"margin": 0.8}, {"margin": 1.6}), (1.0, 2.0, 3.0), 2)
+    said = list(_warnings([chose_the_highest], lambda setting: (0, most)))
+    assert [each.endswith(tried) for each in said] == [True] * bool(tried)

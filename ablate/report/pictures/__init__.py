@@ -13,6 +13,7 @@ from ablate.records.files import Results
 from ablate.records.reading import Damaged, TrialRecord, read_trial
 from ablate.report.render.figure import Figure
 from ablate.report.render.kept import Drawn, KeptFigure, kept, kept_charts
+from ablate.study.cells.cell import described
 from ablate.trainer.find import DEFAULT_TRAINER, find_trainer
 from ablate.trainer.hooks import Picture, PicturedCell, Trainer, Varied
 
@@ -115,7 +116,7 @@ def _cells(results: Results, measured: Evidence, trainer: Trainer) -> list[Pictu
         records = (_trial(results, trial.key) for trial in trials.get(number, []))
         if record := next(filter(None, records), None):
             varied = tuple(
-                Varied(str(axes[name].setting), axes[name].label or name, value)
+                Varied(str(axes[name].setting), described(axes[name].label or name, value))
                 for name, value in cell.axes.items()
                 if name in axes
             )

@@ -6,15 +6,17 @@ import importlib
 import math
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 from pydantic_core import core_schema
 
 from ablate.errors import InvalidValue
-from ablate.study.claims.comparison import Requirement, all_hold, labelled, one_holds
+from ablate.study.claims.comparison import Requirement, all_hold, labelled, labels, one_holds
+from ablate.study.toml.problems import Table
 
 if TYPE_CHECKING:
     from ablate.study.claims.scene import Scene
@@ -45,10 +47,10 @@ Metric = Annotated[str, Field(pattern=METRIC, max_length=100, examples=["top1"])
 Each = Annotated[list[str], Field(examples=[["temperature"]])]
 
 
-class Claim(BaseModel):
+class Claim(Table):
     """The keys of every claim; one inside another (`parts`) may only set `kind`, `metric`, `metrics` and `cells`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(defer_build=True)
     of_whole: ClassVar[tuple[str, ...]] = ("id", "text", "source", "required", "profiles")
     needed: ClassVar[tuple[str, ...]] = ("id", "text")
     # What checks and verdicts have to know of a kind:
@@ -160,6 +162,16 @@ Whole = Annotated[Claim, _OfAnyKind(), AfterValidator(_whole)]
 """A claim of a study."""
 
 
+def _told_apart(parts: Sequence[Claim], scene: Scene) -> list[Requirement]:
+    """What each part asks; labels that another part has, too, name the cells of their part."""
+    asked = [part.asked(scene) for part in parts]
+    seen = Counter(label for each in asked for label in labels(each))
+    return [
+        labelled(each, part.cells) if part.cells and any(seen[label] > 1 for label in labels(each)) else each
+        for part, each in zip(parts, asked, strict=True)
+    ]
+
+
 class AllOf(Claim):
     """All of the `parts` hold."""
 
@@ -169,7 +181,7 @@ class AllOf(Claim):
 
     def compare(self, scene: Scene) -> Requirement:
         """The comparisons of all parts."""
-        return all_hold([part.asked(scene) for part in self.parts])
+        return all_hold(_told_apart(self.parts, scene))
 
 
 class AnyOf(Claim):
@@ -181,7 +193,7 @@ class AnyOf(Claim):
 
     def compare(self, scene: Scene) -> Requirement:
         """The comparisons of all parts."""
-        return one_holds([part.asked(scene) for part in self.parts])
+        return one_holds(_told_apart(self.parts, scene))
 
 
 @cache

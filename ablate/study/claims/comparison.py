@@ -57,11 +57,16 @@ class Hold:
 Requirement = Comparison | Pooling | Hold
 
 
-def labelled(asked: Requirement, metric: str) -> Requirement:
-    """The same with the name of the metric in each label."""
+def labelled(asked: Requirement, text: str) -> Requirement:
+    """The same with a text, such as the name of the metric, in each label."""
     if isinstance(asked, Hold):
-        return replace(asked, parts=tuple(labelled(part, metric) for part in asked.parts))
-    return replace(asked, label=f"{asked.label} ({metric})")
+        return replace(asked, parts=tuple(labelled(part, text) for part in asked.parts))
+    return replace(asked, label=f"{asked.label} ({text})")
+
+
+def labels(asked: Requirement) -> frozenset[str]:
+    """The labels of all comparisons."""
+    return frozenset().union(*map(labels, asked.parts)) if isinstance(asked, Hold) else frozenset({asked.label})
 
 
 def all_hold(parts: Sequence[Requirement]) -> Hold:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ablate.errors import InvalidValue
+from ablate.study.toml.problems import Table
 
 PARAMETERS = "parameters"
 """A value of `x` that is not an axis: the number of the encoder's parameters."""
@@ -37,13 +38,11 @@ _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "str
 Names = Annotated[list[str], AfterValidator(_each_once), BeforeValidator(_listed), WithJsonSchema(_NAMES)]
 
 
-class Chart(BaseModel):
+class Chart(Table):
     """How the results are drawn, measured next to published ones.
 
     Axes that are not assigned take the free ones of x, color and facet, in the order of the file.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     form: Form | None = Field(None, examples=["bars"])
     """Default: a heatmap for two text axes, or for two axes of five values or more; lines if an axis has three

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ablate.study.toml.problems import Table
 
 Scalar = str | bool | int | float
 """A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""
@@ -17,10 +19,8 @@ BASED = frozenset({"leave_one_out", "add_one_in", "one_at_a_time", "pairs"})
 """The kinds whose cells differ from one cell: the full method, the bare one, or the baseline."""
 
 
-class DesignTable(BaseModel):
+class DesignTable(Table):
     """Which combinations of the axes' values are cells: without it, all are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind = Field(examples=["leave_one_out"])
     """`factorial`: all combinations. `leave_one_out`: the full method (of each axis the first value), and each part

@@ -3,25 +3,22 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ablate.study.schema.resources import Resources
 from ablate.study.toml.positions import Source
+from ablate.study.toml.problems import Table
 
 
-class Assumed(BaseModel):
+class Assumed(Table):
     """Size of a profile's data set, used to plan on machines that do not have it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train_images: Annotated[int, Field(ge=1)] = Field(examples=[1_281_167])
     test_images: Annotated[int, Field(ge=1)] = Field(examples=[50_000])
 
 
-class Profile(BaseModel):
+class Profile(Table):
     """A scale at which any study can run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     description: str

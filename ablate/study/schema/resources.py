@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ablate.errors import InvalidValue
+from ablate.study.toml.problems import Table
 
 
 def amount_of_memory(text: str) -> str:
@@ -31,7 +32,6 @@ def hours(time: str) -> float:
     raise InvalidValue("must be a duration", 'for example time = "24h", "90min" or "1-12:00:00"')
 
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 _Memory = Annotated[str, AfterValidator(amount_of_memory)]
 _Time = Annotated[str, AfterValidator(duration)]
 _TrialsPerJob = Annotated[int, Field(ge=1, le=10_000)]
@@ -41,10 +41,8 @@ _GpuType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 _SAME_FOR_ALL = ("nodes", "gpus_per_node", "cpus_per_task")
 
 
-class ResourcesWhen(BaseModel):
+class ResourcesWhen(Table):
     """What the trials of some cells need instead; `nodes`, `gpus_per_node` and `cpus_per_task` must not differ."""
-
-    model_config = _STRICT
 
     condition: str = Field(alias="if", examples=["encoder == 'resnet50'"])
     """A condition on axes and `case`: the cells whose trials need this."""
@@ -73,10 +71,8 @@ class ResourcesWhen(BaseModel):
         return table
 
 
-class Resources(BaseModel):
+class Resources(Table):
     """The resources of one trial."""
-
-    model_config = _STRICT
 
     nodes: Annotated[int, Field(ge=1, le=10_000)] = 1
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from ablate.errors import Problem
 from ablate.study.cells.cell import Choice, Scalar
@@ -16,6 +16,7 @@ from ablate.study.schema.removal import Removed, control_cases
 from ablate.study.schema.resources import Resources
 from ablate.study.schema.values import Case, Exclude, Extends, Identifier, Listed, Remove, Seeds, Tune, Values
 from ablate.study.toml.positions import Key, Source
+from ablate.study.toml.problems import Table
 from ablate.trainer.find import DEFAULT_TRAINER
 
 RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "cells", "seen", "store"})
@@ -33,11 +34,7 @@ EVALUATION = "evaluation"
 """The axis that `[evaluate]` defines."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Axis(_Strict):
+class Axis(Table):
     """One varied setting and its values."""
 
     model_config = ConfigDict(
@@ -79,7 +76,7 @@ class Axis(_Strict):
         return {} if name is True else {self.setting: Removed(self.remove)}
 
 
-class Reference(_Strict):
+class Reference(Table):
     """A published table or figure that a study reproduces; a row matches the cells that have its values."""
 
     table: str = Field(examples=["fig5_augmentation_composition"])
@@ -105,24 +102,24 @@ class Reference(_Strict):
     """A condition on axes and `case`: the cells that the reference covers."""
 
 
-class ProfileOverrides(_Strict):
+class ProfileOverrides(Table):
     """What a study changes at one profile."""
 
-    base: dict[str, Any] = {}
-    axes: dict[Identifier, Values] = {}
+    base: dict[str, Any] = Field({})
+    axes: dict[Identifier, Values] = Field({})
     """Replaces the values of some axes."""
-    evaluate: dict[Identifier, dict[str, Any]] = {}
+    evaluate: dict[Identifier, dict[str, Any]] = Field({})
     """Additional settings of some evaluations."""
-    tune: dict[str, Values] = {}
+    tune: dict[str, Values] = Field({})
     """Replaces the values of some tuned settings; dotted paths in quotes."""
     seeds: Seeds | None = Field(None, examples=[3, [0, 1, 2]])
-    resources: dict[str, Any] = {}
+    resources: dict[str, Any] = Field({})
 
 
 _AXES = {"temperature": {"setting": "loss.temperature", "values": [0.1, 0.5]}}
 
 
-class Study(_Strict):
+class Study(Table):
     """A study file: a question, and what is varied to answer it."""
 
     name: Identifier = Field(examples=["temperature"])
@@ -173,11 +170,11 @@ class Study(_Strict):
     resources: Resources = Resources()
     profile: dict[str, ProfileOverrides] = Field({}, examples=[{"small": {"base": {"epochs": 20}}}])
     """Overrides at one profile."""
-    reference: Annotated[list[Reference], Listed] = []
+    reference: Annotated[list[Reference], Listed] = Field([])
     """The published numbers: `[reference]`, or `[[reference]]` for several."""
     chart: Chart = Chart()
     """How the results are drawn."""
-    claims: list[Whole] = []
+    claims: list[Whole] = Field([])
     """Statements to test against the results; their keys depend on `kind`."""
     paper_profile: str = "imagenet"
     """The profile at the paper's own scale; at other profiles, claims are judged by order and sign only."""

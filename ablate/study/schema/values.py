@@ -5,9 +5,10 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ablate.errors import InvalidValue, nearest, value_text
+from ablate.study.toml.problems import Table
 
 Scalar = str | bool | int | float
 """A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""
@@ -169,10 +170,8 @@ FIRST_SEED = 1000
 """The first seed of the trials that choose; the comparison's own begin at 0."""
 
 
-class Case(BaseModel):
+class Case(Table):
     """A named cell in addition to the grid: the base settings with some changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Identifier = Field(examples=["untrained"])
     label: str = Field(examples=["untrained encoder"])
@@ -181,10 +180,8 @@ class Case(BaseModel):
     """The changed settings, as nested tables or dotted keys."""
 
 
-class Tune(BaseModel):
+class Tune(Table):
     """Settings that each cell chooses for itself: the value with the best mean of a metric over seeds of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: dict[str, Values] = Field(min_length=1, examples=[{"lr": [0.1, 0.3, 1.0]}])
     """Dotted setting, in quotes -> the values to try, a list or a range as for an axis. Every combination is tried in

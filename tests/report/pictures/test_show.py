@@ -101,11 +101,13 @@ def test_a_cell_that_an_axis_does_not_reach_is_named_by_its_transformations(tmp_
     plan = json.loads(path.read_text())
     for trial in plan["trials"][:-1]:
         trial["axes"]["policy"] = "a"
+        trial["axes"]["grey"] = False
     policy = {"name": "policy", "setting": "augment", "values": ["a"], "label": "color distortion"}
-    write_json(path, plan | {"axes": [*plan["axes"], policy]})
+    grey = {"name": "grey", "setting": "augment.grey", "values": [False], "label": "gray scale"}
+    write_json(path, plan | {"axes": [*plan["axes"], policy, grey]})
     names = [strip.name for strip in draw_pictures(results, measured(results)).strips]
     assert len(names) == 4
-    assert [name for name in names if not name.endswith("color distortion: a")] == ["color alone"]
+    assert [name for name in names if not name.endswith(", a, not gray scale")] == ["color alone"]
 
 
 def test_without_a_result_there_are_views_and_no_neighbours(tmp_path: Path) -> None:
