@@ -140,6 +140,7 @@ SINCE: Mapping[str, str] = {
     "serve.charts": "curves as SVG without a drawing library",
     "report.render.glyphs": "which characters have no font, apart from drawing charts",
     "report.thumbnail": "a study's small picture on the index",
+    "study.toml.table": "what no table of a file accepts, apart from the words of errors, which schemas do not import",
     "workflow.import_cells": "which cell of a study an imported run is, apart from the import around it",
 }
 """Modules that later features added, each with its reason; the bar of 225 was set for the package without them."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, mode
 
 from ablate.errors import InvalidValue, toml
 from ablate.study.schema.resources import amount_of_memory, hours
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 GPUS = "gpus"
 """The placeholder in options for the number of GPUs per node that a job needs."""

@@ -13,8 +13,9 @@ from ablate.errors import InvalidValue, Problem, UserError, nearest, value_text
 from ablate.run.cluster import ANY, Cluster, ClusterTable
 from ablate.study.schema.values import Identifier, identifier
 from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import Table, problem
+from ablate.study.toml.problems import problem
 from ablate.study.toml.reading import read_toml
+from ablate.study.toml.table import Table
 
 FILE = "ablate.toml"
 _TEMPLATE = """\

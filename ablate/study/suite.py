@@ -13,8 +13,9 @@ from ablate.study.load import SHIPPED, known_studies, toml_files
 from ablate.study.schema.study import Study
 from ablate.study.schema.values import Identifier
 from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import Table, problem
+from ablate.study.toml.problems import problem
 from ablate.study.toml.reading import read_toml
+from ablate.study.toml.table import Table
 
 FOLDER = "suites"
 """The folder of suites next to the studies; a TOML file in it is a suite unless it has keys that only studies have."""

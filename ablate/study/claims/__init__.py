@@ -16,7 +16,7 @@ from pydantic_core import core_schema
 
 from ablate.errors import InvalidValue
 from ablate.study.claims.comparison import Requirement, all_hold, labelled, labels, one_holds
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 if TYPE_CHECKING:
     from ablate.study.claims.scene import Scene

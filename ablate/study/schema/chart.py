@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ablate.errors import InvalidValue
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 PARAMETERS = "parameters"
 """A value of `x` that is not an axis: the number of the encoder's parameters."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 Scalar = str | bool | int | float
 """A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ablate.study.schema.resources import Resources
 from ablate.study.toml.positions import Source
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 
 class Assumed(Table):

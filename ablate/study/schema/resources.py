@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from ablate.errors import InvalidValue
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 
 def amount_of_memory(text: str) -> str:

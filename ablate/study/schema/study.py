@@ -16,7 +16,7 @@ from ablate.study.schema.removal import Removed, control_cases
 from ablate.study.schema.resources import Resources
 from ablate.study.schema.values import Case, Exclude, Extends, Identifier, Listed, Remove, Seeds, Tune, Values
 from ablate.study.toml.positions import Key, Source
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 from ablate.trainer.find import DEFAULT_TRAINER
 
 RESERVED_NAMES = frozenset({"trials", "attempts", "metrics", "cells", "seen", "store"})

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ablate.errors import InvalidValue, nearest, value_text
-from ablate.study.toml.problems import Table
+from ablate.study.toml.table import Table
 
 Scalar = str | bool | int | float
 """A value of an axis: `ablate.study.cells.cell` has the same, which imports more."""

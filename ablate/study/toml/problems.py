@@ -1,12 +1,10 @@
-"""The model of a table, and pydantic's errors as problems: what is wrong, the nearest valid name, an example."""
+"""Pydantic's errors as problems: what is wrong, the nearest valid name, an example."""
 
 import itertools
 from collections.abc import Iterable, Iterator
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 import pydantic
-import pydantic_core
 
 from ablate.errors import Location, Problem, nearest, toml, value_text
 from ablate.study.toml.positions import Key
@@ -15,33 +13,6 @@ Problems = Iterator[tuple[str, Key, str | None]]
 """What is wrong, the key that it concerns, and what to do."""
 _LONGEST = 60
 MOST_PROBLEMS = 50
-
-
-class Table(pydantic.BaseModel):
-    """A table of a file: immutable, without unknown keys; text is not a number, and only true and false are truth."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    @pydantic.field_validator("*", mode="before")
-    @classmethod
-    def _as_written(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        kinds = _plain_kinds(cls.model_fields[str(info.field_name)].annotation)
-        wanted = kinds - {NoneType}
-        if value is None or not wanted or wanted - {bool, int, float}:
-            return value
-        if isinstance(value, str) or isinstance(value, bool) != (bool in wanted):  # pydantic would convert these
-            kind = "bool" if bool in wanted else "float" if float in wanted else "int"
-            raise pydantic_core.PydanticKnownError(f"{kind}_type")  # type: ignore[arg-type]
-        return value
-
-
-def _plain_kinds(annotation: Any) -> set[Any]:
-    """The types of which an annotation accepts one."""
-    if get_origin(annotation) is Annotated:
-        return _plain_kinds(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return {kind for each in get_args(annotation) for kind in _plain_kinds(each)}
-    return {annotation}
 
 
 def first_ones(problems: Iterable[Problem]) -> list[Problem]:
