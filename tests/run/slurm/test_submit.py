@@ -3,13 +3,14 @@
 import os
 import platform
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablate.errors import UserError
-from ablate.records.attempt import AttemptStatus, AttemptWriter, trial_status
+from ablate.records.attempt import AttemptWriter, read_state, trial_status
 from ablate.records.files import Results, TrialFolder
 from ablate.run.cluster import Cluster
 from ablate.run.options import PlanOptions, RunOptions
@@ -84,13 +85,16 @@ def test_a_run_plans_its_study_and_looks_at_each_new_trial_only_once(
         plans.append(make_plan(*arguments, **options))
         return plans[-1]
 
-    def status(folder: TrialFolder, now: float) -> AttemptStatus:
-        looks[folder.path.name] += 1
-        return trial_status(folder, now)
+    def looking(function: Callable[[TrialFolder, float], Any]) -> Callable[[TrialFolder, float], Any]:
+        def look(folder: TrialFolder, now: float) -> Any:
+            looks[folder.path.name] += 1
+            return function(folder, now)
+
+        return look
 
     monkeypatch.setattr("ablate.run.plan.make_plan", counted)
-    for module in ("ablate.run.plan", "ablate.run.slurm.submit"):
-        monkeypatch.setattr(f"{module}.trial_status", status)
+    monkeypatch.setattr("ablate.run.history.read_state", looking(read_state))
+    monkeypatch.setattr("ablate.run.slurm.submit.trial_status", looking(trial_status))
     finished = run_study("tiny", PlanOptions(), HOW, Results(Path("results")))
     assert finished.detached
     assert len(plans) == 1
