@@ -50,7 +50,7 @@ class Detail:
     recipe_version: int | None
     state: str
     cause: str | None
-    """Of a trial that is done only `metric`: it does not have the metric of one of its studies as a number."""
+    """Why it failed or stopped; `metric` for a done trial that returned no number as a metric of its studies."""
     message: str | None
     seconds: float | None
     """What the attempt that finished took."""

@@ -33,7 +33,7 @@ def number_sql(text: str, type: str, kind: str = "DOUBLE") -> str:
 
 _POINTER = "('/' || replace(replace(cells.metric, '~', '~0'), '/', '~1'))"  # it can name any key
 VALUE = number_sql(f"trials.numbers ->> {_POINTER}", f"json_type(trials.numbers, {_POINTER})")
-"""What the trial of a cell returned as the study's metric; NULL if that is no number."""
+"""What the trial of a cell returned as the study's metric; NULL unless it is a number."""
 
 
 def sql_type(values: list[Any]) -> str:

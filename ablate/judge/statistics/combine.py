@@ -31,7 +31,7 @@ from ablate.judge.statistics.paired import LEAST_SEEDS, Floats, sign_flip_tests,
 
 WANTED = 0.8
 MOST = 100
-"""Seeds beyond today's that are practical: a larger estimate is no number, since it would promise an effect."""
+"""The largest estimate of further seeds that is shown: a larger one would suggest an effect where there may be none."""
 CONTRAST_SHARE = 2
 """The factor on the p of a contrast and of the comparisons that it stands beside (Bonferroni)."""
 

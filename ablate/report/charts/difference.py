@@ -59,8 +59,9 @@ def difference_figure(evidence: Evidence, differences: Sequence[Difference | Non
 def _looks(shown: Sequence[_Row]) -> str:
     """What the colors and the hollow points mean, of those that the chart has."""
     kinds = {_kind(each) for _, _, each in shown}
-    hollow = {bool(each.interval) for _, _, each in shown if _kind(each) == "unclear"}
-    whys = [why for has, why in ((True, "the interval includes 0"), (False, "there is no interval")) if has in hollow]
+    with_interval = {bool(each.interval) for _, _, each in shown if _kind(each) == "unclear"}
+    reasons = {True: "the interval includes 0", False: "there is no interval"}
+    whys = [reason for known, reason in reasons.items() if known in with_interval]
     colors = {"loss": "orange: below the baseline", "gain": "blue: above the baseline"}
     parts = [*([f"hollow: {', or '.join(whys)}"] if whys else []), *(colors[kind] for kind in colors if kind in kinds)]
     return f"{capital('; '.join(parts))}."

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT = 420, 150  # pixels
 _MOST_CELLS = 16
-"""Lines that can be told apart; the table of the page has the scores of more cells."""
+"""The most lines that a reader can distinguish; of more cells, the page has the scores in its table only."""
 
 
 def tuning_figure(evidence: Evidence) -> Figure | None:
-    """`tuning`; None without `[tune]`, without tuned numbers, or for more cells than can be told apart."""
+    """`tuning`; None without `[tune]`, without tuned numbers, or for more cells than a reader can distinguish."""
     cells, tuned = tries_of(evidence), evidence.plan.tuned
     rows = [row for each in cells for row in _rows(each, tuned["lowest"])]
     if not rows or len(cells) > _MOST_CELLS:

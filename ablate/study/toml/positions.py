@@ -83,7 +83,7 @@ class Source:
     below: tuple["Source", ...] = ()
     """The files that it extends, highest priority first."""
     left_out: tuple[Key, ...] = ()
-    """Items of lists that are no longer among the values, in order, each with its index when it was left out."""
+    """The keys of list items removed from the values, in order of removal; an index counts what was left by then."""
 
     @cached_property
     def _spans(self) -> Spans:
