@@ -17,6 +17,7 @@ SINCE: Mapping[str, str] = {
     "records.published": "records as one Parquet file that git keeps, and back",
     "records.without_paths": "the paths of a machine, cut from records that others read",
     "records.correct": "which test examples a trial got right, as bits",
+    "trainer.rendezvous": "how the ranks of a job find each other, apart from what they compute together",
     "run.context": "what a trainer may call during a run, apart from the attempt around it",
     "judge.described": "descriptions of the comparisons of a claim, from evidence and records",
     "judge.settings": "the settings of up to 100,000 trials, parsed and kept once where they are shared",

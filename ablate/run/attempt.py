@@ -38,6 +38,9 @@ from ablate.trainer.find import find_trainer
 if TYPE_CHECKING:
     from ablate.trainer.world import World
 
+_SIGNAL_SECONDS = 10.0
+"""How long the first rank waits for a signal that another rank has received."""
+
 
 @dataclass(frozen=True)
 class _Surroundings:
@@ -49,6 +52,13 @@ class _Surroundings:
     report: Report
     capture_output: bool
     world: "World | None"
+
+    def asked_to_stop(self) -> str | bool | None:
+        """Why a trial that stopped had to. Slurm signals one rank after another, and the first may be the last."""
+        end = time.monotonic() + (_SIGNAL_SECONDS if self.world and self.world.size > 1 else 0)
+        while not (asked := self.stopping()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return asked
 
 
 def run_trial(
@@ -105,8 +115,8 @@ def _attempt(results: Results, key: str, spec: dict[str, Any], writer: AttemptWr
             with output, _exceptions_into(outcome, results, key, writer, around), in_this_process_only():
                 train, config, context = _prepared(results, key, spec, writer, around)
                 returned = train(config, context)
-                if returned is None and context.stopping():  # it stopped when asked to, and has no numbers
-                    raise Interrupted
+                if returned is None and (context.stopping() or around.asked_to_stop()):
+                    raise Interrupted  # it stopped when asked to, and has no numbers
                 if not isinstance(returned, Mapping):
                     what = type(returned).__name__
                     raise TypeError(f"the trainer returned {what}; expected a dictionary of numbers")
@@ -132,9 +142,10 @@ def _exceptions_into(
     try:
         yield
     except Interrupted:
-        asked = around.stopping()
-        cause = asked if isinstance(asked, str) else "stopped"
-        cause = "cancelled" if cancel_requested(results.trial(key)) else cause
+        if cancel_requested(results.trial(key)):
+            cause = "cancelled"
+        else:
+            cause = asked if isinstance(asked := around.asked_to_stop(), str) else "stopped"
         outcome |= _interrupted(results, key, writer, cause)
     except BaseException as error:  # panics of Rust and asyncio's CancelledError are not Exceptions
         if isinstance(error, KeyboardInterrupt) and around.stopping():

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ablate.errors import UserError
+from ablate.trainer.rendezvous import Rendezvous, meet
 
 
 @dataclass(frozen=True)
@@ -119,25 +120,27 @@ TIMEOUT = timedelta(minutes=30)
 
 
 @contextmanager
-def started(device: str) -> Iterator[tuple[World, torch.device]]:
+def started(device: str, at: Rendezvous | None = None) -> Iterator[tuple[World, torch.device]]:
     """The ranks that torchrun or Slurm started, and the device of this one; a single process otherwise.
 
-    torchrun sets RANK, LOCAL_RANK, WORLD_SIZE and MASTER_ADDR; for `srun` they follow from Slurm's variables.
+    at: where they meet. Without it, torchrun's variables say that (RANK, LOCAL_RANK, WORLD_SIZE and MASTER_ADDR), and
+    for `srun` it follows from Slurm's.
     """
-    variables = _rendezvous()
-    if variables is None:
+    if at is None and (at := _rendezvous()) is None:
         yield World(), torch.device(device)
         return
-    os.environ.update(variables)
     on_gpu = device.startswith("cuda")
     if on_gpu:
         if not (gpus := torch.cuda.device_count()):
             raise UserError(f"--device {device}: torch sees no GPU on {platform.node()}", help="use --device cpu")
-        found = torch.device("cuda", int(variables["LOCAL_RANK"]) % gpus)
+        found = torch.device("cuda", at.local_rank % gpus)
         torch.cuda.set_device(found)
     else:
         found = torch.device(device)
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
+    joined: dict[str, Any] = {}
+    if at.host is not None:
+        joined = {"store": meet(at, TIMEOUT), "rank": at.rank, "world_size": at.size}
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT, **joined)
     try:
         world = World(dist.get_rank(), dist.get_world_size())
         if on_gpu:
@@ -166,20 +169,15 @@ def refuse_shared_gpus(store: Any, world: World, gpu: str) -> None:
             )
 
 
-def _rendezvous() -> dict[str, str] | None:
-    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; None outside of torchrun and srun."""
+def _rendezvous() -> Rendezvous | None:
+    """Where the ranks of torchrun and srun meet; None outside of both."""
     known = os.environ
     if "RANK" in known and "WORLD_SIZE" in known:
-        wanted = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-        return {"LOCAL_RANK": known.get("LOCAL_RANK", "0"), **{name: known[name] for name in wanted}}
+        return Rendezvous(int(known["RANK"]), int(known.get("LOCAL_RANK", 0)), int(known["WORLD_SIZE"]))
     if int(known.get("SLURM_STEP_NUM_TASKS", 1)) < 2:  # also in a batch script itself, outside of srun
         return None
     command = ["scontrol", "show", "hostnames", known["SLURM_STEP_NODELIST"]]
     hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return {
-        "RANK": known["SLURM_PROCID"],
-        "LOCAL_RANK": known["SLURM_LOCALID"],
-        "WORLD_SIZE": known["SLURM_STEP_NUM_TASKS"],
-        "MASTER_ADDR": hosts[0],
-        "MASTER_PORT": str(20000 + int(known["SLURM_JOB_ID"]) % 20000),  # the same on all ranks, different for each job
-    }
+    name = "/".join(known.get(f"SLURM_{part}", "") for part in ("CLUSTER_NAME", "JOB_ID", "STEP_ID", "RESTART_COUNT"))
+    rank, local, size = (int(known[f"SLURM_{part}"]) for part in ("PROCID", "LOCALID", "STEP_NUM_TASKS"))
+    return Rendezvous(rank, local, size, hosts[0], name)

@@ -22,6 +22,7 @@ from ablate.records.reading import read_json_lines, read_result
 from ablate.run import attempt as run_attempt
 from ablate.run.attempt import run_trial
 from ablate.run.context import RecordingContext
+from ablate.trainer.world import World
 from tests.records.by_hand import save_record
 from tests.run.toy import Settings, ask
 
@@ -228,6 +229,21 @@ def test_a_trial_that_cannot_be_read_has_failed_without_an_attempt(results: Resu
     assert outcome["message"].startswith(f"{results.trial(key).trial} cannot be read: ")
     assert "attempt" not in outcome
     assert results.trial(key).attempt_folders() == []
+
+
+class _FirstOfTwo(World):
+    """The first of two ranks, without the other one."""
+
+    def tell(self, value: Any) -> Any:
+        return value
+
+
+@pytest.mark.parametrize("does", ["interrupt", "none"])
+def test_a_signal_that_another_rank_received_first_is_the_cause_of_the_end(results: Results, does: str) -> None:
+    (key,) = ask(results, Settings(does=does))
+    asked = iter([None, None, None])
+    outcome = run_trial(results, key, "test", stopping=lambda: next(asked, "timeout"), world=_FirstOfTwo(0, 2))
+    assert (outcome["state"], outcome["cause"]) == ("interrupted", "unsaved")
 
 
 def test_a_trial_planned_with_another_recipe_of_its_trainer_fails_and_says_so(results: Results) -> None:

@@ -63,6 +63,7 @@ ACTIONS = {
     "sleep": lambda config, context: time.sleep(config.seconds),
     "nan": lambda config, context: {"accuracy": float("nan")},
     "none": lambda config, context: None,
+    "interrupt": lambda config, context: _raise(Interrupted()),
     "object": lambda config, context: {"model": object(), "accuracy": 0.5},
     "nan beside": lambda config, context: {"accuracy": 0.5, "seconds": 7.0, "key": "k", "worst": [1.0, float("nan")]},
     "right": lambda config, context: context.keep_correct("accuracy", [True, False]) or {"accuracy": 0.5},

@@ -39,8 +39,8 @@ def test_a_command_that_hits_its_time_limit_is_asked_to_save_its_state_and_resum
 def test_a_trial_that_saves_nothing_is_not_restarted_forever(long_run: LongRun, name: str, ranks: int) -> None:
     project: Project = getattr(long_run, name)
     wait_until(project.page.exists, "the page, which is made at the end")
-    assert project.diary == ["5 0 0"] * 2 * ranks
     assert project.ends() == [("interrupted", "unsaved")] * 2
+    assert project.diary == ["5 0 0"] * 2 * ranks
     assert len(project.submissions()) == 2
     why = " ".join(project.ablate("why", "small:x=5").split())
     assert "nothing had been saved, so the next attempt starts over" in why

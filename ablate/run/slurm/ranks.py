@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from torch import device as Device
 
     from ablate.run.causes import Outcome
+    from ablate.trainer.rendezvous import Rendezvous
     from ablate.trainer.world import World
-
-_FIRST_PORT, _PORTS = 20_000, 20_000
 
 
 def train_on_ranks(
@@ -42,34 +41,29 @@ def train_on_ranks(
     from ablate.trainer.world import started
 
     torch.set_num_threads(array.resources.cpus_per_task or 1)
-    os.environ.update(rendezvous())
     kind = pick_device(submission.device).partition(":")[0]
-    with started(kind) as (world, device):
+    with started(kind, rendezvous(submission, array)) as (world, device):
         if world.first:
             return _train_and_record(results, share, str(device), world, signals, Canary(submission, array))
         _train(results, device, world, signals)
     return {}
 
 
-def rendezvous() -> dict[str, str]:
-    """RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT of a rank that srun started.
+def rendezvous(submission: Submission, array: Array) -> "Rendezvous":
+    """Where the ranks that srun started meet. The address is Slurm's for the first node: its name may not resolve.
 
-    The address is Slurm's for the first node, since names of nodes may not resolve. The port changes with each requeue,
-    so that no rank of an earlier run is met.
+    The number of the job tells neither a requeued job from its earlier run nor two clusters on one machine apart.
     """
+    from ablate.trainer.rendezvous import Rendezvous
+
     job = JobEnvironment()
     first = job.hostnames[0]
     address = None
     with contextlib.suppress(SlurmError):  # a container without Slurm's commands
         address = re.search(r"NodeAddr=(\S+)", ask("scontrol", "show", "node", first))
-    number = int(job.raw_job_id) + 7919 * int(os.environ.get("SLURM_RESTART_COUNT", 0))
-    return {
-        "RANK": str(job.global_rank),
-        "LOCAL_RANK": str(job.local_rank),
-        "WORLD_SIZE": str(job.num_tasks),
-        "MASTER_ADDR": address[1] if address else first,
-        "MASTER_PORT": str(_FIRST_PORT + number % _PORTS),
-    }
+    name = f"{submission.id}/{array.name}/{job.raw_job_id}/{os.environ.get('SLURM_RESTART_COUNT', 0)}"
+    host = address[1] if address else first
+    return Rendezvous(job.global_rank, job.local_rank, job.num_tasks, host, name)
 
 
 def _train_and_record(

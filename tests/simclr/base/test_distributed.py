@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ablate.simclr.model.encoder import GlobalBatchNorm
+from ablate.trainer.rendezvous import Rendezvous
 from ablate.trainer.world import World, _rendezvous
 
 ROOT = Path(__file__).parents[3]
@@ -194,13 +195,8 @@ def test_ranks_that_srun_starts_find_each_other_by_slurms_variables(
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("RANK", raising=False)
-    slurm = {"STEP_NUM_TASKS": "8", "PROCID": "5", "LOCALID": "1", "STEP_NODELIST": "node[3-4]", "JOB_ID": "123456"}
-    for name, value in slurm.items():
+    slurm = {"STEP_NUM_TASKS": "8", "PROCID": "5", "LOCALID": "1", "STEP_NODELIST": "node[3-4]"}
+    for name, value in {**slurm, "CLUSTER_NAME": "here", "JOB_ID": "123456", "STEP_ID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    assert _rendezvous() == {
-        "RANK": "5",
-        "LOCAL_RANK": "1",
-        "WORLD_SIZE": "8",
-        "MASTER_ADDR": "node3",
-        "MASTER_PORT": "23456",
-    }
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert _rendezvous() == Rendezvous(5, 1, 8, "node3", "here/123456/0/2")
