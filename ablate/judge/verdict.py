@@ -12,6 +12,7 @@ from ablate.judge.outliers import Apart, failure_note, named_runs, outliers
 from ablate.judge.published import at_paper_scale
 from ablate.judge.statistics.decide import Decision, decide, decide_sequentially, judged_at_looks, judged_once
 from ablate.judge.statistics.formula import Formula, leaves
+from ablate.judge.wording import estimate
 from ablate.study.claims import Claim, read_claims
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ class Verdict:
         """The effect with its interval, and the p value, as text; empty if the claim was not measured."""
         if (decision := self.decision) is None:
             return "", ""
-        between = f" [{decision.interval[0]:.3g}, {decision.interval[1]:.3g}]" if decision.interval else ""
-        return f"{decision.effect:+.3g}{between}", "" if decision.p is None else f"{decision.p:.2g}"
+        return estimate(decision.effect, decision.interval), "" if decision.p is None else f"{decision.p:.2g}"
 
     def __repr__(self) -> str:
         shown, p = self.numbers

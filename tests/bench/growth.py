@@ -59,9 +59,9 @@ def measured(place: Path) -> dict[str, dict[str, float]]:
         "report": _run(place, *report) | _page(place),
         "report_again": _run(place, *report) | _page(place),
     }
-    _finish(next(results.trials.iterdir()), 71.5, attempt=2)  # as if it had been trained again
+    _finish(min(results.trials.iterdir()), 71.5, attempt=2)  # as if it had been trained again
     rows["report_after_one_more"] = _run(place, *report) | _page(place)
-    _finish(next(results.trials.iterdir()), 72.5, attempt=3)
+    _finish(min(results.trials.iterdir()), 72.5, attempt=3)
     rows["status_after_one_more"] = _run(place, "status")
     rows["gc"] = _run(place, "gc", "--dry-run")
     return rows

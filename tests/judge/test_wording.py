@@ -1,7 +1,10 @@
 """Verdicts in words."""
 
+import math
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from ablate.judge import wording
 from ablate.judge.evidence import Evidence
@@ -88,3 +91,26 @@ def test_what_a_figures_error_could_turn_is_told() -> None:
     ):
         verdict = replace(verdict_of((1.0,)), paper=OnPaper(holds, 0.2, 0.0, "a - b", sure))
         assert wording.on_paper(verdict).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ((12.7, (9.93, 18.5)), "+12.7 [9.9, 18.5]"),
+        ((-0.663, (-1.57, 0.849)), "-0.7 [-1.6, 0.8]"),
+        ((1.58, (-0.0795, 2.0)), "+1.6 [-0.1, 2.0]"),
+        ((0.0123, (0.0119, 0.0131)), "+0.0123 [0.0119, 0.0131]"),
+        ((5.0, (0.02, 10.0)), "+5.00 [0.02, 10.00]"),
+        ((-0.04, (-3.0, 4.0)), "+0.0 [-3.0, 4.0]"),
+        ((1234.0, (900.0, 2300.0)), "+1234 [900, 2300]"),
+        ((2.5e9, (1e9, 4e9)), "+2.5e+09 [1e+09, 4e+09]"),
+        ((1e-9, (0.9e-9, 1.2e-9)), "+1e-09 [9e-10, 1.2e-09]"),
+        ((0.5, (0.5, 0.5)), "+0.5 [0.5, 0.5]"),
+        ((0.5, (0.2, math.inf)), "+0.5 [0.2, inf]"),
+        ((0.12345, None), "+0.123"),
+    ],
+)
+def test_an_effect_has_the_digits_that_its_interval_gives_it(
+    numbers: tuple[float, tuple[float, float] | None], shown: str
+) -> None:
+    assert wording.estimate(*numbers) == shown

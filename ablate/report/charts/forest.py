@@ -181,7 +181,7 @@ def _sided(verdict: Verdict) -> str:
 
 
 def _effect(compared: Compared) -> str:
-    return f"{compared.effect:+.3g}{_limits(compared)}"
+    return wording.estimate(compared.effect, compared.interval)
 
 
 def _limits(compared: Compared) -> str:
