@@ -1,6 +1,5 @@
 """`ablate doctor`: whether this machine, or a cluster, has what studies need."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -89,9 +88,11 @@ def _own_version() -> Check:
 
 def _version(project: str) -> str | None:
     """The version of an installed project; None if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # slow, and all commands import this module
+
     try:
-        return importlib.metadata.version(project)
-    except importlib.metadata.PackageNotFoundError:
+        return version(project)
+    except PackageNotFoundError:
         return None
 
 
@@ -125,7 +126,7 @@ def _torch() -> Iterator[Check]:
         help = "install matching versions of both: pip install --upgrade torch torchvision"
         yield Check("torch", "problem", f"torch or torchvision cannot be imported: {error}", help)
         return
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "torchvision")]
+    versions = [f"{name} {_version(name)}" for name in ("torch", "torchvision")]
     yield Check("torch", "ok", ", ".join(versions))
     from ablate.records.provenance import provenance
     from ablate.run.machine import available_cores
