@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ablate.judge.baseline import baseline_title, differences
 from ablate.records.plain import plural
 from ablate.report.render.names import cell_names
 from ablate.report.render.text import named
@@ -34,6 +35,7 @@ def findings(measured: Evidence) -> Iterator[str]:
         return
     best = max(done, key=_mean)
     yield extremes(measured, sure=True)
+    yield from _beside_baseline(measured, best)
     if (single := _diagonal(measured, done)) is not None:
         others.insert(0, (f"{_top(measured)} on the diagonal: {names[single.cell]}", single))
     for label, cell in others:
@@ -103,6 +105,18 @@ def _beside_paper(measured: Evidence, done: Sequence[MeasuredCell], names: Mappi
         label = named(measured.plan.cited or "")
         said.append(f"Rank correlation with {label} over {count} cells: {correlation:.2f} (Spearman).")
     return said
+
+
+def _beside_baseline(measured: Evidence, best: MeasuredCell) -> Iterator[str]:
+    """How far the best cell is from the baseline: it is the highest of many means, and may be so by chance."""
+    difference = differences(measured.plan, measured.cells)[measured.cells.index(best)]
+    if difference is None or difference.interval is None:
+        return
+    mean, ends = difference.texts(measured)
+    points, (low, high) = " points" if measured.percent else "", difference.interval
+    beside = named(baseline_title(measured.plan) or "")
+    chance = ", which includes 0" if low <= 0 <= high else ""
+    yield f"{_top(measured)} compared with {beside}: {mean}{points} (95 % interval {ends}{chance})."
 
 
 def _diagonal(measured: Evidence, done: Sequence[MeasuredCell]) -> MeasuredCell | None:

@@ -17,6 +17,7 @@ from ablate.judge.evidence import Evidence, MeasuredCell
 from ablate.records.files import Results
 from ablate.records.plan_file import PlanAxis, PlanFile
 from ablate.report.charts.difference import difference_figure
+from ablate.report.findings import findings
 from ablate.report.formats import write_report
 from ablate.report.page import compose, draw_figures
 from ablate.report.reading import read_study
@@ -185,3 +186,23 @@ def test_a_study_without_a_baseline_has_the_columns_that_it_had(tmp_path: Path) 
     assert differences(reading.judged.plan, reading.measured.cells) == (None, None, None)
     assert "ifference" not in as_markdown(tables(reading))
     assert "difference" not in cells_csv(reading.measured)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ({"color": False, "head": True}, "without color: +10.4 points (95 % interval +8.4 to +12.4)"),
+        (
+            {"color": True, "head": False},
+            "without head: -0.5 points (95 % interval -3.8 to +2.8, which includes 0)",
+        ),
+        ({"color": True, "head": True}, None),
+    ],
+)
+def test_the_best_cell_is_compared_with_the_baseline(
+    tmp_path: Path, baseline: dict[str, bool], said: str | None
+) -> None:
+    """By hand, with Student's t: FULL - COLOR is 10, 9, 10.5, 12; FULL - HEAD is -1, 1, -1.5."""
+    results = recorded(tmp_path, baseline={"axes": baseline, "case": None})
+    found = [each for each in findings(read_study(results, "mine", None).measured) if "compared with" in each]
+    assert found == ([f"Best compared with {said}."] if said else [])
