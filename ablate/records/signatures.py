@@ -46,6 +46,11 @@ def signature_of(folder: str, known: str = "") -> str:
     return _BETWEEN.join(parts)
 
 
+def has_same_result(folder: str, known: str) -> bool:
+    """Whether a trial has the trial.json and result.json that it had when its signature was `known`."""
+    return known.startswith(_BETWEEN.join([_stamp(f"{folder}/trial.json"), _stamp(f"{folder}/result.json"), ""]))
+
+
 def _names(folder: str) -> list[str]:
     """The trials, or the attempts at one, and whatever else lies among them: each has a row with what is wrong."""
     try:

@@ -18,7 +18,7 @@ import duckdb
 
 from ablate.errors import AblateError, UserError
 from ablate.records.files import Results, sync_folder
-from ablate.records.signatures import signature_of, signatures
+from ablate.records.signatures import has_same_result, signatures
 from ablate.records.sql import VALUE, is_plain, plain_place
 
 _VERSION = 12
@@ -140,7 +140,7 @@ def _rebuild(results: Results, known: dict[str, str] | None, on_disk: dict[str, 
 
 
 def done_before(results: Results, keys: Iterable[str], metric: str) -> set[str]:
-    """Which of these trials are done and have the metric, by the store alone: no file of theirs has changed since.
+    """Which of these trials are done and have the metric, by the store alone: their results have not changed since.
 
     Empty without a store that this version can read. The other trials may be done as well.
     """
@@ -154,8 +154,7 @@ def done_before(results: Results, keys: Iterable[str], metric: str) -> set[str]:
         except duckdb.Error:
             return set()
     place = str(results.trials)
-    recorded = ((key, known[key]) for key in keys if key in known)
-    return {key for key, before in recorded if signature_of(f"{place}/{key}", before) == before}
+    return {key for key in keys if key in known and has_same_result(f"{place}/{key}", known[key])}
 
 
 def _current(database: Path) -> duckdb.DuckDBPyConnection | None:

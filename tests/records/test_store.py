@@ -395,7 +395,7 @@ def test_the_store_is_synced_before_it_takes_the_place_of_the_old_one(
     assert synced[-1] == tmp_path.stat().st_ino
 
 
-def test_a_trial_is_known_to_be_done_only_while_none_of_its_files_has_changed(tmp_path: Path) -> None:
+def test_a_trial_is_known_to_be_done_only_while_its_result_has_not_changed(tmp_path: Path) -> None:
     results, keys = Results(tmp_path), list("abcdefg")
     assert done_before(results, keys, "top1") == set()
     for key in keys[:-1]:
@@ -407,7 +407,8 @@ def test_a_trial_is_known_to_be_done_only_while_none_of_its_files_has_changed(tm
     write_json(results.trial("b").trial, {"key": "b", "pretrain_key": "pb", "config": {}})
     results.trial("c").result.unlink()
     results.trial("d").new_attempt("local")
-    assert done_before(results, keys, "top1") == {"e"}
+    assert done_before(results, keys, "top1") == {"a", "d", "e"}  # another attempt makes no result undone
+    assert [read_state(results.trial(key), 0.0).status.state for key in "ade"] == ["done"] * 3
     results.database.touch()  # by something else than ablate
     assert done_before(results, keys, "top1") == set()
 
