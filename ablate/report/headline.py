@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablate.judge import wording
@@ -67,9 +67,10 @@ def headline(measured: Evidence, judged: Judged) -> Headline:
         return Headline(answer, details=why) if len(answer.split()) <= MOST_WORDS else Headline(why, details=answer)
     where = ", on synthetic images" if measured.synthetic else ""  # they can show an effect, not how photographs behave
     names = Names(measured)
-    answer = f"{_verdict(verdict)}{where}: {_comparison(measured, names, verdict, verdict.decision)}."
+    nearest = _nearest(names, verdict, verdict.decision)
+    answer = f"{_verdict(verdict)}{where}: {_comparison(measured, names, verdict, nearest)}."
     if len(answer.split()) > MOST_WORDS:
-        answer = f"{_verdict(verdict)}{where}: {_effect(measured, verdict, verdict.decision)}."
+        answer = f"{_verdict(verdict)}{where}: {_effect(measured, verdict, nearest)}."
     asserted = ended(named(verdict.claim.text.rstrip(".")))
     return Headline(answer, verdict.claim.id, verdict.kind, asserted, _details(measured, names, judged, verdict))
 
@@ -115,6 +116,19 @@ def _comparison(measured: Evidence, names: Names, verdict: Verdict, decision: De
         parts = measured.plan.naming if percent and decision.effect and verdict.claim.kind != "equivalent" else None
         return (parts and _removal(sides, decision)) or _two_sides(sides, verdict.claim.kind, decision, percent)
     return f"{_effect(measured, verdict, decision)} for {named(names.comparison(decision.compared))}"
+
+
+def _nearest(names: Names, verdict: Verdict, decision: Decision) -> Decision:
+    """The decision, where a best cell was found with the numbers of its runner-up.
+
+    The comparison that decides is the least certain one, which may be with a cell that is far from the second best.
+    """
+    deciding = names.sides(decision.compared)
+    if verdict.claim.kind != "best" or verdict.state != "supported" or deciding is None:
+        return decision
+    own = [each for each in decision.comparisons if (sides := names.sides(each.label)) and sides[0] == deciding[0]]
+    runner_up = min(own, key=lambda each: each.effect, default=None)
+    return replace(decision, compared=runner_up.label, effect=runner_up.effect) if runner_up else decision
 
 
 def _in_percent(measured: Evidence, verdict: Verdict) -> bool:
@@ -167,7 +181,8 @@ def _removal(sides: tuple[str, str], decision: Decision) -> str:
 def _statistics(measured: Evidence, names: Names, verdict: Verdict, decision: Decision) -> str:
     """The comparison with its limits, its p value and what the claim requires."""
     unit = " points" if verdict.claim.kind in _DIFFERENCES and _in_percent(measured, verdict) else ""
-    said = [f"{named(names.comparison(decision.compared))}: {_effect(measured, verdict, decision)}"]
+    which = "" if _nearest(names, verdict, decision) == decision else "The least certain comparison, "
+    said = [f"{which}{named(names.comparison(decision.compared))}: {_effect(measured, verdict, decision)}"]
     if decision.interval:
         digits = ".1f" if unit else ".3g"  # as many as the effect has
         said.append(f"95 % limits {decision.interval[0]:{digits}} to {decision.interval[1]:{digits}}")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,3 +144,16 @@ def test_what_both_cells_share_is_left_out_of_the_headline(measured: Evidence) -
     verdict = decided("supported", "supports", 4.2, "normalize, temperature = 0.1 - normalize, temperature = 0.05")
     answer = headline(measured, Judged(measured, (verdict,), None, (), None)).answer
     assert answer == "Claim supported (5 seeds): temperature = 0.1 beats temperature = 0.05 by 4.2 points."
+
+
+def test_the_headline_of_a_best_cell_names_its_runner_up_and_the_details_what_decides(measured: Evidence) -> None:
+    labels = {"crop, color - color, crop": 12.7, "crop, color - crop, crop": 8.5, "color, crop - crop, crop": 1.0}
+    comparisons = tuple(SimpleNamespace(label=label, effect=effect) for label, effect in labels.items())
+    verdict = decided("supported", "supports", 12.7, comparisons=comparisons)
+    said = headline(measured, Judged(measured, (verdict,), None, (), None))
+    assert said.answer == "Claim supported (5 seeds): crop + color beats crop + crop by 8.5 points."
+    least = "The least certain comparison, (crop + color) \u2212 (color + crop): +12.7 points, adjusted p 0.02;"
+    assert said.details.startswith(least)
+    undecided = decided("undecided", "supports", 12.7, comparisons=comparisons)
+    answer = headline(measured, Judged(measured, (undecided,), None, (), None)).answer
+    assert answer == "Undecided, probably so (5 seeds): crop + color beats color + crop by 12.7 points."
