@@ -257,6 +257,7 @@ def _row(cells: Iterable[str]) -> str:
 def _published_row(reading: Any, file: str) -> list[str]:
     """The row of a study in the table of what is published."""
     from ablate.report.provenance import cost
+    from ablate.report.render.names import Names
 
     measured, data = reading.measured, reading.measured.config["data"]
     images = "synthetic textures" if measured.synthetic else f"`{data['root'] or data['name']}`"
@@ -272,7 +273,7 @@ def _published_row(reading: Any, file: str) -> list[str]:
         " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         f"{cost(reading).hours:.1f}",
         "\u2013" if agreement is None else f"{agreement:.2f}",
-        f"{best.title}: {measured.shown(best.mean)}",
+        f"{Names(measured).cells[measured.cells.index(best)]}: {measured.shown(best.mean)}",
     ]
 
 
