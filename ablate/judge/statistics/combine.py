@@ -125,7 +125,8 @@ def deciding(formula: Formula) -> Leaf:
         needed, others = _counts(part, refuting)
         ordered = sorted((walk(each) for each in part.parts), key=lambda each: each[0])
         chosen = ordered[min(needed, len(ordered)) - 1]
-        if part.contrast is not None and needed == 1 and (alone := float(next(p))) < others * chosen[0][0]:
+        # With a p above 0.5, the contrast points away from this side.
+        if part.contrast is not None and needed == 1 and (alone := float(next(p))) < min(0.5, others * chosen[0][0]):
             return (alone, excess(part.contrast)), part.contrast
         return chosen
 

@@ -72,6 +72,18 @@ def test_many_small_failures_refute_together_what_none_refutes_alone() -> None:
     assert deciding(together) == mean
 
 
+def test_a_mean_that_points_the_other_way_does_not_decide_that_the_one_exception_refutes() -> None:
+    """Found on 49 cells: `probably not: +4.4 points for mean of the 40 comparisons`."""
+    far = tuple(Leaf(f"far {number}", (5.0, 4.0 + number, 6.0)) for number in range(3))
+    near = Leaf("near", (-2.4, 1.5, -0.6))
+    mean = Leaf(
+        "mean", tuple(float(np.mean(each)) for each in zip(*(leaf.differences for leaf in (*far, near)), strict=True))
+    )
+    claim = replace(every((*far, near)), contrast=mean)
+    assert 4 * above(negated(near)) > 1 > above(negated(mean)) > 0.5
+    assert deciding(claim) == near
+
+
 def test_a_limit_at_its_level_excludes_the_bound_if_and_only_if_the_comparison_counts() -> None:
     claim = Joint(tuple(Leaf(str(place), (place + 0.1, place + 0.9, place + 0.4)) for place in range(-1, 3)), needed=2)
     for leaf, supports, refutes in levels(claim, 0.05, 0.05):
