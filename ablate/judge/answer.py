@@ -229,10 +229,10 @@ def _leaf(asked: Comparison | Pooling, values: Mapping[Wanted, _Value], order: S
     places = tuple(map(order.index, common))
     waiting = order[settled] if places and places[-1] > settled else None
     seeds = Seeds(tuple(common), places, settled, tuple(sorted(left_out)), waiting)
-    numbers = frozenset(number for number, _ in asked.wanted)
+    wanted = frozenset(asked.wanted)
     rows = [[each.by_seed[seed] for each in own] for seed in common]
     if isinstance(asked, Pooling):
-        return replace(pooled_leaf(asked, rows), seeds=seeds, cells=numbers)
+        return replace(pooled_leaf(asked, rows), seeds=seeds, wanted=wanted)
     return Leaf(
         asked.label,
         tuple(map(asked.value, rows)),
@@ -241,7 +241,7 @@ def _leaf(asked: Comparison | Pooling, values: Mapping[Wanted, _Value], order: S
         turned=asked.turned,
         within=asked.within,
         single_runs=asked.single_runs,
-        cells=numbers,
+        wanted=wanted,
         unit=unit_of(rows),
     )
 

@@ -29,7 +29,7 @@ def numbers_of(described: Described) -> Row:
     return {
         "label": compared.label,
         "decides": compared.decides,
-        "within": described.within,
+        "within": compared.within,
         "effect": compared.effect,
         "bound": compared.bound,
         "n": len(compared.seeds),

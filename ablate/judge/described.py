@@ -54,8 +54,6 @@ class Described:
     """One comparison with its descriptions; those that it cannot have are None."""
 
     compared: Compared
-    within: bool
-    """Whether the absolute difference is compared with the bound."""
     standardized: float | None
     interquartile_mean: Estimate | None
     sensitivity: Sensitivity
@@ -84,11 +82,10 @@ class Describer:
         if verdict.decision is None:
             return ()
         every = verdict.decision.comparisons
-        shared = sensitivities([each.values for each in every], [each.bound for each in every])
-        asked = self._asked(verdict)
+        shared, asked = _shared(every), self._asked(verdict)
         return tuple(
-            self._one(each, verdict.decision.within, sensitivity, asked)
-            for number, (each, sensitivity) in enumerate(zip(every, shared, strict=True))
+            self._one(each, shared[number], asked)
+            for number, each in enumerate(every)
             if only is None or number in only
         )
 
@@ -104,12 +101,11 @@ class Describer:
         return found
 
     def _one(
-        self, compared: Compared, within: bool, sensitivity: Sensitivity, asked: Mapping[str, Sequence[Comparison]]
+        self, compared: Compared, sensitivity: Sensitivity, asked: Mapping[str, Sequence[Comparison]]
     ) -> Described:
-        values = compared.values
+        values, within = compared.values, compared.within
         described = Described(
             compared,
-            within,
             standardized(values, 0.0 if within else compared.bound, compared.unit),
             interquartile_mean(values) if values else None,
             Sensitivity(None, None) if within else sensitivity,
@@ -123,7 +119,7 @@ class Describer:
                 "improvement": improvement(*sides),
                 "correlation": correlation(*sides),
                 "paired_width": paired_width(*sides),
-                "posterior": self._posterior(compared, within, weighted),
+                "posterior": self._posterior(compared, weighted),
             }
         return Described(**{**vars(described), **changes})
 
@@ -164,12 +160,10 @@ class Describer:
         )
         return left, right
 
-    def _posterior(
-        self, compared: Compared, within: bool, weights: Mapping[tuple[int, str], float]
-    ) -> Posterior | None:
+    def _posterior(self, compared: Compared, weights: Mapping[tuple[int, str], float]) -> Posterior | None:
         """With the claim's own margin for an equivalence, else with one point of a metric in percent."""
-        in_percent = all(self.evidence.in_percent(metric) for _, metric in weights)
-        rope = -compared.bound if within else ROPE if in_percent else None
+        in_percent = self.evidence.in_percent(*(metric for _, metric in weights))
+        rope = -compared.bound if compared.within else ROPE if in_percent else None
         found = None if rope is None else posterior(compared.values, rope, compared.unit)
         return None if rope is None or found is None else Posterior(rope, *found)
 
@@ -207,6 +201,16 @@ class Describer:
     @cached_property
     def _keys(self) -> Mapping[tuple[int, int], str]:
         return {(trial.cell, trial.seed): trial.key for trial in self.evidence.trials}
+
+
+def _shared(every: Sequence[Compared]) -> dict[int, Sensitivity]:
+    """The p values that share variances, by the number of the comparison: of different metrics, these are not alike."""
+    found: dict[int, Sensitivity] = {}
+    for metrics in {each.metrics for each in every}:
+        own = {number: each for number, each in enumerate(every) if each.metrics == metrics}
+        p = sensitivities([each.values for each in own.values()], [each.bound for each in own.values()])
+        found |= zip(own, p, strict=True)
+    return found
 
 
 def _scaled(correct: Correct, value: float) -> NDArray[np.float64]:

@@ -144,9 +144,11 @@ class Evidence:
         """Whether the study's metric is in percent."""
         return self.in_percent(self.plan.metric)
 
-    def in_percent(self, metric: str) -> bool:
-        """Whether a metric is in percent; for other trainers than the paper's, only `top1` is known to be."""
-        return metric == "top1" or (self.of_paper and metric.endswith(("top1", "top5", "accuracy")))
+    def in_percent(self, *metrics: str) -> bool:
+        """Whether all of these are in percent; for other trainers than the paper's, only `top1` is known to be."""
+        return all(
+            each == "top1" or (self.of_paper and each.endswith(("top1", "top5", "accuracy"))) for each in metrics
+        )
 
     @property
     def of_paper(self) -> bool:

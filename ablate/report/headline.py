@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ablate.judge.statistics.decide import Decision
     from ablate.judge.study import Judged
     from ablate.judge.verdict import Verdict
+    from ablate.study.claims import Claim
 
 MOST_WORDS = 20
 _DIFFERENCES = (
@@ -114,7 +115,7 @@ def _comparison(measured: Evidence, names: Names, verdict: Verdict, decision: De
     if sides is not None and verdict.claim.kind in _OF_TWO_SIDES and not {":", ";"} & set(decision.compared):
         percent = _in_percent(measured, verdict)
         parts = measured.plan.naming if percent and decision.effect and verdict.claim.kind != "equivalent" else None
-        return (parts and _removal(sides, decision)) or _two_sides(sides, verdict.claim.kind, decision, percent)
+        return (parts and _removal(sides, decision)) or _two_sides(sides, verdict.claim, decision, percent)
     return f"{_effect(measured, verdict, decision)} for {named(names.comparison(decision.compared))}"
 
 
@@ -132,7 +133,10 @@ def _nearest(names: Names, verdict: Verdict, decision: Decision) -> Decision:
 
 
 def _in_percent(measured: Evidence, verdict: Verdict) -> bool:
-    return measured.in_percent(verdict.claim.metric or measured.plan.metric)
+    """Whether what decides the claim compares metrics in percent: it may have others than the study's."""
+    comparisons = verdict.decision.comparisons if verdict.decision else ()
+    compared = frozenset[str]().union(*(each.metrics for each in comparisons if each.decides))
+    return measured.in_percent(*(compared or {verdict.claim.metric or measured.plan.metric}))
 
 
 def _effect(measured: Evidence, verdict: Verdict, decision: Decision) -> str:
@@ -141,16 +145,15 @@ def _effect(measured: Evidence, verdict: Verdict, decision: Decision) -> str:
     return f"{decision.effect:+.1f} points" if points else f"{decision.effect:+.3g}"
 
 
-def _two_sides(sides: tuple[str, str], kind: str, decision: Decision, percent: bool) -> str:
+def _two_sides(sides: tuple[str, str], claim: Claim, decision: Decision, percent: bool) -> str:
     """The winner, the loser and the distance between them."""
     left, right = map(named, _distinct(*sides))
     if decision.effect == 0.0:
         return f"{left} equals {right}"
     ahead, behind = (left, right) if decision.effect > 0 else (right, left)
     distance = f"{abs(decision.effect):.1f} points" if percent else f"{abs(decision.effect):.3g}"
-    if kind == "equivalent":
-        return f"{ahead} is above {behind} by {distance}"
-    return f"{ahead} {'beats' if percent else 'is above'} {behind} by {distance}"
+    wins = percent and claim.kind != "equivalent" and not getattr(claim, "lowest", False)
+    return f"{ahead} {'beats' if wins else 'is above'} {behind} by {distance}"
 
 
 def _distinct(left: str, right: str) -> tuple[str, str]:

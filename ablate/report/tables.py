@@ -141,7 +141,7 @@ def _grid(measured: Evidence) -> Table:
 def _best(measured: Evidence, cell: MeasuredCell) -> bool:
     """Whether the cell has the highest mean of a metric for which higher is better."""
     means = [each.mean for each in measured.cells if each.mean is not None]
-    return "%" in measured.metric and cell.mean is not None and cell.mean == max(means)
+    return measured.percent and cell.mean is not None and cell.mean == max(means)
 
 
 def _caption(measured: Evidence, cited: str | None, baseline: str | None = None) -> str:
@@ -155,7 +155,7 @@ def _caption(measured: Evidence, cited: str | None, baseline: str | None = None)
     if baseline:
         about = "paired by seed: mean \u00b1 half-width of its 95 % interval (standard deviation; seeds)"
         said.append(f"Difference to {baseline}, {about}")
-    if "%" in measured.metric:
+    if measured.percent:
         said.append("The highest value is in bold")
     if cited:
         said.append(f"{cited}: as published, at the paper's own scale")

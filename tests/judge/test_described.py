@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,8 +19,10 @@ from ablate.judge.statistics.image_variance import variance_parts
 from ablate.judge.study import judge_study
 from ablate.records.correct import packed
 from ablate.records.files import write_json
+from ablate.report.charts.forest import forests_of
+from ablate.report.headline import headline
 from tests.judge.test_verdict import STUDY, write_results, write_study
-from tests.records.by_hand import key_of
+from tests.records.by_hand import key_of, write_trial
 
 IMAGES = 80
 HEADS = ("none", "linear", "nonlinear")
@@ -112,8 +115,77 @@ def test_an_equivalence_is_described_with_its_own_margin(tmp_path: Path) -> None
     judged, describe = describer(tmp_path, right())
     for each in describe.describe(judged.verdicts[1]):
         assert each.improvement is not None
-        if each.within:
-            assert each.posterior.rope == 30
+        assert each.compared.within
+        assert each.posterior.rope == 30
+
+
+MIXED = """
+[[claims]]
+id = "A2"
+text = "Nonlinear is better than none by 3, like linear within 30, and linear like none within 20."
+kind = "all"
+
+[[claims.parts]]
+kind = "greater"
+left = "head == 'nonlinear'"
+right = "head == 'none'"
+margin = 3
+
+[[claims.parts]]
+kind = "equivalent"
+left = "head == 'nonlinear'"
+right = "head == 'linear'"
+margin = 30
+
+[[claims.parts]]
+kind = "equivalent"
+left = "head == 'linear'"
+right = "head == 'none'"
+margin = 20
+"""
+
+
+def test_each_comparison_of_a_claim_is_described_as_its_own_part_asks(tmp_path: Path) -> None:
+    judged, describe = describer(tmp_path, right(), text=STUDY + MIXED)
+    above, like, other = map(numbers_of, describe.describe(judged.verdicts[1]))
+    assert [each["within"] for each in (above, like, other)] == [False, True, True]
+    assert [each["posterior"]["rope"] for each in (above, like, other)] == [1.0, 30.0, 20.0]
+    hedges = math.gamma(3 / 2) / math.gamma(1) / math.sqrt(3 / 2)  # with three degrees of freedom
+    for each, bound in ((above, above["bound"]), (like, 0.0), (other, 0.0)):
+        apart = np.array(each["values"])
+        assert each["standardized"] == pytest.approx(hedges * (apart.mean() - bound) / apart.std(ddof=1))
+    assert above["sensitivity"]["pooled"] is not None
+    assert like["sensitivity"]["pooled"] is None
+    _, figure = forests_of(judged, describe)
+    place = figure.columns.index("bound")
+    assert [row[place] for row in figure.rows] == ["0", "\u00b130", "\u00b120"]  # a lead counts at the paper's scale
+    assert "3 of 3 means above or within their bounds" in figure.summary
+    (ropes,) = (place for place, name in enumerate(figure.columns) if name == "P(below, within, above \u00b1r)")
+    assert [row[ropes].rpartition("(")[2] for row in figure.rows] == ["r = 1)", "r = 30)", "r = 20)"]
+
+
+def test_comparisons_of_metrics_in_other_units_share_no_variance_and_no_points(tmp_path: Path) -> None:
+    heads = ("none", "linear", "nonlinear")
+    text = STUDY + 'lowest = true\nmetrics = ["loss", "seconds"]\n'
+    random, path = np.random.default_rng(0), write_study(tmp_path, text=text)
+    results = write_results(tmp_path, path, {head: [50.0] * 4 for head in heads})
+    values = {name: scale * (place - random.normal(size=(3, 4)) / 9) for place, (name, scale) in
+              enumerate((("loss", 0.01), ("seconds", 100.0)))}  # fmt: skip
+    for cell, seed in np.ndindex(3, 4):
+        numbers = {"top1": 50.0} | {name: float(rows[cell, seed]) for name, rows in values.items()}
+        write_trial(results, key_of(100 * cell + seed), numbers=numbers)
+    judged = judge_study(results, str(path))
+    shown = Describer(judged.evidence, results).describe(judged.verdicts[0])
+    for metric, scale in (("loss", 0.01), ("seconds", 100.0)):
+        rows = [np.array(each.compared.values) for each in shown if each.compared.metrics == {metric}]
+        assert len(rows) == 2
+        pooled = math.sqrt(sum(row.var(ddof=1) for row in rows) / 2)
+        expected = [t.sf(row.mean() * 2 / pooled, 6) for row in rows]
+        found = [each.sensitivity.pooled for each in shown if each.compared.metrics == {metric}]
+        assert found == pytest.approx(expected), scale
+    (figure,) = forests_of(judged, Describer(judged.evidence, results))
+    assert "percentage points" not in json.dumps(figure.chart.to_dict())
+    assert "points" not in headline(judged.evidence, judged).answer
 
 
 @pytest.mark.parametrize("change", ["not kept", "other data", "other count", "one lacks it"])

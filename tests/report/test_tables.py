@@ -16,6 +16,7 @@ from ablate.report.formats import read_formats, write_formats
 from ablate.report.reading import Reading, read_study
 from ablate.report.tables import Column, Table, as_latex, as_markdown, cells_csv, tables
 from tests.records.by_hand import key_of, write_plan_of, write_trial
+from tests.report.test_measured import study
 from tests.report.test_page import HOSTILE, like_the_paper, results_with
 
 CLAIMS = [
@@ -134,3 +135,11 @@ def test_each_format_writes_its_files(tmp_path: Path) -> None:
 def test_an_unknown_format_is_an_error_that_names_the_nearest_one() -> None:
     with pytest.raises(UserError, match="unknown format 'latx'; did you mean 'latex'"):
         read_formats(["md,latx"])
+
+
+def test_the_highest_value_of_a_metric_that_may_be_an_error_is_not_in_bold(tmp_path: Path) -> None:
+    trials = [{"axes": {"head": head}, "numbers": {"error (%)": value}} for head, value in (("a", 3.21), ("b", 12.9))]
+    text = as_markdown(tables(read_study(study(tmp_path, trials, metric="error (%)", reference=False), "mine", None)))
+    assert "| a | 3.21 | 1 |" in text
+    assert "bold" not in text
+    assert "**" not in text

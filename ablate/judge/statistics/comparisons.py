@@ -41,6 +41,10 @@ class Compared:
     """Whether it is the one that decides the claim."""
     unit: float
     """What rounding is relative to."""
+    within: bool = False
+    """Whether the absolute difference is compared with the bound, as of an equivalence."""
+    metrics: frozenset[str] = frozenset()
+    """Those that it compares."""
 
 
 def compared_in(formula: Formula, decides: Leaf, most: int | None) -> Iterator[Compared]:
@@ -64,6 +68,8 @@ def compared_in(formula: Formula, decides: Leaf, most: int | None) -> Iterator[C
             _limits(leaf, sides_levels, most),
             leaf is decides,
             leaf.unit,
+            leaf.within,
+            frozenset(metric for _, metric in leaf.wanted),
         )
         if leaf.within and not leaf.turned:
             other = found

@@ -69,8 +69,8 @@ class Leaf:
     """Whether it is one side of an equivalence: |difference| < -bound."""
     single_runs: float = 0.0
     """How many single runs of the paper it compares with, each with the noise of one seed."""
-    cells: frozenset[int] = field(default=frozenset(), compare=False)
-    """The numbers of its cells."""
+    wanted: frozenset[tuple[int, str]] = field(default=frozenset(), compare=False)
+    """The numbers of its cells, with the metrics."""
     unit: float = field(default=1.0, compare=False)
     """What rounding is relative to, see `unit_of`."""
 
@@ -79,6 +79,11 @@ class Leaf:
         """Its seeds."""
         count = len(self.differences)
         return self.seeds or Seeds(tuple(range(count)), tuple(range(count)), count)
+
+    @property
+    def cells(self) -> frozenset[int]:
+        """The numbers of its cells."""
+        return frozenset(number for number, _ in self.wanted)
 
     def shown(self, value: float) -> float:
         """An effect in displayed units."""

@@ -40,7 +40,8 @@ def forests_of(judged: Judged, describer: Describer) -> list[Figure]:
         for verdict in judged.verdicts:
             shown = nearest_to_deciding(verdict.decision) if verdict.decision else []
             described = describer.describe(verdict, shown)
-            found.append(forest_figure(*_renamed(verdict, described, names), judged.evidence.percent))
+            percent = judged.evidence.in_percent(*(metric for each in described for metric in each.compared.metrics))
+            found.append(forest_figure(*_renamed(verdict, described, names), percent))
     return [figure for figure in found if figure is not None]
 
 
@@ -63,7 +64,7 @@ def nearest_to_deciding(decision: Decision) -> list[int]:
     comparisons = decision.comparisons
     if len(comparisons) <= MOST:
         return list(range(len(comparisons)))
-    effects = [-abs(each.effect) if decision.within else each.effect for each in comparisons]
+    effects = [-abs(each.effect) if each.within else each.effect for each in comparisons]
     excess = [(effect - each.bound) / (each.sd or 1.0) for effect, each in zip(effects, comparisons, strict=True)]
     deciding = [value for value, each in zip(excess, comparisons, strict=True) if each.decides] or [0.0]
     ranked = sorted(
@@ -76,7 +77,7 @@ def nearest_to_deciding(decision: Decision) -> list[int]:
 def forest_figure(verdict: Verdict, described: Sequence[Described], percent: bool) -> Figure | None:
     """`claim-A1`: the described comparisons of a claim; None if none has three seeds.
 
-    percent: whether the metric is in percent.
+    percent: whether its metrics are in percent.
     """
     if not any(len(each.compared.seeds) >= LEAST_SEEDS for each in described) or verdict.decision is None:
         return None
@@ -154,7 +155,7 @@ def _data(number: int, described: Described) -> dict[str, Any]:
         "low": low,
         "high": high,
         "bound": compared.bound,
-        "upper": -compared.bound if described.within else None,
+        "upper": -compared.bound if compared.within else None,
         "decides": compared.decides,
         "seeds": list(compared.values),
         "text": f"{_effect(compared)}, {plural(len(compared.seeds), 'seed')}",
@@ -174,9 +175,10 @@ def _summary(verdict: Verdict, described: Sequence[Described]) -> str:
 def _sided(verdict: Verdict) -> str:
     """`2 of 3 means above their bounds`."""
     assert verdict.decision is not None
-    every, within = verdict.decision.comparisons, verdict.decision.within
-    hold = sum(abs(each.effect) < -each.bound if within else each.effect > each.bound for each in every)
-    side = f"{'within' if within else 'above'} {'their bounds' if len(every) > 1 else 'the bound'}"
+    every = verdict.decision.comparisons
+    hold = sum(abs(each.effect) < -each.bound if each.within else each.effect > each.bound for each in every)
+    sides = " or ".join("within" if within else "above" for within in sorted({each.within for each in every}))
+    side = f"{sides} {'their bounds' if len(every) > 1 else 'the bound'}"
     return f"{hold} of {plural(len(every), 'mean')} {side}"
 
 
@@ -190,14 +192,14 @@ def _limits(compared: Compared) -> str:
 
 def _table(described: Sequence[Described]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Columns and rows of the numbers, without columns that are empty."""
-    rope = next((each.posterior.rope for each in described if each.posterior), 0.0)
-    rows = [_texts(each, rope) for each in described]
+    ropes = {f"{each.posterior.rope:.3g}" for each in described if each.posterior}
+    rows = [_texts(each, *ropes) if len(ropes) == 1 else _texts(each) for each in described]
     columns = [name for name in rows[0] if any(row[name] != _NONE for row in rows)]
     return tuple(columns), tuple(tuple(row[name] for name in columns) for row in rows)
 
 
-def _texts(described: Described, rope: float) -> dict[str, str]:
-    """Column -> text of one comparison. rope: of all comparisons of the claim."""
+def _texts(described: Described, rope: str = "") -> dict[str, str]:
+    """Column -> text of one comparison. rope: that of all comparisons of the claim; empty if they have several."""
     compared, sensitivity, parts = described.compared, described.sensitivity, described.variance
     out = f" (without {', '.join(map(str, compared.left_out))})" if compared.left_out else ""
     share = None if parts is None else parts.share
@@ -205,7 +207,7 @@ def _texts(described: Described, rope: float) -> dict[str, str]:
         "comparison": compared.label,
         "effect": f"{compared.effect:+.3g}",
         "limits": _limits(compared).strip() or _NONE,
-        "bound": f"\u00b1{-compared.bound:.3g}" if described.within else f"{compared.bound:.3g}",
+        "bound": f"\u00b1{-compared.bound:.3g}" if compared.within else f"{compared.bound:.3g}",
         "seeds": f"{len(compared.seeds)}{out}",
         "p above": wording.p_value(compared.supports),
         "p below": wording.p_value(compared.refutes),
@@ -214,12 +216,18 @@ def _texts(described: Described, rope: float) -> dict[str, str]:
         "quartile mean": _estimate(described.interquartile_mean),
         "seed correlation": _number(described.correlation),
         "paired width": _times(described.paired_width),
-        f"P(below, within, above \u00b1{rope:.3g})": ", ".join(map(_number, (described.posterior or ())[1:])) or _NONE,
+        f"P(below, within, above \u00b1{rope or 'r'})": _posterior(described, not rope),
         "pooled p": wording.p_value(sensitivity.pooled),
         "moderated p": wording.p_value(sensitivity.moderated),
         "test images": _NONE if share is None else f"{100 * share:.0f} %",
         "width over images": _times(None if parts is None else parts.wider),
     }
+
+
+def _posterior(described: Described, with_rope: bool) -> str:
+    if (found := described.posterior) is None:
+        return _NONE
+    return ", ".join(map(_number, found[1:])) + (f" (r = {found.rope:.3g})" if with_rope else "")
 
 
 def _number(value: float | None) -> str:

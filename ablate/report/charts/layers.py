@@ -247,4 +247,4 @@ def assembled(
 
 def digits(evidence: Evidence) -> str:
     """The D3 format of `Evidence.shown`: percent with one decimal, other numbers with four digits."""
-    return ".1f" if "%" in evidence.metric else ".4~g"
+    return ".1f" if evidence.percent else ".4~g"

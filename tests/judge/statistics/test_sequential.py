@@ -89,7 +89,10 @@ def test_a_comparison_whose_seeds_are_missing_stays_open() -> None:
 
 
 def test_claims_that_are_decided_leave_their_level_to_the_others() -> None:
-    near, noise = Leaf("near", (2.0, 2.3, 1.9), cells=frozenset({1})), Leaf("noise", NOISE, cells=frozenset({2}))
+    near, noise = (
+        Leaf("near", (2.0, 2.3, 1.9), wanted=frozenset({(1, "top1")})),
+        Leaf("noise", NOISE, wanted=frozenset({(2, "top1")})),
+    )
     formulas = {"A1": Leaf("clear", CLEAR), "A2": every((near, noise))}
     assert decide_sequentially(formulas)["A2"].open_cells == {2}
     assert decide_sequentially(formulas, claims=40)["A2"].open_cells == {1, 2}

@@ -25,8 +25,10 @@ def test_of_many_comparisons_those_nearest_to_the_deciding_one_are_shown(tmp_pat
     assert (len(shown), 40 in shown) == (MOST, True)
     assert max(abs(each - 40) for each in shown) <= 11
     assert nearest_to_deciding(replace(decision, comparisons=many[:5])) == [0, 1, 2, 3, 4]
-    signs = tuple(compared((-1.0) ** effect * effect, decides=effect == 49) for effect in range(50))
-    assert nearest_to_deciding(replace(decision, comparisons=signs, within=True)) == list(range(30, 50))
+    signs = tuple(
+        replace(compared((-1.0) ** effect * effect, decides=effect == 49), within=True) for effect in range(50)
+    )
+    assert nearest_to_deciding(replace(decision, comparisons=signs)) == list(range(30, 50))
 
 
 def test_the_chart_has_every_seed_the_limits_and_the_bound_of_each_comparison(tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_the_table_names_what_describes_and_leaves_out_what_nobody_has(tmp_path:
     best, *_ = forests_of(judged, describe)
     assert {"P(improvement)", "seed correlation", "test images", "standardized", "pooled p"} <= set(best.columns)
     assert all(len(row) == len(best.columns) for row in best.rows)
-    bare = Described(compared(1.0), False, None, Estimate(1.0, 0.0, 2.0), Sensitivity(None, None))
+    bare = Described(compared(1.0), None, Estimate(1.0, 0.0, 2.0), Sensitivity(None, None))
     figure = forest_figure(judged.verdicts[0], [bare], percent=True)
     assert figure is not None
     assert figure.columns == ("comparison", "effect", "limits", "bound", "seeds", "p above", "p below", "quartile mean")
