@@ -31,7 +31,8 @@ _MOST_NAMED = 8
 _DRAWN = (
     "random removals are the control of parts that remove as many items; their error is that of the choice of items"
 )
-_LOCAL = "only in that context; its interactions with other parts were not measured"
+_LOCAL = "only in that context"
+_ALONE = "; its interactions with other parts were not measured"
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,9 @@ def _local(measured: Combinations) -> tuple[list[Effect], list[str]]:
         )
     notes = []
     if any(effect.kind == "removed" for effect in effects):
-        notes.append(f"removing a part from the full method shows its effect {_LOCAL}")
+        notes.append(f"removing a part from the full method shows its effect {_LOCAL}{'' if pairs else _ALONE}")
     if any(effect.kind == "added" for effect in effects):
-        notes.append(f"adding a part to the bare method shows its effect {_LOCAL}")
+        notes.append(f"adding a part to the bare method shows its effect {_LOCAL}{_ALONE}")
     if count > 2 and len(pairs) == count * (count - 1) // 2:
         effects += _of_second_order(measured)
         notes.append("Shapley values hold if no three or more parts interact, which was not measured")

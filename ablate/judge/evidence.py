@@ -1,6 +1,6 @@
 """Evidence: a study's cells with their measured and published values, read by one query."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import mean
@@ -137,18 +137,19 @@ class Evidence:
     @property
     def title(self) -> str:
         """The metric in sentences."""
-        return "linear top-1" if self.plan.metric == "top1" else self.plan.metric
+        return f"{'linear ' * self.of_paper}top-1" if self.plan.metric == "top1" else self.plan.metric
 
-    @property
+    @cached_property
     def percent(self) -> bool:
         """Whether the study's metric is in percent."""
         return self.in_percent(self.plan.metric)
 
     def in_percent(self, *metrics: str) -> bool:
-        """Whether all of these are in percent; for other trainers than the paper's, only `top1` is known to be."""
-        return all(
-            each == "top1" or (self.of_paper and each.endswith(("top1", "top5", "accuracy"))) for each in metrics
-        )
+        """Whether all of these are in percent. Of other trainers than the paper's, `top1` is if any value exceeds 1."""
+        if self.of_paper:
+            return all(each.endswith(("top1", "top5", "accuracy")) for each in metrics)
+        values = [value for cell in self.cells for value in cell.values("top1").values()]
+        return {*metrics} == {"top1"} and max(values, default=100.0) > 1
 
     @property
     def of_paper(self) -> bool:
@@ -226,7 +227,7 @@ def read_evidence(store: duckdb.DuckDBPyConnection, plan: PlanFile) -> Evidence:
             failed.setdefault(cell, {})[seed] = rest[1] or "failed"
     asked = {cell: tuple(sorted(seeds)) for cell, seeds in cells.items()}
     measured = {cell: {seed: each for seed, each in seeds.items() if each} for cell, seeds in cells.items()}
-    found = tuple(replace(each, failed=failed.get(each.cell, {})) for each in _cells(plan, cells, measured, asked))
+    found = tuple(replace(each, failed=failed.get(each.cell, {})) for each in _cells(plan, [*cells], measured, asked))
     return Evidence(plan, found, tuple(trials), configs, lacking(plan.metric, returned.values()))
 
 
@@ -237,13 +238,12 @@ def published_cells(plan: PlanFile) -> tuple[MeasuredCell, ...]:
 
 def _cells(
     plan: PlanFile,
-    cells: Iterable[Cell],
+    cells: Sequence[Cell],
     numbers: Mapping[Cell, Mapping[int, Mapping[str, float]]],
     asked: Mapping[Cell, tuple[int, ...]],
     axes: Sequence[str] | None = None,
 ) -> tuple[MeasuredCell, ...]:
     """Cells with their titles, values and published values. axes: by default those of the plan."""
-    cells = list(cells)
     titles = [plan.title_of(cell) for cell in cells]
     labels = titles if plan.naming else short_titles(cells, titles)
     published = published_numbers(plan, cells, axes or [axis.name for axis in plan.axes])
@@ -257,5 +257,4 @@ def _cells(
 
 def _numbers(returned: Mapping[str, Any]) -> dict[str, float]:
     """The numbers among the values that a trial returned."""
-    found = {name: as_number(value) for name, value in returned.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: number for name, value in returned.items() if (number := as_number(value)) is not None}

@@ -124,10 +124,12 @@ def _nearest(names: Names, verdict: Verdict, decision: Decision) -> Decision:
 
     The comparison that decides is the least certain one, which may be with a cell that is far from the second best.
     """
-    deciding = names.sides(decision.compared)
+    deciding, best = names.sides(decision.compared), int(getattr(verdict.claim, "lowest", False))
     if verdict.claim.kind != "best" or verdict.state != "supported" or deciding is None:
         return decision
-    own = [each for each in decision.comparisons if (sides := names.sides(each.label)) and sides[0] == deciding[0]]
+    metrics = {each.metrics for each in decision.comparisons if each.decides}
+    alike = [each for each in decision.comparisons if not metrics or each.metrics in metrics]
+    own = [each for each in alike if (sides := names.sides(each.label)) and sides[best] == deciding[best]]
     runner_up = min(own, key=lambda each: each.effect, default=None)
     return replace(decision, compared=runner_up.label, effect=runner_up.effect) if runner_up else decision
 

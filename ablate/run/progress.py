@@ -106,7 +106,7 @@ def _outcome_text(outcome: Mapping[str, Any], result: ResultRecord | None, metri
     """How a trial ended: its numbers, or the first line of its message."""
     if outcome["state"] == "done" and result is not None:
         metrics = {metric: result.metrics.get(metric), **result.metrics}
-        percent = metric == "top1" and is_number(metrics[metric])
+        percent = metric == "top1" and is_number(metrics[metric]) and metrics[metric] > 1  # else a share
         numbers = f"top-1 {metrics[metric]:5.1f} %" if percent else _numbers(metrics, hidden=())
         message = f"  {outcome['message']}" if outcome.get("message") else ""
         return f"{numbers or 'done'}  {result.seconds or 0.0:4.0f} s{message}"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -148,7 +149,9 @@ def test_what_both_cells_share_is_left_out_of_the_headline(measured: Evidence) -
 
 def test_the_headline_of_a_best_cell_names_its_runner_up_and_the_details_what_decides(measured: Evidence) -> None:
     labels = {"crop, color - color, crop": 12.7, "crop, color - crop, crop": 8.5, "color, crop - crop, crop": 1.0}
-    comparisons = tuple(SimpleNamespace(label=label, effect=effect) for label, effect in labels.items())
+    comparisons = tuple(
+        SimpleNamespace(label=label, effect=effect, decides=False, metrics={"top1"}) for label, effect in labels.items()
+    )
     verdict = decided("supported", "supports", 12.7, comparisons=comparisons)
     said = headline(measured, Judged(measured, (verdict,), None, (), None))
     assert said.answer == "Claim supported (5 seeds): crop + color beats crop + crop by 8.5 points."
@@ -157,3 +160,20 @@ def test_the_headline_of_a_best_cell_names_its_runner_up_and_the_details_what_de
     undecided = decided("undecided", "supports", 12.7, comparisons=comparisons)
     answer = headline(measured, Judged(measured, (undecided,), None, (), None)).answer
     assert answer == "Undecided, probably so (5 seeds): crop + color beats color + crop by 12.7 points."
+
+
+def test_the_runner_up_of_a_lowest_cell_is_the_next_lowest_in_the_metric_that_decides(measured: Evidence) -> None:
+    found = {
+        "color, crop - crop, color (err)": (12.7, "err"),  # decides
+        "crop, crop - crop, color (err)": (8.5, "err"),
+        "color, crop - color, color (err)": (1.0, "err"),  # of a cell that is not the best
+        "crop, crop - crop, color (loss)": (0.2, "loss"),
+    }
+    comparisons = tuple(
+        SimpleNamespace(label=label, effect=effect, decides=effect == 12.7, metrics=frozenset({metric}))
+        for label, (effect, metric) in found.items()
+    )
+    verdict = decided("supported", "supports", 12.7, next(iter(found)), comparisons=comparisons)
+    (claim,) = read_claims([BEST | {"lowest": True, "metrics": ["err", "loss"]}])
+    answer = headline(measured, Judged(measured, (replace(verdict, claim=claim),), None, (), None)).answer
+    assert answer == "Claim supported (5 seeds): crop + crop is above crop, color (err) by 8.5."

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -143,3 +144,17 @@ def test_the_highest_value_of_a_metric_that_may_be_an_error_is_not_in_bold(tmp_p
     assert "| a | 3.21 | 1 |" in text
     assert "bold" not in text
     assert "**" not in text
+
+
+@pytest.mark.parametrize(("values", "shown"), [((0.712, 0.768), "| a | 0.712 | 1 |"), ((71.2, 0.8), "| b | 0.8 | 1 |")])
+def test_a_top1_of_another_trainer_is_in_percent_only_if_it_can_be(
+    tmp_path: Path, values: tuple[float, float], shown: str
+) -> None:
+    trials = [{"axes": {"head": head}, "numbers": {"top1": value}} for head, value in zip("ab", values, strict=True)]
+    results = study(tmp_path, trials, reference=False)
+    (path,) = (results.root / "studies").rglob("plan-*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"trainer": "imported"}))
+    text = as_markdown(tables(read_study(results, "mine", None)))
+    assert shown in text
+    assert ("top-1 (%)" in text) == (values[0] > 1)
+    assert "linear" not in text

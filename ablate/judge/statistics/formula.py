@@ -87,7 +87,7 @@ class Leaf:
 
     def shown(self, value: float) -> float:
         """An effect in displayed units."""
-        return self.pool.shown(value) if self.pool else -value if self.turned else value
+        return self.pool.shown(value) if self.pool else 0.0 - value if self.turned else value
 
 
 @dataclass(frozen=True)
