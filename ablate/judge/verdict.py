@@ -12,7 +12,7 @@ from ablate.judge.outliers import Apart, failure_note, named_runs, outliers
 from ablate.judge.published import at_paper_scale
 from ablate.judge.statistics.decide import Decision, decide, decide_sequentially, judged_at_looks, judged_once
 from ablate.judge.statistics.formula import Formula, leaves
-from ablate.judge.wording import estimate
+from ablate.judge.statistics.paired import estimate
 from ablate.study.claims import Claim, read_claims
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from ablate.judge.statistics.combine import MOST
+from ablate.judge.statistics.paired import estimate
 
 if TYPE_CHECKING:
     from ablate.judge.statistics.decide import Decision
@@ -35,25 +35,6 @@ def numbers(verdict: Verdict) -> str:
 def effect(decision: Decision) -> str:
     """`+3.1 [1.2, 5.0]`, with the bound if that is not 0."""
     return f"{estimate(decision.effect, decision.interval)}{'' if decision.within else _against(decision.bound)}"
-
-
-def estimate(value: float, interval: tuple[float, float] | None) -> str:
-    """`+3.1 [1.2, 5.0]`, with two digits of the interval's width.
-
-    At least one decimal below 1000; up to two more where a limit would be shown as 0; three digits of each number where
-    seven decimals or digits would not do.
-    """
-    if interval is None:
-        return f"{value:+.3g}"
-    width, largest = interval[1] - interval[0], max(abs(value), *map(abs, interval))
-    if (
-        not 0 < width < math.inf
-        or largest >= 1e7
-        or (decimals := max(width < 1000, 1 - math.floor(math.log10(width)))) > 7
-    ):
-        return f"{value:+.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
-    decimals += sum(any(limit and not round(limit, decimals + more) for limit in interval) for more in range(2))
-    return f"{value:+z.{decimals}f} [{interval[0]:z.{decimals}f}, {interval[1]:z.{decimals}f}]"
 
 
 def more(verdict: Verdict, decision: Decision) -> str:

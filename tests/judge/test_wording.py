@@ -11,6 +11,7 @@ from ablate.judge.evidence import Evidence
 from ablate.judge.on_paper import OnPaper
 from ablate.judge.statistics.decide import decide, decide_sequentially
 from ablate.judge.statistics.formula import Leaf
+from ablate.judge.statistics.paired import estimate
 from ablate.judge.study import Judged
 from ablate.judge.verdict import Verdict
 from ablate.records.plan_file import PlanFile
@@ -113,4 +114,4 @@ def test_what_a_figures_error_could_turn_is_told() -> None:
 def test_an_effect_has_the_digits_that_its_interval_gives_it(
     numbers: tuple[float, tuple[float, float] | None], shown: str
 ) -> None:
-    assert wording.estimate(*numbers) == shown
+    assert estimate(*numbers) == shown

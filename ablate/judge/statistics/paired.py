@@ -176,3 +176,22 @@ def _quantile(freedom: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
+def estimate(value: float, interval: tuple[float, float] | None) -> str:
+    """`+3.1 [1.2, 5.0]`, with two digits of the interval's width.
+
+    At least one decimal below 1000; up to two more where a limit would be shown as 0; three digits of each number where
+    seven decimals or digits would not do.
+    """
+    if interval is None:
+        return f"{value:+.3g}"
+    width, largest = interval[1] - interval[0], max(abs(value), *map(abs, interval))
+    if (
+        not 0 < width < math.inf
+        or largest >= 1e7
+        or (decimals := max(width < 1000, 1 - math.floor(math.log10(width)))) > 7
+    ):
+        return f"{value:+.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
+    decimals += sum(any(limit and not round(limit, decimals + more) for limit in interval) for more in range(2))
+    return f"{value:+z.{decimals}f} [{interval[0]:z.{decimals}f}, {interval[1]:z.{decimals}f}]"

@@ -10,7 +10,7 @@ import altair as alt
 from altair.utils.schemapi import debug_mode
 
 from ablate.judge import wording
-from ablate.judge.statistics.paired import LEAST_SEEDS
+from ablate.judge.statistics.paired import LEAST_SEEDS, estimate
 from ablate.records.plain import plural
 from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued, wrapped
 from ablate.report.render.figure import Figure
@@ -183,7 +183,7 @@ def _sided(verdict: Verdict) -> str:
 
 
 def _effect(compared: Compared) -> str:
-    return wording.estimate(compared.effect, compared.interval)
+    return estimate(compared.effect, compared.interval)
 
 
 def _limits(compared: Compared) -> str:
