@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from torch import no_grad
 
@@ -43,7 +44,7 @@ def train(config: Config, context: Context) -> dict[str, float | str]:
     what the images are, and the number format.
     """
     keep_freed_memory()
-    with arithmetic(config.precision, config.deterministic, context.device):
+    with arithmetic(config.precision, config.deterministic, context.device), _overflow_named():
         data = load(config.data, context.device)
         for note in data.notes:
             context.say(note)
@@ -51,6 +52,18 @@ def train(config: Config, context: Context) -> dict[str, float | str]:
         began = time.monotonic()
         evaluation = evaluate(Frozen(config, model, data, context))
     return {**metrics, **evaluation, "evaluate_seconds": time.monotonic() - began, "images": config.data.images}
+
+
+@contextmanager
+def _overflow_named() -> Iterator[None]:
+    """Raise Diverged where torch refuses a factor, such as a learning rate of 1e300, that its numbers cannot hold."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        help = "lower the learning rate, weight decay or loss.scale, or raise the temperature"
+        raise Diverged(f"a factor exceeds the range of the number format ({error}): {help}") from error
 
 
 def evaluate(frozen: Frozen) -> dict[str, float]:

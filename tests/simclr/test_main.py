@@ -104,6 +104,24 @@ def test_mistakes_that_show_in_training_are_told_without_a_traceback(
     assert capsys.readouterr().err == "error: missing.toml cannot be read: No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("loss.temperature = 1e-46", "knn"),
+        ("evaluate.linear.learning_rate = 1e300", "linear"),
+        ("evaluate.transformation.learning_rate = 1e38", "transformation"),  # Adam divides it by 0.1
+    ],
+)
+def test_a_factor_that_float32_cannot_hold_is_divergence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = TOML.replace("epochs = 2", "epochs = 1", 1).replace("cached_linear", part)
+    Path("config.toml").write_text(f'{text}precision = "float32"\n{setting}\n')
+    assert main(["config.toml", "--output", "out"]) == 1
+    assert "exceeds the range of the number format (" in capsys.readouterr().err
+
+
 def test_without_its_folder_it_says_what_is_missing() -> None:
     made = subprocess.run([sys.executable, "-m", "ablate.simclr", "x.toml"], capture_output=True, text=True)
     assert made.returncode == 2
