@@ -91,8 +91,9 @@ def mend(results: Results, queue: Queue, cluster: Cluster | None = None) -> bool
             continue
         mended = True
         recover(results, submission)
-        if not ledger.jobs(submission.id):  # its process was killed before the first sbatch
-            ledger.end(submission.id)
+        moved = not Path(submission.code).is_dir()  # the paths in its scripts lead nowhere
+        if not ledger.jobs(submission.id) or (moved and not alive_jobs(results, submission, queue)):
+            ledger.end(submission.id)  # without jobs, its process was killed before the first sbatch
             continue
         if cluster and cluster.name == submission.cluster.name and cluster != submission.cluster:
             submission = submission.model_copy(update={"cluster": cluster})
