@@ -21,6 +21,7 @@ _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*|(?=\.))(\.[0-9]*)?([eE][-+]?[0-9]+)?
 _RUN_NAMES = re.compile(r"(^|[./_ ])(run|run_?id|run_?name|run_?uuid|experiment_?id|job_?id|uuid|id)$", re.I)
 """Names of columns that name a run."""
 _MOST_SEED = 2**31
+_LONGEST_WHOLE = 300
 
 
 def one_meaning(parts: Sequence[tuple[str, str]]) -> None:
@@ -83,13 +84,16 @@ def metrics_are_numbers(rows: pl.DataFrame, metrics: Sequence[str]) -> None:
     for name in metrics:
         kind = rows.schema[name]
         if not kind.is_numeric():
-            odd = rows.filter(pl.col(name).is_not_null()).with_columns(
-                pl.col(name).cast(pl.String).cast(pl.Float64, strict=False).alias("\x00number")
-            )
-            odd = odd.filter(pl.col("\x00number").is_null())
-            place, value = (odd[PLACE][0], odd[name][0]) if odd.height else (rows[PLACE][0], rows[name][0])
-            message = f"--metric {name}: {value_text(value)} is not a number ({place})"
+            message = f"--metric {name}: {_not_a_number(rows, name)}"
             raise UserError(message, help="results are numbers; write them without units and with a decimal point")
+
+
+def _not_a_number(rows: pl.DataFrame, name: str) -> str:
+    """What is wrong with a column that is not of numbers, by the first row of which that can be said."""
+    rows = rows.filter(pl.col(name).is_not_null()) if rows[name].count() else rows
+    odd = rows.filter(pl.col(name).cast(pl.String).cast(pl.Float64, strict=False).is_null())
+    first = (odd if odd.height else rows).row(0, named=True)
+    return f"{value_text(first[name])} is {'not' if odd.height else 'text, not'} a number ({first[PLACE]})"
 
 
 def every_run_is_placed(
@@ -110,8 +114,7 @@ def every_run_is_placed(
     if seed is None:
         return
     if not (kind := table.schema[seed]).is_numeric():
-        value = table[seed].drop_nulls().first() if table.height else None
-        message = f"--seed {seed}: {value_text(value)} is not a whole number ({table[PLACE][0]})"
+        message = f"--seed {seed}: {_not_a_number(table, seed)}"
         raise UserError(message, help="seeds are joined by their number; name a column with whole numbers from 0")
     wrong = pl.col(seed).is_null() | (pl.col(seed) < 0) | (pl.col(seed) >= _MOST_SEED)
     if kind.is_float():
@@ -139,11 +142,21 @@ def no_number_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
     for axis, column in axes.items():
         if table.schema[column] != pl.String:
             continue
-        same: dict[float, str] = {}
+        same: dict[float | str, str] = {}
         for text in table[column].drop_nulls().unique(maintain_order=True):
-            if _DECIMAL.fullmatch(text.strip()) and (other := same.setdefault(float(text), text)) != text:
-                message = f"the axis '{axis}' is text, and has one number twice: '{other}' and '{text}'"
-                raise UserError(message, help=f"spell it alike in the column '{column}', in which not all are numbers")
+            if (value := _spelled(text.strip())) is not None and (other := same.setdefault(value, text)) != text:
+                what = "truth value" if isinstance(value, str) else "number"
+                message = f"the axis '{axis}' is text, and has one {what} twice: '{other}' and '{text}'"
+                raise UserError(message, help=f"spell it alike in the column '{column}', which has other text, too")
+
+
+def _spelled(text: str) -> float | str | None:
+    """What a text means if that can be spelled in several ways: a number, or a truth value as `true` or `false`."""
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if not _DECIMAL.fullmatch(text):
+        return None
+    return int(text) if text.lstrip("+-").isdecimal() and len(text) < _LONGEST_WHOLE else float(text)
 
 
 def seeds_are_runs(

@@ -13,7 +13,7 @@ import polars as pl
 
 from ablate.records import run_checks as checks
 from ablate.records.metric import MOST
-from ablate.records.source import PLACE, Source
+from ablate.records.source import PLACE, Source, large_as_numbers
 from ablate.study.cells.cell import Scalar
 
 RUN, SOURCE, STEP, SUMMARY = "\x00run", "\x00source", "\x00step", "\x00summary"
@@ -81,8 +81,7 @@ class Runs:
 def assemble(sources: Sequence[Source], columns: Columns) -> Runs:
     """The runs in some sources. Raises UserError if they cannot be compared, or if a column is not explained."""
     _check_options(columns)
-    for source in sources:
-        _check_columns(source, columns)
+    _check_columns(sources, columns)
     rows = _joined(sources, columns)
     own = [columns.run, columns.step, *_cell_columns(columns)]
     others = [name for name in rows.columns if not name.startswith("\x00") and name not in own]
@@ -92,7 +91,8 @@ def assemble(sources: Sequence[Source], columns: Columns) -> Runs:
     left_out |= about & frozenset(others) - metrics
     others = [name for name in others if name not in left_out]
     checks.one_row_a_run(rows, columns.run, columns.step, others)
-    metrics |= _changing(rows, [name for name in others if name not in metrics])
+    metrics |= _changing(rows, sorted(frozenset(others) - metrics))
+    rows = rows.with_columns(large_as_numbers(rows[name]) for name in metrics)
     checks.metrics_are_numbers(rows, [columns.metrics[0]])
     metrics = frozenset(name for name in metrics if rows.schema[name].is_numeric())
     table = _table(rows, others, metrics, columns)
@@ -113,13 +113,13 @@ def _check_options(columns: Columns) -> None:
     checks.one_meaning(parts)
 
 
-def _check_columns(source: Source, columns: Columns) -> None:
+def _check_columns(sources: Sequence[Source], columns: Columns) -> None:
     """Raise UserError for a column that a source lacks: without a column of runs, each must have axes and seed."""
-    of_run = columns.run if columns.run in source.columns else source.run or columns.run
-    needed = [of_run] if of_run else _cell_columns(columns)
-    for name in needed:
-        if name not in source.columns:
-            raise checks.no_column(name, [source])
+    for source in sources:
+        of_run = columns.run if columns.run in source.columns else source.run or columns.run
+        for name in [of_run] if of_run else _cell_columns(columns):
+            if name not in source.columns:
+                raise checks.no_column(name, [source])
 
 
 def _joined(sources: Sequence[Source], columns: Columns) -> pl.DataFrame:

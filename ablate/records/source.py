@@ -18,6 +18,7 @@ RUN_COLUMN, STEP_COLUMN = "run", "step"
 REMOTE = "wandb:"
 """The beginning of a source that is a project on a server, not a path."""
 _SETTING = re.compile(r"(?:^|[/,;_ -])([A-Za-z][\w.]*?)=([^/,;_ ]+)")
+_WHOLE = r"^[-+]?[0-9]+$"
 _CHUNK = 1 << 20
 
 
@@ -86,7 +87,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
             return pl.Series(name, values, strict=True)
         except (OverflowError, TypeError, pl.exceptions.PolarsError):
             pass
-    if kinds <= {int, float}:
+    if kinds == {float} or kinds == {int, float}:
         return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
     return pl.Series(name, [value if value is None else _text(value) for value in values], pl.String)
 
@@ -138,13 +139,24 @@ def settings_in_path(path: str) -> dict[str, str]:
 
 
 def typed(column: pl.Series) -> pl.Series:
-    """A column of text as whole numbers, numbers or truth values, if every value is one; empty texts are null."""
+    """A column of text as whole numbers, numbers or truth values, if every value is one; empty texts are null.
+
+    Whole numbers of which some have more than 64 bits stay text: as numbers, two of them could become one.
+    """
     text = column.str.strip_chars()
     text = text.set(text == "", None)
     for kind in (pl.Int64, pl.Float64):
         numbers = text.cast(kind, strict=False)
         if numbers.null_count() == text.null_count():
             return numbers
+        if kind == pl.Int64 and text.str.contains(_WHOLE).all():
+            return text
     lower = text.str.to_lowercase()
     truths = lower.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     return truths if truths.null_count() == text.null_count() else text
+
+
+def large_as_numbers(column: pl.Series) -> pl.Series:
+    """Results that `typed` left as text, such as counts above 64 bits, rounded to numbers."""
+    is_whole = column.dtype == pl.String and column.str.contains(_WHOLE).all()
+    return column.cast(pl.Float64) if is_whole and column.str.contains("[0-9]{19}").any() else column

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic_core import from_json
 
-from ablate.errors import UserError
+from ablate.errors import InvalidValue, UserError
 from ablate.records.source import PLACE, Source, digest_of, from_rows, typed, unreadable
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": "", ".json": "", ".parquet": ""}
@@ -97,31 +96,47 @@ def _two_columns(path: Path, name: str) -> UserError:
 
 def _json_lines(path: Path) -> pl.DataFrame:
     """The fast reader stops at NaN, at a column of several types and at damage: then each line is read by itself."""
+    lines = {number: line for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()}
+    rows = ((f"{path}, line {number},", _parsed(line, f"{path}, line {number},")) for number, line in lines.items())
     try:
-        return pl.read_ndjson(path, infer_schema_length=None)
+        fast = pl.read_ndjson(path, infer_schema_length=None)
     except pl.exceptions.PolarsError:
+        return from_rows([flat(_object(row, place), place) for place, row in rows])
+    for _ in rows:  # the fast reader takes one of two values with the same name
         pass
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = from_json(line)  # refuses deep nesting, where json ends in a RecursionError
-        except ValueError as error:
-            help = "a run may still write this line; import again when it has ended"
-            raise UserError(f"{path}, line {number}, is not valid JSON: {error}", help=help) from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}, is not an object", help='for example {"lr": 0.1, "accuracy": 0.9}')
-        rows.append(flat(row, f"{path}, line {number},"))
-    return from_rows(rows)
+    return fast
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise InvalidValue(f"'{Counter(name for name, _ in pairs).most_common(1)[0][0]}'", "remove one of them")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def _parsed(text: bytes, place: str) -> Any:
+    """JSON whose objects have each name once. Raises UserError with its place, such as its file and line."""
+    try:
+        return _DECODER.decode(text.decode())
+    except InvalidValue as error:
+        raise UserError(f"{place} has two values named {error}", help=error.help) from error
+    except (ValueError, RecursionError) as error:
+        help = "a run may still write it; import again when it has ended"
+        raise UserError(f"{place} is not valid JSON: {error}", help=help) from error
+
+
+def _object(row: Any, place: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise UserError(f"{place} is not an object", help='for example {"lr": 0.1, "accuracy": 0.9}')
+    return row
 
 
 def json_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON file: the objects of its list, or its only object."""
-    try:
-        value = from_json(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}", help="import again when the run has ended") from error
+    value = _parsed(path.read_bytes(), str(path))
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, dict) for each in values):
         raise UserError(f"{path} is not a list of objects", help='for example [{"lr": 0.1, "accuracy": 0.9}]')
@@ -160,15 +175,16 @@ def _flat(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 def _plain(column: pl.Series) -> pl.Series:
     kind = column.dtype
-    if kind.is_float() or kind.is_decimal():
-        return column.cast(pl.Float64)
+    if kind.is_float() or kind.is_decimal():  # by its text, 0.1 in 32 bits is 0.1 and not 0.10000000149011612
+        return (column if kind == pl.Float64 else column.cast(pl.String)).cast(pl.Float64)
     if kind.is_integer():
         whole = column.cast(pl.Int64, strict=False)  # null where it has more than 64 bits
         return whole if whole.null_count() == column.null_count() else column.cast(pl.String)
     if kind in (pl.Boolean, pl.String):
         return column
     if isinstance(kind, pl.List | pl.Array):
-        return pl.Series(column.name, [None if each is None else json.dumps(list(each)) for each in column])
-    if kind == pl.Null:
-        return column.cast(pl.String)
+        texts = [None if each is None else json.dumps(list(each), default=str) for each in column]
+        return pl.Series(column.name, texts, pl.String)
+    if kind in (pl.Binary, pl.Duration):
+        return pl.Series(column.name, [None if each is None else str(each) for each in column], pl.String)
     return column.cast(pl.String)

@@ -13,6 +13,8 @@ from ablate.trainer.find import IMPORTED
 
 SETTINGS = "settings"
 """The setting of the trainer `imported` below which all others are."""
+OF_STUDY = f"{SETTINGS}.ablate_study"
+"""The setting that keeps the runs of a study apart from those of others, which may have the same axes and seeds."""
 _PATH = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", re.ASCII)
 
 
@@ -58,8 +60,9 @@ def study_text(
         f"metric = {toml(metric)}",
         f"seeds = {toml(len(seeds) if list(seeds) == list(range(len(seeds))) else list(seeds))}",
         "",
-        "# The settings that all runs share.",
+        "# The settings that all runs share; the first keeps them apart from runs of other studies.",
         "[base]",
+        f"{OF_STUDY} = {toml(name)}",
         *(f"{_key(paths[column])} = {toml(value)}" for column, value in base.items()),
         "",
         "[axes]",

@@ -78,6 +78,7 @@ def import_runs(
     try:
         plan, trials = _matched(loaded, runs, results)
         new, changed = new_and_changed(results, trials, metric)
+        _check_sources(changed, results, loaded.study.name)
         if changed and not update:
             raise _differs(changed, results, metric)
         check_folders(results, loaded.study.name)
@@ -127,6 +128,23 @@ def _plan(loaded: LoadedStudy, results: Results, expansion: Expansion) -> Plan:
 
     cost = cost_of(expansion, [], [], [], results, None)
     return Plan(loaded, DEFAULT_PROFILE, DEFAULT_PROFILE, {}, expansion, {}, {}, {}, cost, (), {})
+
+
+def _check_sources(changed: Sequence[ImportedTrial], results: Results, study: str) -> None:
+    """Raise UserError for a record that another study has from another source: that study would lose its result."""
+    from ablate.records.attempt import environment_of
+    from ablate.records.import_trials import FROM
+    from ablate.records.reading import read_object
+    from ablate.study.imported import OF_STUDY
+
+    for trial in changed:
+        folder = results.trial(trial.key)
+        sources = {environment_of(attempt).get(FROM) for attempt in folder.attempt_folders()}
+        other = Path(str(read_object(folder.trial).get("plan", ""))).parent.name
+        if None not in sources and trial.run.source.address not in sources and other != study:
+            message = f"{trial.label} is a run of the study '{other}' with another result, from {min(sources)}"
+            help = f'if these are other runs, give them a setting of their own: {OF_STUDY} = "{study}" in [base]'
+            raise UserError(message, help=help)
 
 
 def _differs(changed: Sequence[ImportedTrial], results: Results, metric: str) -> UserError:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ from ablate.records.store import open_store
 from ablate.report.formats import write_report
 from ablate.report.verify import verify
 from ablate.run.options import PlanOptions, RunOptions
+from ablate.study.load import load_study
 from ablate.workflow.import_runs import Imported, import_runs, watch_sources
 from ablate.workflow.run import plan_study, run_study
 
@@ -146,7 +148,8 @@ def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(
         ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
         ([*ROWS[:-1], "0.3,b,1.5,0.7"], HEAD, {}, "a run has no seed from 0 to 2,147,483,647 in the column", "row 12"),
         ([*ROWS[:-1], "0.3,b,-1,0.7"], HEAD, {}, "in the column 'seed': row 12", "seed"),
-        ([*ROWS[:-1], "0.3,b,x,0.7"], HEAD, {}, "--seed seed: '0' is not a whole number", "whole numbers"),
+        ([*ROWS[:-1], "0.3,b,x,0.7"], HEAD, {}, "--seed seed: 'x' is not a number (row 12)", "whole numbers"),
+        (["True,a,0,0.7", *ROWS[:-1], "true,b,2,0.7"], HEAD, {}, "has one truth value twice: 'True' and 'true'", ""),
         ([f"{row},{n % 2}" for n, row in enumerate(ROWS)], HEAD.replace("\n", ",amp\n"), {},
          "a column varies and is not an axis: 'amp' (2 values, such as 0, 1)", "--ignore 'amp'"),
         ([f"{row},{row[:3]}" for row in ROWS], HEAD.replace("\n", ",wd\n"), {},
@@ -199,6 +202,9 @@ def test_a_csv_in_any_form_that_spreadsheets_write_is_the_same_table(
         ("runs.csv", "lr,modèl\n0.1,é\n".encode("latin-1"), "runs.csv cannot be read: line 1 is not UTF-8"),
         ("runs.parquet", b"PAR1 and no more", "runs.parquet cannot be read: parquet: File out of specification"),
         ("runs.json", b'[{}, {"a.lr": 1, "a": {"lr": 2}}]', "runs.json, row 2, has two values named 'a.lr'"),
+        ("runs.jsonl", b'{"lr": 1}\n{"lr": 1, "lr": 2}', "runs.jsonl, line 2, has two values named 'lr'"),
+        ("runs.json", b'[{"a": {"lr": 1, "lr": 2}}]', "runs.json has two values named 'lr'"),
+        ("runs.jsonl", b'{"lr": ' + b"[" * 100_000, "runs.jsonl, line 1, is not valid JSON"),
         ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}', "runs.jsonl has two columns 'a.lr'"),
         ("runs.jsonl", b'{"a.lr": 1, "a": {"lr": 2}}\n{"a": NaN}', "runs.jsonl, line 1, has two values named 'a.lr'"),
     ],
@@ -215,6 +221,39 @@ def test_identifiers_that_look_alike_as_numbers_are_values_of_their_own(
 ) -> None:
     names = ("a", *values)
     assert importing([f"0.1,{name},{seed},0.7" for name in names for seed in range(3)]).new == 9
+
+
+def test_whole_numbers_above_64_bits_are_values_of_their_own_and_results(importing: Import) -> None:
+    large = (2**64, 2**64 + 1)
+    rows = [f"{lr},{name},{seed},{10**20 * name}" for lr in (1, 2) for name in large for seed in range(3)]
+    assert importing(rows).new == 12
+    assert {(name, value) for (_, name, _), value in values().items()} == {
+        (str(each), float(10**20 * each)) for each in large
+    }
+
+
+def test_a_number_of_32_bits_is_the_one_that_was_written_and_odd_columns_are_text(importing: Import) -> None:
+    rows = [{"lr": lr, "seed": 0, "accuracy": 0.7, "blob": b"\xff", "took": timedelta(1), "days": [date(2026, 1, 1)]}
+            for lr in (0.1, 0.003)]  # fmt: skip
+    pl.DataFrame(rows, schema_overrides={"lr": pl.Float32}).write_parquet("odd.parquet")
+    done = import_runs([Path("odd.parquet")], "odd", Columns({"lr": "lr"}, ["accuracy"], "seed"), Results(Path("r")))
+    assert sorted(load_study("odd").study.all_axes["lr"].names) == [0.003, 0.1]  # type: ignore[type-var]
+    assert done.new == 2
+
+
+def test_studies_with_the_same_axes_have_runs_of_their_own(importing: Import) -> None:
+    """Their records were one, and `--update`, which the message advised, replaced those of the first study."""
+    importing(ROWS)
+    Path("others.csv").write_text(HEAD.replace("accuracy", "loss") + "\n".join(ROWS) + "\n")
+    columns, results = Columns(AXES, ["loss"], "seed"), Results(Path("results"))
+    assert import_runs([Path("others.csv")], "others", columns, results).new == 12
+    for name in ("lr_study", "others"):
+        path = Path(f"studies/{name}.toml")
+        path.write_text(re.sub("settings.ablate_study = .*", "", path.read_text()))
+    assert import_runs([Path("runs.csv")], "lr_study", Columns({}, [], "seed"), results).new == 12
+    with pytest.raises(UserError, match="is a run of the study 'lr_study' with another result"):
+        import_runs([Path("others.csv")], "others", Columns({}, [], "seed"), results, update=True)
+    assert values() == expected(ROWS)
 
 
 def test_a_column_that_is_said_to_be_a_result_or_not_to_matter_does_not_stop_an_import(importing: Import) -> None:

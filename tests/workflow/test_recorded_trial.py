@@ -72,7 +72,7 @@ def test_a_study_of_ones_own_accepts_only_its_cells(tmp_path: Path) -> None:
     text = (
         Path("studies/rates.toml").read_text().replace('name = "rates"', 'name = "mine"').replace('"imported"', '"t:f"')
     )
-    Path("studies/mine.toml").write_text(text.replace("settings.", ""))
+    Path("studies/mine.toml").write_text(text.replace('settings.ablate_study = "rates"', "").replace("settings.", ""))
     Path("t.py").write_text(
         "import pydantic\nclass C(pydantic.BaseModel):\n  seed: int = 0\n  lr: float = 1.0\n  net: str = ''\n"
         "def f(config: C, context): ...\n"
