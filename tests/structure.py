@@ -97,6 +97,7 @@ SINCE: Mapping[str, str] = {
     "study.from_command": "the study of a command line, apart from that of a setting of SimCLR",
     "study.from_function": "the study of a Python function, apart from that of a command line",
     "workflow.recorded_trial": "a trial of any code, which no worker runs",
+    "workflow.recorded_study": "the file that such trials write and extend, and the values that it may have",
     "study.expansion.command": "the trainer that a study's command makes",
     "study.cells.baseline": "the baseline as a value, and which cell it is for each other cell",
     "run.order": "the order in which trials run",

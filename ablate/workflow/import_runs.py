@@ -142,7 +142,9 @@ def _check_sources(changed: Sequence[ImportedTrial], results: Results, study: st
         sources = {environment_of(attempt).get(FROM) for attempt in folder.attempt_folders()}
         other = Path(str(read_object(folder.trial).get("plan", ""))).parent.name
         if None not in sources and trial.run.source.address not in sources and other != study:
-            message = f"{trial.label} is a run of the study '{other}' with another result, from {min(sources)}"
+            message = (
+                f"{trial.label} is a run of the study '{other}' with another result, from {min(map(str, sources))}"
+            )
             help = f'if these are other runs, give them a setting of their own: {OF_STUDY} = "{study}" in [base]'
             raise UserError(message, help=help)
 

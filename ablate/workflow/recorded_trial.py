@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import UserError, nearest, toml, value_text
+from ablate.errors import UserError, nearest, value_text
 from ablate.study.cells.cell import Cell, Scalar, axis_text
+from ablate.workflow.recorded_study import add_values, check_new, locked, plain, write_study
 
 if TYPE_CHECKING:
     from ablate.records.attempt import AttemptWriter
@@ -31,7 +31,8 @@ class RecordedTrial:
     """One trial while its code runs; a context manager."""
 
     def __init__(self, study: str, results: Results, axes: Mapping[str, Scalar], seed: int) -> None:
-        self._study, self._results, self._axes, self._seed = study, results, dict(axes), seed
+        self._study, self._results, self._seed = str(study), results, plain("seed", seed)
+        self._axes = {name: plain(name, value) for name, value in axes.items()}
         self._rows: list[dict[str, Any]] = []
         self._returned: dict[str, Any] = {}
         self._began = time.monotonic()
@@ -39,18 +40,23 @@ class RecordedTrial:
         self._writer: AttemptWriter | None = None
         self.key: str | None = None
         """The trial's key; of a study without a file, known once it has a result."""
+        self._inside = False
 
     def __enter__(self) -> RecordedTrial:
         from ablate.workflow.imported_study import study_file
 
         if study_file(self._study).exists():
             self._open()
+        else:
+            check_new(self._study, self._axes, self._seed)
+        self._inside = True
         return self
 
     def log(self, metrics: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Record one row of metrics: `trial.log(epoch=1, loss=0.5)`, or a dictionary."""
         from ablate.records.metric import as_row
 
+        self._check_inside("log")
         row, _ = as_row({**(metrics or {}), **more})
         if self._writer is None:
             self._rows.append(row)
@@ -63,18 +69,28 @@ class RecordedTrial:
         Without a study file, the first number is the metric of the study that is written. Raises UserError if the trial
         has a result already.
         """
+        self._check_inside("result")
         self._returned |= {**(metrics or {}), **more}
         if self._writer is None and self._returned:
-            _write_study(self._study, next(iter(self._returned)), self._axes, self._seed)
+            write_study(self._study, next(iter(self._returned)), self._axes, self._seed)
             self._open()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write the result, or why there is none. An exception of the code is raised again."""
+        self._inside = False
         with self._stack:
             if self._writer is not None:
                 self._writer.end(**self._outcome(error))
+            elif error is None:
+                print(f"ablate: trial.result got no number: the study '{self._study}' is not recorded", file=sys.stderr)
+
+    def _check_inside(self, method: str) -> None:
+        """Raise UserError before and after the block of `with`, where nothing would be recorded."""
+        if not self._inside:
+            message = f"trial.{method} was called outside of the trial's `with` block"
+            raise UserError(message, help='for example: with ablate.trial("rates", lr=0.1) as trial: ...')
 
     def _open(self) -> None:
         """Begin an attempt. Raises UserError if the trial is done, or runs elsewhere."""
@@ -83,7 +99,7 @@ class RecordedTrial:
         from ablate.records.provenance import provenance
         from ablate.workflow.imported_study import load, study_file
 
-        with _locked(study_file(self._study).parent):  # the newest plan must have the values of all processes
+        with locked(study_file(self._study).parent):  # the newest plan must have the values of all processes
             trial, plan, self._metric = _planned(self._study, self._results, self._axes, self._seed)
         self._stack.enter_context(_mirrored(trial, self._results, load(study_file(self._study)).study.name))
         folder = self._results.trial(trial.key)
@@ -161,7 +177,7 @@ def _planned(study: str, results: Results, axes: Mapping[str, Scalar], seed: int
     file = study_file(study)
     loaded = load(file)
     if loaded.study.trainer == IMPORTED:
-        _add_values(file, axes)
+        add_values(file, axes)
         loaded = load(file)
     _check_axes(axes, loaded.study.all_axes, file)
     name = loaded.study.name
@@ -187,53 +203,3 @@ def _check_axes(axes: Mapping[str, Scalar], known: Mapping[str, Any], file: Path
         if value not in known[name].names:
             valid = ", ".join(map(axis_text, known[name].names))
             raise UserError(f"{name} = {value_text(value)} is not a value of the axis", help=f"{file} has: {valid}")
-
-
-def _write_study(name: str, metric: str, axes: Mapping[str, Scalar], seed: int) -> None:
-    """Write a study whose axes have one value each, unless another process did so."""
-    from ablate.records.files import write_text
-    from ablate.study.from_command import new_path
-    from ablate.study.imported import FoundAxis, study_text
-    from ablate.workflow.imported_study import study_file
-
-    file = study_file(name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file.parent):
-        if file.exists():
-            return
-        new_path(file.stem, file.parent)
-        if not axes:
-            raise UserError("ablate.trial needs a setting that varies", help='for example ablate.trial("mine", lr=0.1)')
-        found = [FoundAxis(axis, axis, [value]) for axis, value in axes.items()]
-        write_text(file, study_text(file.stem, metric, found, {}, [seed], "ablate.trial"))
-
-
-def _add_values(file: Path, axes: Mapping[str, Scalar]) -> None:
-    """Add new values of axes to a study that was written here: each axis stands on a line of its own."""
-    from ablate.records.files import write_text
-    from ablate.workflow.imported_study import load
-
-    known, text = load(file).study.all_axes, file.read_text(encoding="utf-8")
-    before = text
-    for name, value in axes.items():
-        if name in known and value not in known[name].names:
-            line = re.compile(rf"^({re.escape(name)} = \{{ setting = [^\n]*?values = \[[^\]\n]*)\]", re.MULTILINE)
-            text = line.sub(lambda found, value=value: f"{found[1]}, {toml(value)}]", text)  # type: ignore[misc]
-    if text != before:
-        write_text(file, text)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Only one process of this machine at a time changes the studies of a folder."""
-    if os.name != "posix":  # Windows has no locks of folders
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import ablate
 from ablate.errors import UserError
@@ -95,3 +97,40 @@ def test_scripts_that_begin_together_share_one_study() -> None:
     assert [each.wait(60) for each in running] == [0, 0, 0]
     assert sorted(load_study("many").study.all_axes["lr"].names) == [1.0, 2.0, 3.0]  # type: ignore[type-var]
     assert len(ablate.results("many").pl()) == 3
+
+
+def test_what_no_study_may_contain_is_refused_before_the_code_trains_and_spoils_no_file() -> None:
+    values: list[object] = [[1], None, float("nan"), 2**63, b"x"]
+    for existing in (False, True):
+        for value in values:
+            with pytest.raises(UserError, match=r"x = .* cannot be the value of an axis"):
+                ablate.trial("odd", x=value)  # type: ignore[arg-type]
+        for seed in (-1, 1.5, "0", True, 2**31, None):
+            with pytest.raises(UserError, match=r"seed = .* is not a whole number from 0 to 2,147,483,647"):
+                ablate.trial("odd", x=1, seed=seed)  # type: ignore[arg-type]
+        with ablate.trial("odd", x=2 if existing else 1) as trial:
+            trial.result(accuracy=0.5)
+    for axes in ({"Lr": 1}, {"study": 1}, {"class": 1}, {"é": 1}, {}):
+        with pytest.raises(UserError, match=r"^error: ablate.trial"), ablate.trial("others", **axes):  # type: ignore[arg-type]
+            pytest.fail("the code ran")
+    assert not Path("studies/others.toml").exists()
+
+
+def test_scalars_of_numpy_and_any_text_are_values_as_they_were_written() -> None:
+    given = [np.float64(0.1), np.float32(0.2), np.int64(3), np.str_("a]b"), "d, label = ]", torch.tensor(0.5)]
+    for value in given:
+        with ablate.trial("given", x=value, seed=np.int64(0)) as trial:  # type: ignore[arg-type]
+            trial.result(accuracy=0.5)
+    assert load_study("given").study.all_axes["x"].names == [0.1, 0.2, 3, "a]b", "d, label = ]", 0.5]
+    assert ablate.results("given").pl()["state"].to_list() == ["done"] * 6
+
+
+def test_what_would_be_recorded_nowhere_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = ablate.trial("lost", lr=0.1)
+    with pytest.raises(UserError, match=r"trial.result was called outside of the trial's `with` block"):
+        trial.result(accuracy=0.9)
+    with trial:
+        trial.log(loss=1.0)
+    assert "trial.result got no number: the study 'lost' is not recorded" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"trial.log was called outside"):
+        trial.log(loss=0.5)

@@ -39,7 +39,7 @@ def seeds(seeds: Any) -> Any:
     if isinstance(seeds, list):
         for index, seed in enumerate(seeds):
             if type(seed) is not int or not 0 <= seed < 2**31:
-                message = f"contains {value_text(seed)}; seeds are whole numbers from 0"
+                message = f"contains {value_text(seed)}; seeds are whole numbers from 0 to {2**31 - 1:,}"
                 raise InvalidValue(message, "for example seeds = [0, 1, 2]", index)
         if twice := _twice(seeds):
             raise InvalidValue(f"lists {seeds[twice[1]]} twice", "each seed trains every cell once", twice[1])
