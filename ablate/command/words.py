@@ -10,6 +10,7 @@ A setting that is nothing (None) removes its word, and the option before it: `--
 vanish.
 """
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ _FORM = re.compile(r"([A-Za-z_]\w*)(?::(-[^{}|]*)(?:\|(-[^{}|]*))?)?")
 _WORD = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\])+""", re.DOTALL)
 _QUOTED = re.compile(r"""\\.|'[^']*'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
 """What a shell takes as it is; in double quotes (the group), it still replaces variables."""
+_PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+_MOST_WHOLE = 2.0**63
 _OPERATOR = re.compile(r"[|&;<>]")
 _REPLACED = re.compile(r"\$[A-Za-z_{(]|`")
 
@@ -78,7 +81,7 @@ def filled(words: Sequence[str], values: Mapping[str, Any]) -> list[str]:
 
 def text(template: str, values: Mapping[str, Any]) -> str:
     """One text with the values of a trial, such as the path of a file or the value of a variable."""
-    return _PLACEHOLDER.sub(lambda each: each[0][0] if each[1] is None else _written(values[each[1]]), template)
+    return _PLACEHOLDER.sub(lambda each: each[0][0] if each[1] is None else written(values[each[1]]), template)
 
 
 def _words(word: str, inside: Sequence[Placeholder], values: Mapping[str, Any]) -> list[str]:
@@ -87,29 +90,34 @@ def _words(word: str, inside: Sequence[Placeholder], values: Mapping[str, Any]) 
         chosen = first.yes if values[first.name] else first.no
         return [] if chosen is None else [chosen]
     if first and word == f"{{{first.name}}}" and isinstance(values[first.name], (list, tuple)):
-        return [_written(item) for item in values[first.name]]
+        return [written(item) for item in values[first.name]]
     return [text(word, values)]
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value as a word: floats as Python writes them, which every language reads."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return ",".join(map(_written, value))
+        return ",".join(map(written, value))
     return "" if value is None else str(value)
 
 
 def split_line(line: str) -> list[str]:
     """The words of a command line. Raises UserError for one that cannot be read, or that needs a shell."""
     try:
-        words = shlex.split(line)
+        words = shlex.split(_QUOTED.sub(_as_in_shell, line))
     except ValueError as error:
         raise UserError(f"--command: {error}", help="quote the whole command line once") from error
     if not words:
         raise UserError("--command is empty", help='for example --command "python train.py --lr 0.1 --seed 0"')
     _without_shell(line)
     return words
+
+
+def _as_in_shell(quoted: re.Match[str]) -> str:
+    r"""What stands in double quotes, without the backslash of `\$`, which shlex keeps and a shell removes."""
+    return re.sub(r"\\(.)", lambda each: each[1] if each[1] in "$`" and quoted[1] else each[0], quoted[0])
 
 
 def _without_shell(line: str) -> None:
@@ -123,3 +131,19 @@ def _without_shell(line: str) -> None:
             message = f"--command: '{word}' is for a shell, and a command is started without one"
             help = "put the line into a script, as run.sh; variables belong in [environment], other signs in quotes"
             raise UserError(message, help=help)
+
+
+def plain_value(text: str) -> Any:
+    """A number, true, false, or the text itself, as `007`, `1_000` and `nan`, which a study would spell otherwise."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    is_whole = text.removeprefix("-").isdecimal()
+    if not _PLAIN_NUMBER.fullmatch(text) or abs(float(text)) >= (_MOST_WHOLE if is_whole else math.inf):
+        return text
+    return int(text) if is_whole else float(text)
+
+
+def word_value(text: str) -> Any:
+    """The value of an option: text, unless the program gets the same word from a number, or from true or false."""
+    value = plain_value(text)
+    return value if written(value) == text or (isinstance(value, float) and "e" in text.lower()) else text

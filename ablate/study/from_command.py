@@ -1,13 +1,13 @@
 """The study that `ablate new --command` writes: the settings of a command line become placeholders and defaults."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablate.command.files import named_by
-from ablate.command.words import PLACES, split_line
+from ablate.command.words import PLACES, plain_value, split_line, word_value
 from ablate.errors import InvalidValue, UserError, nearest, toml, value_text
 from ablate.study.schema.study import COLUMNS, RESERVED_NAMES
 from ablate.study.schema.values import LONGEST_NAME, identifier
@@ -84,7 +84,7 @@ def _placeholder(found: Parsed, option: str, value: str, project: Path) -> str:
     if option in found.repeated:
         return _literal(value)
     name = _setting(found, option)
-    found.settings[name] = plain_value(value)
+    found.settings[name] = word_value(value)
     return f"{{{name}}}"
 
 
@@ -104,33 +104,35 @@ def _name(option: str) -> str:
     return f"{name}_" if name in COLUMNS or name in PLACES or name in ("command", "case") else name
 
 
-def plain_value(text: str) -> Any:
-    """A number, true, false, or the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
 def varied(settings: Mapping[str, Any], vary: Sequence[str]) -> dict[str, list[Any]]:
     """Axis -> values from `--vary lr=0.1,0.01`. Raises UserError for a name that is not a setting of the command."""
     found: dict[str, list[Any]] = {}
     for each in vary:
         option, equals, values = each.partition("=")
         name = _name(option)
-        listed = [plain_value(value.strip()) for value in values.split(",") if value.strip()]
+        words = [value.strip() for value in values.split(",") if value.strip()]
         if name not in settings:
             known = f"settings of the command are: {', '.join(settings)}" if settings else "the command has no settings"
             message = f"--vary {each}: '{option}' is not a setting of the command{nearest(name, settings)}"
             raise UserError(message, help=known)
-        if not equals or len(listed) < 2:
-            raise UserError(f"--vary {each} needs at least two values", help=f"for example --vary {name}=A,B")
+        exact = (
+            () if isinstance(settings[name], bool) else ("true", "false")
+        )  # a flag is true or false, however spelled
+        listed = [word_value(word) if word.lower() in exact else plain_value(word) for word in words]
+        check_listed(each, name, listed if equals else [], found)
         found[name] = listed
     return found
+
+
+def check_listed(option: str, name: str, values: Sequence[Any], before: Collection[str]) -> None:
+    """Raise UserError for fewer than two values, one that is listed twice, or an axis that was given before."""
+    if name in before:
+        raise UserError(f"--vary {option}: '{name}' is given twice", help=f"list all its values once: {name}=A,B,C")
+    if len(values) < 2:
+        raise UserError(f"--vary {option} needs at least two values", help=f"for example --vary {name}=A,B")
+    texts = [str(value) for value in values]
+    if twice := next((text for text in texts if texts.count(text) > 1), None):
+        raise UserError(f"--vary {option} lists {twice} twice", help="list each value once; --seeds repeats it")
 
 
 def new_path(name: str, folder: Path) -> Path:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablate.command.words import plain_value
 from ablate.errors import UserError, nearest, toml
 from ablate.study.expansion.expand import expand
-from ablate.study.from_command import first_claim, metric_in, new_path, plain_value
+from ablate.study.from_command import check_listed, first_claim, metric_in, new_path
 from ablate.study.load import load_profile, load_study
 from ablate.study.schema.study import COLUMNS, DEFAULT_PROFILE
 from ablate.study.toml.problems import setting_paths
@@ -38,7 +39,11 @@ def new_function_study(
     if not vary:
         message = f"which setting shall vary? The settings of {function} are {', '.join(known) or 'none but the seed'}"
         raise UserError(message, help="add --vary with a name and its values, for example --vary lr=0.1,0.01")
-    axes = dict(_axis(each, known, function) for each in vary)
+    axes: dict[str, list[Any]] = {}
+    for each in vary:
+        setting, values = _axis(each, known, function)
+        check_listed(each, setting, values, axes)
+        axes[setting] = values
     _check_required(trainer, axes)
     text = _text(name, function, axes, metric or _likely_metric(function) or "accuracy")
     _check(text, path, trainer)
@@ -93,8 +98,6 @@ def _axis(option: str, known: Sequence[str], function: str) -> tuple[str, list[A
         message = f"--vary {option}: '{setting}' is not a setting of {function}{nearest(setting, known)}"
         raise UserError(message, help=f"settings are: {', '.join(known)}")
     listed = [plain_value(value.strip()) for value in values.split(",") if value.strip()]
-    if len(listed) < 2:
-        raise UserError(f"--vary {option} needs at least two values", help=f"for example --vary {setting}=A,B")
     return setting, listed
 
 

@@ -79,8 +79,7 @@ def import_runs(
         plan, trials = _matched(loaded, runs, results)
         new, changed = new_and_changed(results, trials, metric)
         _check_sources(changed, results, loaded.study.name)
-        if changed and not update:
-            raise _differs(changed, results, metric)
+        _check_update(changed if not update else (), results, metric)
         check_folders(results, loaded.study.name)
     except UserError:
         if new_file:
@@ -149,9 +148,12 @@ def _check_sources(changed: Sequence[ImportedTrial], results: Results, study: st
             raise UserError(message, help=help)
 
 
-def _differs(changed: Sequence[ImportedTrial], results: Results, metric: str) -> UserError:
+def _check_update(changed: Sequence[ImportedTrial], results: Results, metric: str) -> None:
+    """Raise UserError for trials whose record has another result."""
     from ablate.records.reading import result_if_any
 
+    if not changed:
+        return
     trial = changed[0]
     before: Mapping[str, Any] = getattr(result_if_any(results.trial(trial.key).result), "metrics", {})
     names = [name for name in dict.fromkeys((metric, *before, *trial.run.metrics))
@@ -159,7 +161,7 @@ def _differs(changed: Sequence[ImportedTrial], results: Results, metric: str) ->
     message = f"{trial.label} has a record with {names[0]} {before.get(names[0])}, and {trial.run.source.path} has "
     message += f"{trial.run.metrics.get(names[0])} ({trial.run.place})"
     more = f"; {len(changed) - 1:,} more runs differ" if len(changed) > 1 else ""
-    return UserError(message + more, help="to record the new results, add --update")
+    raise UserError(message + more, help="to record the new results, add --update")
 
 
 def watch_sources(

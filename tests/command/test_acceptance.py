@@ -99,6 +99,7 @@ def new(line: str, vary: list[str], answer: str | None = None, metric: str | Non
         ("python train.py --lr 0.1 --text '$(x) `y` > z; \\'", ["--text", "$(x) `y` > z; \\"]),
         ('python train.py --lr 0.1 --text "it\'s 5 & more"', ["--text", "it's 5 & more"]),
         ("bash -c 'echo $A > b' --lr 0.1", ["-c", "echo $A > b"]),
+        (r"""python train.py --lr 0.1 --text "\$5 \` \\\$ \n" """, ["--text", r"$5 ` \$ \n"]),
         ('bash -c "echo $A > b" --lr 0.1', ["-c", "echo $A > b"]),
     ],
 )
@@ -107,6 +108,25 @@ def test_what_is_quoted_is_an_argument_and_not_for_a_shell(line: str, words: lis
     assert study.command
     given = [study.defaults.get(word.strip("{}"), word) for word in study.command]
     assert [word for word in given if word in words] == words
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("007", "007"), ("3.10", "3.10"), ("1_000", "1_000"), ("nan", "nan"), ("9" * 20, "9" * 20), ("True", "True"),
+     ("true", True), ("0.5", 0.5), ("-3", -3), ("1e-4", 1e-4), ("1e20", 1e20), ("1e999", "1e999")],
+)  # fmt: skip
+def test_the_program_gets_every_word_as_it_was_typed(word: str, value: object) -> None:
+    path = new(f"python train.py --lr 0.1 --word {word}", ["lr=1,2"])
+    found = load_study(str(path)).study.defaults["word"]
+    assert (found, type(found)) == (value, type(value))
+    assert check_files([str(path)], [])[0].problems == ()
+
+
+def test_true_and_false_of_an_option_are_varied_as_they_are_spelled_and_those_of_a_flag_are_switches() -> None:
+    path = new("python train.py --aug True --flag", ["aug=True,False", "flag=True,False"])
+    assert {name: axis.values for name, axis in load_study(str(path)).study.axes.items()} == {
+        "aug": ["True", "False"], "flag": [True, False],
+    }  # fmt: skip
 
 
 def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
@@ -127,6 +147,8 @@ def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
         ("python train.py --lr 0.1", [], "which setting shall vary? The command has lr = 0.1"),
         ("python train.py --lr 0.1", ["lrr=1,2"], "did you mean 'lr'?"),
         ("python train.py --lr 0.1", ["lr=1"], "needs at least two values"),
+        ("python train.py --lr 0.1", ["lr=1,0.5,1"], "--vary lr=1,0.5,1 lists 1 twice"),
+        ("python train.py --lr 0.1", ["lr=1,2", "lr=3,4"], "--vary lr=3,4: 'lr' is given twice"),
         ("python 'train.py", ["lr=1,2"], "No closing quotation"),
         ("", ["lr=1,2"], "--command is empty"),
         ("python train.py --lr 0.1 > out.txt", ["lr=1,2"], "'>' is for a shell"),
