@@ -216,7 +216,8 @@ def _validated(
             details = [_as_written(each, data) for each in error.errors(include_url=False)[: MOST_PROBLEMS + 1]]
             problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
             wrong = dict.fromkeys(_to_leave_out(each, data, bool(attempt)) for each in details)
-            for key in reversed(wrong):  # the last item of a list first, which keeps the indices of the others
+            named = [key for key in wrong if key[:-1] not in wrong]  # not the name of an item that is left out
+            for key in reversed(named):  # the last item of a list first, which keeps the indices of the others
                 data = without(data, key, instead)
                 if key and isinstance(key[-1], int):
                     source = replace(source, left_out=(*source.left_out, key))

@@ -75,12 +75,16 @@ def untagged(loc: Iterable[Any]) -> Key:
 
 
 def outermost(values: Any, key: Key) -> Key:
-    """The key of the first item of a list on the way to a value, or of the value itself."""
+    """The key of the first item of a list on the way to a value; of the value itself outside of lists, and of names."""
     for length, part in enumerate(key, 1):
         if isinstance(values, list):
-            return key[:length]
+            return key if key[length:] in _NAMES else key[:length]
         values = values.get(str(part)) if isinstance(values, dict) else None
     return key
+
+
+_NAMES = (("id",), ("text",), ("name",), ("label",))
+"""What an item of a list is called: an invalid one is replaced, so that the rest of the item is checked."""
 
 
 def without(values: Any, key: Key, instead: dict[str, Any]) -> Any:
@@ -92,6 +96,9 @@ def without(values: Any, key: Key, instead: dict[str, Any]) -> Any:
         return values
     first, rest = key[0], key[1:]
     if isinstance(values, list) and isinstance(first, int) and first < len(values):
+        if rest in _NAMES and isinstance(values[first], dict):
+            named = {**values[first], str(rest[0]): f"number_{first + 1}"}
+            return [named if index == first else item for index, item in enumerate(values)]
         return [item for index, item in enumerate(values) if index != first]
     if not isinstance(values, dict):
         return values
@@ -135,6 +142,8 @@ def _elsewhere(leaf: str, paths: list[str]) -> str:
     """`; did you mean 'loss.temperature'?` for a key that belongs in another table."""
     found = sorted((path for path in paths if path.rpartition(".")[2] == leaf), key=lambda path: path.count("."))
     only = found[:1] if len({path.count(".") for path in found[:2]}) == len(found[:2]) else []
+    if only == [leaf]:
+        return "; did you mean the key of this name outside of the table?"
     return f"; did you mean '{only[0]}'?" if only else ""
 
 
