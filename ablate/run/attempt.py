@@ -178,7 +178,7 @@ def _prepared(
         stopping=lambda: bool(around.stopping()) or cancelled(),
     )
     if around.world:
-        around.world.tell((key, writer.path.name))
+        around.world.announce((key, writer.path.name))
     return train, config, context
 
 

@@ -28,6 +28,13 @@ class Rendezvous:
         """The port of the first rank. It follows from the whole name: two clusters on one node share job numbers."""
         return _FIRST_PORT + int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:4], "big") % _PORTS
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What torchrun would set: libraries that trainers use train each rank by itself where they do not find it."""
+        ranks = {"RANK": self.rank, "LOCAL_RANK": self.local_rank, "WORLD_SIZE": self.size}
+        where = {"MASTER_ADDR": self.host, "MASTER_PORT": self.port}
+        return {name: str(value) for name, value in (ranks | where).items()}
+
 
 def meet(at: Rendezvous, timeout: timedelta) -> Store:
     """The store of this job's ranks, which the first of them opens.

@@ -8,10 +8,12 @@ on the step and not on the rank, W ranks compute the same as one.
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import torch
@@ -28,6 +30,7 @@ class World:
 
     rank: int = 0
     size: int = 1
+    _announced: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
     @property
     def first(self) -> bool:
@@ -80,6 +83,19 @@ class World:
         values = [value]
         dist.broadcast_object_list(values)
         return values[0]
+
+    def announce(self, value: Any = None) -> Any:
+        """The value of the first rank, on all ranks, which wait for it for as long as it takes.
+
+        `tell` gives up after TIMEOUT, and the first rank may take longer: it trains a command alone.
+        """
+        if self.size > 1:
+            name, store = f"announcement {next(self._announced)}", dist.distributed_c10d._get_default_store()
+            if self.first:
+                store.set(name, "")
+            while not (self.first or store.check([name])):  # a wait would keep NCCL's own threads from the store
+                time.sleep(0.1)
+        return self.tell(value)
 
 
 ALONE = World()
@@ -139,6 +155,7 @@ def started(device: str, at: Rendezvous | None = None) -> Iterator[tuple[World, 
         found = torch.device(device)
     joined: dict[str, Any] = {}
     if at.host is not None:
+        os.environ.update(at.variables)
         joined = {"store": meet(at, TIMEOUT), "rank": at.rank, "world_size": at.size}
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT, **joined)
     try:

@@ -234,7 +234,7 @@ def test_a_trial_that_cannot_be_read_has_failed_without_an_attempt(results: Resu
 class _FirstOfTwo(World):
     """The first of two ranks, without the other one."""
 
-    def tell(self, value: Any) -> Any:
+    def announce(self, value: Any = None) -> Any:
         return value
 
 

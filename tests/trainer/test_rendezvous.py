@@ -1,6 +1,8 @@
 """The ranks of a job meet each other, and nobody else who listens where they look."""
 
 import os
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 
@@ -48,3 +50,28 @@ def test_jobs_that_differ_in_one_character_meet_at_other_ports() -> None:
     numbers = {of_rank(0, f"{cluster}/7/{restart}").port for cluster in "ab" for restart in range(5)}
     assert len(numbers) == 10
     assert all(20_000 <= port < 32_000 for port in numbers)
+
+
+_RANK = """
+import os, sys, time
+from datetime import timedelta
+from torch.distributed import distributed_c10d
+from ablate.trainer.rendezvous import Rendezvous
+from ablate.trainer.world import started
+with started("cpu", Rendezvous(int(sys.argv[1]), 0, 2, "127.0.0.1", sys.argv[2])) as (ours, _):
+    distributed_c10d._set_pg_timeout(timedelta(seconds=5))
+    for trial in "ab":
+        if ours.first and trial == "b":
+            time.sleep(7)
+        print(ours.announce(trial if ours.first else None), os.environ["RANK"], os.environ["WORLD_SIZE"])
+"""
+
+
+def test_ranks_wait_for_the_next_trial_for_as_long_as_the_first_trains_one_alone() -> None:
+    """As it does a command; its variables are those of torchrun."""
+    command = [sys.executable, "-c", _RANK]
+    ranks = [
+        subprocess.Popen([*command, str(rank), f"{NAME}/announced"], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    assert [rank.communicate()[0] for rank in ranks] == ["a 0 2\nb 0 2\n", "a 1 2\nb 1 2\n"]

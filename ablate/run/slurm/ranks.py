@@ -83,7 +83,7 @@ def _train_and_record(
             signals.check(outcomes)
         if outcomes[key]["state"] == "failed" and outcomes[key].get("cause") not in ("diverged", "metric"):
             raise RuntimeError(f"trial {key[:12]} failed on the first rank; other ranks may not have noticed")
-    world.tell(None)
+    world.announce()
     return outcomes
 
 
@@ -92,7 +92,7 @@ def _train(results: Results, device: "Device", world: "World", signals: Signals)
     from ablate.run.attempt import function_and_config
     from ablate.trainer.contract import Console, Diverged, Interrupted
 
-    while (announced := world.tell(None)) is not None:
+    while (announced := world.announce()) is not None:
         key, attempt = announced
         folder = results.trial(key)
         spec: dict[str, Any] = read_trial(folder.trial).model_dump(exclude_unset=True)
