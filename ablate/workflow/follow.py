@@ -119,7 +119,8 @@ def _after_failure(results: Results, id: str, reports: Path, error: Exception) -
 def _end(results: Results, submission: Submission, reports: Path, given_up: dict[str, str]) -> None:
     """Write the page, tell the user, and mark the submission as ended, in this order: a kill in between loses nothing.
 
-    A page that cannot be written does not keep the user from being notified.
+    A page that cannot be written does not keep the user from being notified. Of submissions of a study that end at the
+    same moment, one writes the page, and writes it again if another has ended meanwhile.
     """
     from ablate.report.formats import write_report
     from ablate.run.slurm.follow import notify
@@ -128,15 +129,22 @@ def _end(results: Results, submission: Submission, reports: Path, given_up: dict
     ledger, page = Ledger(results), reports
     for key, why in given_up.items():
         print(f"{key[:12]} will not be retried: {visible(why)}")
-    others = [each for each in ledger.open() if each.id != submission.id]
-    if any((each.study, each.profile) == (submission.study, submission.profile) for each in others):
-        print("another submission of this study has not ended: its last job writes the page")
-    else:
+    shown: set[str] | None = None
+    while True:
+        with ledger.lock():
+            others = [each for each in ledger.open() if each.id != submission.id]
+            left = any((each.study, each.profile) == (submission.study, submission.profile) for each in others)
+            ended = {id for id in ledger.all_ids() if ledger.has_ended(id)}
+            if left or (shown is not None and ended <= shown):
+                ledger.end(submission.id, End(given_up=given_up))
+                break
         try:
             page = write_report(results, submission.study, submission.profile, reports)
             print(f"page: {visible(str(page))}")
         except Exception:
             traceback.print_exc()
-        if submission.cluster.on_finish:
+        if submission.cluster.on_finish and shown is None:
             notify(submission.cluster.on_finish, submission, len(given_up), page)
-    ledger.end(submission.id, End(given_up=given_up))
+        shown = ended
+    if left:
+        print("another submission of this study has not ended: its last job writes the page")

@@ -13,9 +13,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,12 @@ _OVER = {
     "TIMEOUT",
 }  # fmt: skip
 _SUBMITTED = re.compile(r"^Submitted batch job (\d+)(?: on cluster \S+)?\s*$", re.MULTILINE)
+_MOST_NAMES = 400
+"""In one command: an argument takes 131,072 bytes, and a site without arrays may have thousands of jobs."""
 _SQUEUE = "%j|%F|%K|%T|%N|%r"
 _SACCT = "JobName,JobID,State,NodeList,ExitCode"
+_SKEW_SECONDS = 600
+"""By which the clocks of two machines may differ."""
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between attempts: two minutes in all, the time that a controller takes to fail over."""
 _BUSY = re.compile(
@@ -107,11 +110,12 @@ def submit(script: str, path: Path, name: str | None = None, at: Controller = HE
 def active_jobs(names: Iterable[str], at: Controller = HERE) -> list[Job]:
     """The jobs with these names that squeue still knows, including those that ended minutes ago.
 
-    One call for all names, and no retries: the caller decides what an unanswered question means. Raises SlurmError.
+    One call for hundreds of names, and no retries: the caller decides what an unanswered question means. Raises
+    SlurmError.
     """
     wanted = set(names)
-    named = f"--name={','.join(sorted(wanted))}"
-    text = ask(*at.command("squeue", "--noheader", "--array", "--states=all", f"--format={_SQUEUE}", named))
+    options = ("--noheader", "--array", "--states=all", f"--format={_SQUEUE}")
+    text = "\n".join(ask(*at.command("squeue", *options, each)) for each in _named(wanted))
     found = []
     for line in text.splitlines():
         if line.count("|") >= 5 and line.partition("|")[0] in wanted:
@@ -127,13 +131,12 @@ def ended_jobs(names: Sequence[str], since: float, at: Controller = HERE) -> lis
 
     since: seconds since 1970 of their submission. Slurm uses ids again, so older jobs are not meant.
     """
-    if not names:
-        return []
-    start = datetime.fromtimestamp(since - 60).strftime("%Y-%m-%dT%H:%M:%S")
+    # not as a date, which sacct reads by the clock and in the time zone of another machine where a prefix asks there
+    start = f"now-{max(0, round(time.time() - since)) + _SKEW_SECONDS}"
     options = ("--noheader", "--parsable2", "--allocations", f"--starttime={start}", f"--format={_SACCT}")
     found: list[Job] = []
     try:
-        lines = ask(*at.command("sacct", *options, f"--name={','.join(names)}")).splitlines()
+        lines = "\n".join(ask(*at.command("sacct", *options, each)) for each in _named(names)).splitlines()
     except SlurmError:
         return found
     for line in lines:
@@ -150,6 +153,13 @@ def ended_jobs(names: Sequence[str], since: float, at: Controller = HERE) -> lis
         for index in _indices(tasks) if array else (0,):
             found.append(Job(name, index, f"{number}_{index}" if array else id, state, where, reason))
     return found
+
+
+def _named(names: Collection[str]) -> Iterator[str]:
+    """The options `--name=` that choose jobs of these names, each short enough for one command."""
+    ordered = sorted(names)
+    for first in range(0, len(ordered), _MOST_NAMES):
+        yield f"--name={','.join(ordered[first : first + _MOST_NAMES])}"
 
 
 def _user(number: str) -> str:

@@ -1,6 +1,8 @@
 """Slurm's commands as a site has them: shims on the path that print banners, filter their answers, and refuse jobs."""
 
 import os
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,20 @@ def test_a_controller_that_does_not_answer_is_told_once_while_it_is_asked_again(
     write(shims, "scancel", f"{third}; echo Socket timed out >&2; exit 1")
     scheduler.cancel(["7"])
     assert capsys.readouterr().err == "Slurm does not answer (Socket timed out); asking again for two minutes\n"
+
+
+def test_jobs_of_more_names_than_one_command_can_hold_are_all_found(shims: Path) -> None:
+    each = 'for name in $(echo "${@: -1}" | sed "s/--name=//; s/,/ /g"); do printf "%s"; done'
+    write(shims, "squeue", each.replace('%s"', '%s|7|N/A|RUNNING|n1|None\\n" $name'))
+    write(shims, "sacct", each.replace('%s"', '%s|7|FAILED|n1|1:0\\n" $name'))
+    names = [f"a-study-on-a-site-without-arrays-20261129-120000-3f9a-{number}" for number in range(3000)]
+    assert {job.name for job in active_jobs(names)} == set(names)
+    assert {job.name for job in ended_jobs(names, 1e9)} == set(names)
+
+
+def test_the_accounting_is_asked_in_no_time_zone(shims: Path, tmp_path: Path) -> None:
+    """A prefix such as ssh may ask on a machine with another one, or with a clock that differs."""
+    write(shims, "sacct", f'printf "%s\\n" "$@" > {tmp_path}/asked')
+    ended_jobs(["toy-1"], time.time() - 3600)
+    (start,) = [line for line in (tmp_path / "asked").read_text().splitlines() if "start" in line]
+    assert re.fullmatch(r"--starttime=now-42\d\d", start)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -484,3 +485,52 @@ def test_a_second_run_of_a_study_waits_behind_the_jobs_of_the_first_if_their_num
     third = submit_plan(make_plan("tiny", "embedded", RESULTS, seeds=range(3)), RESULTS, RunOptions(cluster=Cluster()))
     assert third is not None
     assert third.behind == (), "another cluster has limits of its own"
+
+
+@pytest.fixture
+def both(slurm: ScriptedSlurm, submit: Submit) -> tuple[str, str]:
+    """Two submissions of one study whose jobs have ended."""
+    first = submit()
+    second = first.model_copy(update={"id": f"{first.id}-second"})
+    Ledger(RESULTS).write(second)
+    for key in first.keys:
+        done(key)
+    for batch in slurm.batches.values():
+        batch.states = ["COMPLETED"] * len(batch.states)
+    return first.id, second.id
+
+
+def test_of_submissions_of_a_study_that_end_at_the_same_moment_one_writes_the_page(
+    both: tuple[str, str], pages: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, slowly = Ledger.end, threading.Event()
+    monkeypatch.setattr(Ledger, "end", lambda ledger, *how: (slowly.wait(0.5), end(ledger, *how)))
+    jobs = [threading.Thread(target=follow_submission, args=(RESULTS, id, Path("reports"))) for id in both]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert Ledger(RESULTS).open() == []
+    assert pages == [("tiny", "embedded")]
+
+
+def test_a_page_is_written_again_if_another_submission_of_the_study_has_ended_meanwhile(
+    both: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = both
+    record = RESULTS.submissions / second / "submission.json"
+    text = record.read_text()
+    record.unlink()
+    pages = []
+
+    def write_report(results: Results, study: str, profile: str, reports: Path) -> Path:
+        pages.append(study)
+        if len(pages) == 1:
+            record.write_text(text)
+            record.chmod(0o644)
+            follow_submission(RESULTS, second, Path("reports"))
+        return reports
+
+    monkeypatch.setitem(sys.modules, "ablate.report.formats", SimpleNamespace(write_report=write_report))
+    follow_submission(RESULTS, first, Path("reports"))
+    assert len(pages) == 2
