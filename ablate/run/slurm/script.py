@@ -199,7 +199,7 @@ def _setup(submission: Submission) -> list[str]:
 
 def _check(code: str) -> str:
     """The line of bash that ends the job if its code was damaged, before Python imports any of it."""
-    advice = f"the snapshot {code} was damaged; submit again, which uses another copy"
+    advice = f"the snapshot {code} was damaged or moved; submit again, which uses another copy"
     command = f"cd {shlex.quote(code)} && sha256sum --quiet --check files.sha256"
     return f"({command}) || {{ echo {shlex.quote(advice)} >&2; exit 1; }}"
 

@@ -57,6 +57,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def submit(project: Path, slurm: ScriptedSlurm, monkeypatch: pytest.MonkeyPatch) -> Submit:
     """Submits the study `tiny`: a canary, and one array of held jobs."""
     monkeypatch.chdir(project)
+    Path("code").mkdir()
 
     def submit(**keys: object) -> Submission:
         cluster = Cluster.model_validate({"name": "big", "trials_per_job": 1, **keys})
@@ -106,6 +107,20 @@ def started_and_failed(submission: Submission, batch: Batch) -> None:
     batch.states = ["FAILED"]
     log = Ledger(RESULTS).log(submission.id) / f"{batch.id}_0_log.out"
     log.write_text("python: not found\n")
+
+
+def test_a_submission_whose_results_were_moved_is_left_to_the_next_one(slurm: ScriptedSlurm, submit: Submit) -> None:
+    """Its scripts name the folder of before, so its follow-up jobs would fail for ever."""
+    first = submit()
+    for batch in slurm.batches.values():
+        batch.states = ["FAILED"] * len(batch.states)
+    mended()
+    assert len(Ledger(RESULTS).open()) == 1, "its code is where it was"
+    slurm.watcher.states = ["FAILED"]
+    Path("code").rename("elsewhere")
+    second = submit()
+    assert set(second.keys) == set(first.keys)
+    assert [each.id for each in Ledger(RESULTS).open()] == [second.id]
 
 
 def nobody_is_left_waiting(slurm: ScriptedSlurm) -> bool:
