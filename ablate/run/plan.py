@@ -165,8 +165,9 @@ def record_plan(plan: Plan, results: Results, command: list[str], seen: Callable
     """Write the plan file, and a trial.json for each trial to run, with paths as `seen`; returns the plan file's."""
 
     def record(trial: Trial) -> None:
-        with suppress(PermissionError) if plan.states[trial.key] == "damaged" else nullcontext():  # it fails alone
-            if plan.states[trial.key] == "damaged":
+        damaged = plan.states[trial.key] == "damaged"
+        with suppress(PermissionError) if damaged else nullcontext():  # it fails alone
+            if damaged:
                 make_trainable(results, trial.key)
             clear_cancel(results.trial(trial.key))
             write_json(results.trial(trial.key).trial, _spec(trial, plan, path.relative_to(results.root), seen))

@@ -231,6 +231,34 @@ def test_a_trial_that_cannot_be_read_has_failed_without_an_attempt(results: Resu
     assert results.trial(key).attempt_folders() == []
 
 
+def test_an_attempt_says_who_it_is_before_it_looks_at_its_machine_which_may_hang(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = ask(results, Settings())
+    seen = []
+
+    def look(*anything: Any) -> dict[str, Any]:
+        seen.append(end_of(results, key)["event"])
+        return {}
+
+    monkeypatch.setattr(run_attempt, "provenance", look)
+    run_trial(results, key, "test", capture_output=False)
+    assert seen == ["started"]
+
+
+def test_a_disk_without_space_for_the_reserve_of_an_attempt_is_the_cause_of_its_end(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = ask(results, Settings())
+
+    def write(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    outcome = run_trial(results, key, "test", capture_output=False)
+    assert (outcome["state"], outcome["cause"]) == ("failed", "disk_full")
+
+
 class _FirstOfTwo(World):
     """The first of two ranks, without the other one."""
 

@@ -1,12 +1,21 @@
 """Which rank is blamed when one of a trial's ranks disappears; errors are those of gloo and NCCL of torch 2.x."""
 
+import asyncio
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
+from ablate.records.files import Results
 from ablate.run import causes
 from ablate.run.causes import failure_of_another_rank, failure_of_lost_rank, first_rank_lost, record_failure_of_rank
+from ablate.run.slurm.ranks import _train
+from ablate.trainer.world import World
+from tests.run.toy import Settings, ask
 
 GLOO = RuntimeError(
     "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:41893"
@@ -47,3 +56,17 @@ def test_no_rank_is_blamed_for_what_it_noticed_of_the_first_one(tmp_path: Path) 
 
 def test_an_ordinary_error_says_nothing_about_other_ranks() -> None:
     assert not causes.lost_connection(ValueError("the batch has 7 rows"))
+
+
+def test_a_rank_notes_also_what_is_no_exception_but_ends_it(tmp_path: Path) -> None:
+    (key,) = ask(Results(tmp_path), Settings(does="cancel"))
+
+    class Second(World):
+        def announce(self, value: Any = None) -> Any:
+            return key, "001-test"
+
+    signals: Any = SimpleNamespace(cause=None)
+    with pytest.raises(asyncio.CancelledError):
+        _train(Results(tmp_path), torch.device("cpu"), Second(1, 2), signals)
+    note = json.loads((tmp_path / "trials" / key / "attempts" / "001-test" / "rank-1.json").read_text())
+    assert note == {"cause": "exception", "message": "CancelledError: the loop was closed"}

@@ -56,6 +56,11 @@ def test_a_failure_is_told_in_one_line_however_long_its_message() -> None:
     assert len(told) < 400
 
 
+def test_a_warning_of_many_lines_is_told_in_one() -> None:
+    told = ended({"state": "done", "message": "warning: 'loss' is\nnot\x1b[31m a number"}, RESULT)
+    assert told == "1/1  depth=3 seed=0  top-1  87.7 %    12 s  warning: 'loss' is\\nnot\\x1b[31m a number\n"
+
+
 def test_a_trial_that_was_done_elsewhere_shows_its_numbers_and_says_so() -> None:
     told = ended({"state": "done", "message": "another process finished it"}, RESULT)
     assert told == "1/1  depth=3 seed=0  top-1  87.7 %    12 s  another process finished it\n"

@@ -39,6 +39,7 @@ def test_every_trial_is_trained_once_and_a_page_is_written(how: tuple[str, ...],
     project = make(range(3))
     printed = project.ablate("run", "small", *how)
     assert printed.splitlines()[-1] == "page: reports/small.html"
+    assert ("--inline: these trials share this process" in printed) == ("--inline" in how)
     assert sorted(project.diary) == ["0 0 0", "1 0 0", "2 0 0"]
     values = sorted(project.results().values())
     assert values[0] == 0.0

@@ -61,7 +61,8 @@ def test_an_array_has_the_options_of_its_cluster_and_of_its_trials() -> None:
         "{ echo 'others own or can change files of the snapshot /shared/code; remove it and submit again' >&2; "
         "exit 1; }\n"
         "(cd /shared/code && sha256sum --quiet --check files.sha256) || "
-        "{ echo 'the snapshot /shared/code was damaged or moved; submit again, which uses another copy' >&2; exit 1; }\n"
+        "{ echo 'the snapshot /shared/code was damaged or moved; submit again, which uses another copy' >&2; "
+        "exit 1; }\n"
         'export PYTHONPATH=/shared/code:/home/me/p"${PYTHONPATH:+:$PYTHONPATH}"\n'
         "\n"
         "# command\n"
