@@ -69,12 +69,15 @@ def placeholders(word: str) -> Iterator[Placeholder]:
 def filled(words: Sequence[str], values: Mapping[str, Any]) -> list[str]:
     """The words with the values of one trial in place of the placeholders; KeyError for a name without a value."""
     found: list[str] = []
+    option = False  # whether the word before is one as it stands: a number is not, nor is the value of another setting
     for word in words:
         inside = list(placeholders(word))
         if any(each.yes is None and values[each.name] is None for each in inside):
-            if found and found[-1].startswith("-") and word == f"{{{inside[0].name}}}":
+            if option and word == f"{{{inside[0].name}}}":
                 found.pop()
+            option = False
             continue
+        option = not inside and re.match(r"-(?!\.?[0-9]).", word) is not None
         found += _words(word, inside, values)
     return found
 

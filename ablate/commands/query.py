@@ -71,13 +71,21 @@ def export(
     if not comparisons:
         export_study(folder, study, format, of_profile, output)
         return
+    check_format(Path(study).stem, format, output)
+    write_export(_comparisons(folder, study, of_profile, format), output)
+
+
+def _comparisons(results: "Results", study: str, profile: str | None, format: str) -> bytes:
+    """One row per comparison of the claims, as a format has it. Raises UserError if there is none."""
     from ablate.judge.comparison_rows import rows_of, written
     from ablate.judge.described import Describer
     from ablate.judge.study import judge_study
 
-    check_format(Path(study).stem, format, output)
-    judged = judge_study(folder, study, of_profile)
-    write_export(written(rows_of(judged, Describer(judged.evidence, folder)), format), output)
+    judged = judge_study(results, study, profile)
+    if not (rows := rows_of(judged, Describer(judged.evidence, results))):
+        why = "none of its claims is measured" if judged.verdicts else "it has no claims"
+        raise UserError(f"{study} has no comparisons: {why}", help=f"ablate judge {study} shows its claims")
+    return written(rows, format)
 
 
 def _publish(

@@ -75,10 +75,10 @@ def rows_of(judged: Judged, describer: Describer) -> list[Row]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Rows with a header; lists as numbers separated by spaces."""
+    """Rows, of which there are some, with a header; lists as numbers separated by spaces."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows[0] if rows else ())
+    writer.writerow(rows[0])
     for row in rows:
         writer.writerow(" ".join(map(str, each)) if isinstance(each, list) else csv_cell(each) for each in row.values())
     return file.getvalue()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ablate.errors import Problem, UserError
-from ablate.study.checks.lint import lint
+from ablate.study.checks.lint import lint, unanswerable
 from ablate.study.expansion.expand import expand, located_trainer
 from ablate.study.expansion.tune import tuning_stage
 from ablate.study.load import find_study, known_profiles, known_studies, load_profile, load_study
@@ -52,6 +52,7 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
     found: dict[Problem, list[str]] = {}
     warnings: dict[Problem, None] = {}
     trials: dict[str, int] = {}
+    unanswered: list[set[Problem]] = []
     try:
         path = find_study(name)
         loaded = load_study(name)
@@ -70,9 +71,11 @@ def _check(name: str, profiles: Sequence[str]) -> Checked:
                 expand(tuning_stage(loaded), load_profile(profile, path), trainer=trainer)
             trials[profile] = len(expansion.trials)
             warnings |= dict.fromkeys(lint(loaded, expansion))
+            unanswered.append(unanswerable(loaded, expansion))
         except UserError as error:
             for problem in dict.fromkeys((*loaded.problems, *error.problems)):
                 found.setdefault(problem, []).append(profile)
+    warnings |= dict.fromkeys(sorted(set.intersection(*unanswered), key=str) if unanswered else ())
     problems = tuple(
         problem if len(where) == len(profiles) else _at_some(problem, where) for problem, where in found.items()
     )

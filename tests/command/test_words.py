@@ -23,6 +23,9 @@ VALUES = {
         (["a", "--clip", "{clip}", "b"], ["a", "b"]),
         (["a", "--clip={clip}", "b"], ["a", "b"]),
         (["a", "{clip}"], ["a"]),
+        (["--shift", "-3", "{clip}"], ["--shift", "-3"]),  # neither a number nor a flag's word is its option
+        (["{on:--amp}", "{clip}", "{clip}"], ["--amp"]),
+        (["--shift", "{clip}", "{clip}"], []),
         (['{{"lr": {lr}}}'], ['{"lr": 0.1}']),
     ],
 )

@@ -69,3 +69,7 @@ def test_export_writes_the_comparisons_of_all_claims(tmp_path: Path) -> None:
     ]
     refused = CliRunner().invoke(app, [*place, "--format", "xml"])
     assert "unknown format 'xml'" in str(refused.exception)
+    study = tmp_path / "mine.toml"
+    study.write_text(study.read_text().partition("[[claims]]")[0])
+    write_results(tmp_path, study, CLEAR)
+    assert "has no comparisons: it has no claims" in str(CliRunner().invoke(app, place).exception)

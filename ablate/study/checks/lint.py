@@ -1,11 +1,15 @@
 """Warnings about a study that is valid but probably not as intended."""
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
 from ablate.errors import Problem, visible
+from ablate.study.cells.cell import Cell
+from ablate.study.claims.scene import AbsentError, Scene
 from ablate.study.expansion.design import design, idle_rules
 from ablate.study.expansion.trial import Expansion
 from ablate.study.schema.study import LoadedStudy, axes_of
@@ -25,6 +29,48 @@ def lint(loaded: LoadedStudy, expansion: Expansion) -> list[Problem]:
     configs = [flat(trial.config, shared=shared) for trial in list(first_seed.values())[:_MOST_CELLS]]
     for axis, message in expansion.trainer.advice(configs, settings):
         found.append(_warning(f"axis '{axis}': {message}", loaded, axis))
+    return found
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A cell as claims see it before it is trained."""
+
+    cell: Cell
+    planned: int = 1
+
+    @property
+    def axes(self) -> Mapping[str, Any]:
+        return self.cell.axes
+
+    @property
+    def case(self) -> str | None:
+        return self.cell.case
+
+    @property
+    def label(self) -> str:
+        return self.cell.label
+
+    def values(self, metric: str) -> Mapping[int, float]:
+        """None, before training."""
+        return {}
+
+
+def unanswerable(loaded: LoadedStudy, expansion: Expansion) -> set[Problem]:
+    """Warnings: claims that no result of these trials can answer. Those about published numbers are left out."""
+    if len(expansion.trials) > _MOST_CELLS:
+        return set()
+    cells = dict.fromkeys(trial.cell for trial in expansion.trials)
+    axes = {name: axis.names for name, axis in expansion.axes.items()}
+    scene = Scene(dict(enumerate(map(_Planned, cells))), axes, loaded.study.metric, at_paper_scale=True)
+    found = set()
+    for number, claim in enumerate(loaded.study.claims):
+        if not any(each.with_paper for each in (claim, *claim.inner())):
+            try:
+                claim.asked(scene)
+            except AbsentError as error:
+                message = f"claim '{claim.id}' cannot be measured: {error}"
+                found.add(_warning(message, loaded, key=("claims", number)))
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from ablate.study.check import check_files
 
 HEAD = 'name = "mine"\ntitle = "Mine"\nquestion = "Why?"\n'
+CLAIM = '[[claims]]\nid = "A1"\ntext = "t"\n'
 HEADS = 'axes.head = { setting = "head.name", values = ["nonlinear", "none"] }\n'
 
 
@@ -53,6 +54,14 @@ def test_a_study_that_varies_one_factor_has_no_warning(tmp_path: Path) -> None:
             "'blur'; leave them out with `when` or `exclude`",
         ),
         (
+            HEADS + CLAIM + "kind = \"best\"\nis = \"head == 'none' and head == 'nonlinear'\"\n",
+            "claim 'A1' cannot be measured: no cell matches head == 'none' and head == 'nonlinear'",
+        ),
+        (
+            HEADS + CLAIM + "kind = \"best\"\nis = \"head == 'none' or head == 'nonlinear'\"\n",
+            "claim 'A1' cannot be measured: there is no other cell to compare with",
+        ),
+        (
             "axes.batch_size = [16, 32]\n",
             "axis 'batch_size': the learning rate stays the same at every batch size: optimizer.scaling is 'none'. "
             "Set it to 'linear' or 'sqrt', or let optimizer.learning_rate vary along",
@@ -79,6 +88,16 @@ def test_a_warning_stands_where_its_axis_does(tmp_path: Path) -> None:
 def test_an_exclude_that_matches_at_one_profile_only_is_no_warning(tmp_path: Path) -> None:
     text = "exclude = ['epochs == 7']\naxes.epochs = [3, 4]\nprofile.small.axes.epochs = [11, 7]\n"
     assert warnings(tmp_path, text) == []
+
+
+def test_a_claim_that_can_be_measured_at_one_profile_has_no_warning(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    claim = CLAIM + 'kind = "best"\nis = "head == \'none\'"\n'
+    path.write_text(HEAD + HEADS + claim + '[profile.small]\naxes.head = ["nonlinear"]\n')
+    found = {profile: [each.message for each in check_files([str(path)], [profile])[0].warnings]
+             for profile in ("small", "embedded")}  # fmt: skip
+    assert found == {"small": ["claim 'A1' cannot be measured: no cell matches head == 'none'"], "embedded": []}
+    assert check_files([str(path)], [])[0].warnings == ()
 
 
 def test_a_profile_that_leaves_one_of_several_values_is_no_warning(tmp_path: Path) -> None:
