@@ -9,6 +9,7 @@ import polars as pl
 from ablate.errors import UserError, nearest, value_text
 from ablate.records.metric import MOST
 from ablate.records.source import PLACE, Source
+from ablate.study.cells.cell import as_seen
 
 _RUN, _STEP, _SUMMARY = "\x00run", "\x00step", "\x00summary"
 _MOST_NAMED = 5
@@ -137,26 +138,37 @@ def every_run_has_a_result(table: pl.DataFrame, metric: str) -> None:
         raise UserError(message, help=help)
 
 
-def no_number_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
-    """Raise UserError for an axis of text in which a number is spelled in two ways: it would be two cells."""
+def no_value_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
+    """Raise UserError for an axis of text in which one value is spelled in two ways: it would be two cells."""
     for axis, column in axes.items():
         if table.schema[column] != pl.String:
             continue
         same: dict[float | str, str] = {}
         for text in table[column].drop_nulls().unique(maintain_order=True):
-            if (value := _spelled(text.strip())) is not None and (other := same.setdefault(value, text)) != text:
-                what = "truth value" if isinstance(value, str) else "number"
-                message = f"the axis '{axis}' is text, and has one {what} twice: '{other}' and '{text}'"
-                raise UserError(message, help=f"spell it alike in the column '{column}', which has other text, too")
+            if (other := same.setdefault(_spelled(text), text)) != text:
+                message = f"the axis '{axis}' is text, and has one value twice: {other!a} and {text!a}"
+                raise UserError(message, help=f"spell it alike in the column '{column}'")
 
 
-def _spelled(text: str) -> float | str | None:
-    """What a text means if that can be spelled in several ways: a number, or a truth value as `true` or `false`."""
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    if not _DECIMAL.fullmatch(text):
-        return None
-    return int(text) if text.lstrip("+-").isdecimal() and len(text) < _LONGEST_WHOLE else float(text)
+def _spelled(text: str) -> float | str:
+    """What a text means that can be spelled in several ways: a number, `true` or `false`, or what can be seen of it."""
+    seen = as_seen(text)
+    if seen.lower() in ("true", "false"):
+        return seen.lower()
+    if not _DECIMAL.fullmatch(seen):
+        return seen
+    return int(seen) if seen.lstrip("+-").isdecimal() and len(seen) < _LONGEST_WHOLE else float(seen)
+
+
+def steps(source: Source, step: str) -> pl.Expr:
+    """The column of steps. Raises UserError for one that is not a number: its row would count as the end of its run."""
+    finite = pl.col(step).cast(pl.Float64, strict=False).is_finite()
+    odd = source.rows.filter(pl.col(step).is_not_null() & finite.ne_missing(pl.lit(value=True)))
+    if odd.height:
+        first = odd.row(0, named=True)
+        message = f"{source.path}, {first[PLACE]}: the step {step} = {value_text(first[step])} is not a finite number"
+        raise UserError(message, help="leave it empty in a row that summarizes its run, or name another --step")
+    return pl.col(step)
 
 
 def seeds_are_runs(

@@ -128,7 +128,7 @@ def _joined(sources: Sequence[Source], columns: Columns) -> pl.DataFrame:
     for number, source in enumerate(sources):
         step = columns.step if columns.step in source.columns else source.step
         run = columns.run if columns.run in source.columns else source.run
-        at = pl.lit(None, pl.Int64) if step is None else pl.col(step)
+        at = pl.lit(None, pl.Int64) if step is None else checks.steps(source, step)
         of_run = pl.lit(None, pl.String) if run is None else pl.col(run).cast(pl.String)
         frame = source.rows.with_columns(
             pl.lit(number).alias(SOURCE), at.cast(pl.Float64, strict=False).alias(STEP), of_run.alias(RUN)
@@ -207,7 +207,7 @@ def _table(rows: pl.DataFrame, others: Sequence[str], metrics: frozenset[str], c
 def _base(table: pl.DataFrame, settings: Sequence[str], columns: Columns, about: frozenset[str]) -> dict[str, Scalar]:
     """The settings that all runs share. Raises UserError for those that vary and are not axes."""
     checks.every_run_is_placed(table, columns.axes, columns.seed, columns.case, columns.conditional)
-    checks.no_number_twice(table, columns.axes)
+    checks.no_value_twice(table, columns.axes)
     checks.seeds_are_runs(table, columns.seed, settings, columns.seeds_are_runs, about)
     cases = {"case": columns.case} if columns.case else {}
     checks.no_run_twice(table, {**cases, **columns.axes}, columns.seed)

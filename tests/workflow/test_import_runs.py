@@ -142,14 +142,16 @@ def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(
         ([*ROWS[:-1], "0.3,b,2,1e308"], HEAD, {}, "a run has no finite 'accuracy': row 12", "--nan-failed"),
         ([*ROWS[:-1], "0.3,b,2,71 %"], HEAD, {}, "accuracy: '71 %' is not a number (row 12)", "without units"),
         (["high,a,0,0.7", *ROWS[:-1], "0.30,b,2,0.7"], HEAD, {},
-         "the axis 'lr' is text, and has one number twice: '0.3' and '0.30'", "spell it alike"),
+         "the axis 'lr' is text, and has one value twice: '0.3' and '0.30'", "spell it alike"),
+        (["0.1,caf\u00e9,0,0.7", *ROWS[:-1], "0.3,cafe\u0301,2,0.7"], HEAD, {},
+         r"the axis 'model' is text, and has one value twice: 'caf\xe9' and 'cafe\u0301'", "in the column 'model'"),
         ([*ROWS, "0.5,c,0,0.7,9"], HEAD, {}, "line 14 has 5 values, and the first line 4", ""),
         ([*ROWS, '0.5,"c,0,0.7'], HEAD, {}, "line 14: unexpected end of data", ""),
         ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
         ([*ROWS[:-1], "0.3,b,1.5,0.7"], HEAD, {}, "a run has no seed from 0 to 2,147,483,647 in the column", "row 12"),
         ([*ROWS[:-1], "0.3,b,-1,0.7"], HEAD, {}, "in the column 'seed': row 12", "seed"),
         ([*ROWS[:-1], "0.3,b,x,0.7"], HEAD, {}, "--seed seed: 'x' is not a number (row 12)", "whole numbers"),
-        (["True,a,0,0.7", *ROWS[:-1], "true,b,2,0.7"], HEAD, {}, "has one truth value twice: 'True' and 'true'", ""),
+        (["True,a,0,0.7", *ROWS[:-1], "true,b,2,0.7"], HEAD, {}, "has one value twice: 'True' and 'true'", ""),
         ([f"{row},{n % 2}" for n, row in enumerate(ROWS)], HEAD.replace("\n", ",amp\n"), {},
          "a column varies and is not an axis: 'amp' (2 values, such as 0, 1)", "--ignore 'amp'"),
         ([f"{row},{row[:3]}" for row in ROWS], HEAD.replace("\n", ",wd\n"), {},
@@ -221,6 +223,14 @@ def test_identifiers_that_look_alike_as_numbers_are_values_of_their_own(
 ) -> None:
     names = ("a", *values)
     assert importing([f"0.1,{name},{seed},0.7" for name in names for seed in range(3)]).new == 9
+
+
+@pytest.mark.parametrize("step", ["2k", "nan"])
+def test_a_step_that_is_not_a_number_does_not_make_its_row_the_end_of_the_run(importing: Import, step: str) -> None:
+    rows = [f"r{number},{row},{at}" for number, row in enumerate(ROWS) for at in (1, step if number == 7 else 2, 3)]
+    columns = Columns(AXES, ["accuracy"], "seed", run="run", step="epoch")
+    with pytest.raises(UserError, match=f"runs.csv, row 23: the step epoch = '?{step}'? is not a finite number"):
+        importing(rows, "run," + HEAD.replace("\n", ",epoch\n"), columns)
 
 
 def test_whole_numbers_above_64_bits_are_values_of_their_own_and_results(importing: Import) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -214,3 +215,9 @@ class Choice:
     values: Tried
     scores: tuple[tuple[Tried, float | None], ...]
     """Every combination of values in the order of the file, with the mean of the metric over seeds; None: diverged."""
+
+
+def as_seen(text: str) -> str:
+    """What a reader sees of a text: accents in one form, single spaces, and no hidden characters."""
+    shown = "".join(each for each in text if visible(each) == each)
+    return " ".join(unicodedata.normalize("NFC", shown).split())

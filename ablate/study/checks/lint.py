@@ -1,14 +1,13 @@
 """Warnings about a study that is valid but probably not as intended."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 
-from ablate.errors import Problem, visible
-from ablate.study.cells.cell import Cell
+from ablate.errors import Problem
+from ablate.study.cells.cell import Cell, as_seen
 from ablate.study.claims.scene import AbsentError, Scene
 from ablate.study.expansion.design import design, idle_rules
 from ablate.study.expansion.trial import Expansion
@@ -115,8 +114,7 @@ def _lookalikes(loaded: LoadedStudy, expansion: Expansion) -> list[Problem]:
         seen: dict[str, str] = {}
         for value in axis.names:
             if isinstance(value, str):
-                shown = "".join(each for each in value if visible(each) == each)
-                other = seen.setdefault(" ".join(unicodedata.normalize("NFC", shown).split()), value)
+                other = seen.setdefault(as_seen(value), value)
                 if other != value:
                     message = f"axis '{name}' has two values that look alike: {other!a} and {value!a}"
                     found.append(_warning(message, loaded, name))
