@@ -56,10 +56,11 @@ class Packed:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The file names (N,), as train/<class>/<file> of an image folder. Raises DataError if they are damaged."""
+        path = self._file(NAMES)
         try:
-            names = tuple(json.loads((self._folder / NAMES).read_bytes()))
-        except (FileNotFoundError, ValueError) as error:
-            raise _damaged(self._folder / NAMES, str(error)) from error
+            names = tuple(json.loads(path.read_bytes()))
+        except (TypeError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
         if len(names) != len(self):
             raise _damaged(self._folder / NAMES, f"it has {len(names)} names, not {len(self)}")
         return names
@@ -83,7 +84,7 @@ class Packed:
         wanted = {LABELS: self._split.labels, SHAPES: self._split.shapes, NAMES: self._split.names}
         wanted |= {shard.file: shard.sha256 for shard in self._split.shards}
         for done, (name, sha256) in enumerate(wanted.items(), 1):
-            if file_sha256(self._folder / name) != sha256:
+            if file_sha256(self._file(name)) != sha256:
                 raise _damaged(self._folder / name, "its SHA-256 differs from the index")
             if progress:
                 progress(done, len(wanted))
@@ -121,17 +122,23 @@ class Packed:
         return ThreadPoolExecutor(self._workers, thread_name_prefix="gather")
 
     def _map(self, name: str, count: int) -> NDArray[np.uint8]:
-        path, shape = self._folder / name, (count, 3, self.size, self.size)
-        found, wanted = path.stat().st_size if path.is_file() else None, int(np.prod(shape))
-        if found != wanted:
-            raise _damaged(path, "it is missing" if found is None else f"it has {found} bytes instead of {wanted}")
+        path, shape = self._file(name), (count, 3, self.size, self.size)
+        if (found := path.stat().st_size) != (wanted := int(np.prod(shape))):
+            raise _damaged(path, f"it has {found} bytes instead of {wanted}")
         return np.memmap(path, np.uint8, "r", shape=shape)
 
     def _array(self, name: str) -> "NDArray[Any]":
+        path = self._file(name)
         try:
-            return np.load(self._folder / name, allow_pickle=False)  # type: ignore[no-any-return]
-        except (FileNotFoundError, ValueError, EOFError) as error:
-            raise _damaged(self._folder / name, str(error)) from error
+            return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        except (ValueError, EOFError) as error:
+            raise _damaged(path, str(error)) from error
+
+    def _file(self, name: str) -> Path:
+        """The path of a file. Raises DataError if it is missing, or a folder or a pipe, which would block."""
+        if not (path := self._folder / name).is_file():
+            raise _damaged(path, "it is not a file" if os.path.lexists(path) else "it is missing")
+        return path
 
 
 def feed(images: Packed, orders: Iterable[NDArray[np.int64]], device: torch.device, ahead: int = 2) -> Iterator[Tensor]:

@@ -68,6 +68,16 @@ def test_labels_names_shapes_and_what_the_index_says_belong_to_the_images(root: 
     assert images.splits == ("train", "test")
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -82,10 +92,17 @@ def test_a_shard_of_another_length_is_named_when_the_pack_is_opened(
 
 
 @pytest.mark.parametrize("name", ["labels.npy", "shapes.npy", "names.json"])
-@pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: path.write_bytes(b""), pipe, folder])
 def test_a_damaged_file_beside_the_shards_is_named(root: Path, name: str, damage: Callable[[Path], object]) -> None:
     damage(root / "test" / name)
-    with pytest.raises(ValueError, match=f"test/{name}: the pack is damaged"):
+    with pytest.raises(ValueError, match=f"test/{name}: the pack is damaged") as caught:
+        _ = Packed(root, "test").names
+    assert str(caught.value).count("pack again") == 1
+
+
+def test_names_that_are_no_list_are_damage(root: Path) -> None:
+    (root / "test" / "names.json").write_text("5")
+    with pytest.raises(ValueError, match=r"test/names\.json: the pack is damaged"):
         _ = Packed(root, "test").names
 
 
