@@ -175,6 +175,8 @@ class Imported(TypedDict):
     failed: int
     ignored: list[str]
     """Columns left out."""
+    ends: list[float]
+    """The least and the greatest last step, if runs have steps."""
 
 
 class CellOfTrial(TypedDict):

@@ -214,7 +214,8 @@ def _validated(
             return model.model_validate(data), problems, source
         except pydantic.ValidationError as error:
             details = [_as_written(each, data) for each in error.errors(include_url=False)[: MOST_PROBLEMS + 1]]
-            problems += [_told(each, model, source) for each in details if not attempt or each["type"] != "missing"]
+            ours = ("missing", "too_short") if attempt else ()  # what was left out made them so
+            problems += [_told(each, model, source) for each in details if each["type"] not in ours]
             wrong = dict.fromkeys(_to_leave_out(each, data, bool(attempt)) for each in details)
             named = [key for key in wrong if key[:-1] not in wrong]  # not the name of an item that is left out
             for key in reversed(named):  # the last item of a list first, which keeps the indices of the others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ class Imported:
     """Runs without a finite result."""
     ignored: tuple[str, ...]
     """Columns that were left out."""
+    ends: tuple[float, ...] = ()
+    """The least and the greatest last step, if runs have steps."""
 
     @property
     def unchanged(self) -> int:
@@ -91,7 +94,14 @@ def import_runs(
     write_trials(results, new, metric, about, time.time())
     replace_trials(results, changed, metric, about, time.time())
     failed = sum(metric not in trial.run.metrics for trial in trials)
-    return Imported(file, new_file, len(new), len(changed), len(trials), failed, runs.ignored)
+    return Imported(file, new_file, len(new), len(changed), len(trials), failed, runs.ignored, _ends(runs))
+
+
+def _ends(runs: Runs) -> tuple[float, ...]:
+    """The least and the greatest last step of the runs that have a curve."""
+    lines = (run.curve.rstrip().rpartition("\n")[2] for run in runs.runs if run.curve)
+    ends = sorted({json.loads(line)["epoch"] for line in lines})
+    return (ends[0], ends[-1]) if ends else ()
 
 
 def _matched(loaded: LoadedStudy, runs: Runs, results: Results) -> tuple[Plan, list[ImportedTrial]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ablate.commands import imports
 from ablate.errors import UserError
 from ablate.judge.study import judge_study
 from ablate.records.files import Results
@@ -223,6 +224,16 @@ def test_identifiers_that_look_alike_as_numbers_are_values_of_their_own(
 ) -> None:
     names = ("a", *values)
     assert importing([f"0.1,{name},{seed},0.7" for name in names for seed in range(3)]).new == 9
+
+
+def test_runs_of_different_length_are_told(importing: Import, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"r{number},{row},{at}" for number, row in enumerate(ROWS) for at in range(9 if number == 7 else 10)]
+    columns = Columns(AXES, ["accuracy"], "seed", run="run", step="epoch")
+    done = importing(rows, "run," + HEAD.replace("\n", ",epoch\n"), columns)
+    assert done.ends == (8, 9)
+    imports._print(done)
+    assert "warning: runs end at steps from 8 to 9; if some were cut short, leave them out" in capsys.readouterr().out
+    assert importing(ROWS).ends == ()
 
 
 @pytest.mark.parametrize("step", ["2k", "nan"])

@@ -77,8 +77,8 @@ def _control(study: Study, rule: DesignTable) -> Problems:
         help = "of parts with one item each, the others are the control: the mean effect of removing one item"
         yield message, RANDOM_REMOVALS, None if lists else help
     if others := [name for name, axis in study.all_axes.items() if not axis.remove]:
-        message = f"design.random_removals needs axes that all remove items; {' and '.join(others)} does not"
-        yield message, RANDOM_REMOVALS, "put that axis into another study: these cells would lack its first value"
+        message = f"design.random_removals needs axes that all remove items, unlike {', '.join(others)}"
+        yield message, RANDOM_REMOVALS, "put others into another study: these cells would lack their first values"
     for number, case in enumerate(study.cases):
         if CONTROL.fullmatch(case.name):
             message = f"the case '{case.name}' has the name of a cell of design.random_removals"

@@ -156,6 +156,12 @@ _EXPECTED = {
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
     "path_type": "a path in quotes",
 }
+_LENGTHS = {
+    "too_short": "at least {min_length} {entry}",
+    "too_long": "at most {max_length} {entry}",
+    "string_too_short": "at least {min_length} {character}",
+    "string_too_long": "at most {max_length} {character}",
+}
 
 
 def _in_words(detail: Any) -> str:
@@ -163,6 +169,10 @@ def _in_words(detail: Any) -> str:
         return f"must be a list of tables: write [[{detail['loc'][-1]}]] with two brackets"
     if detail["type"] in _EXPECTED:
         return f"must be {_EXPECTED[detail['type']]}"
+    if detail["type"] in _LENGTHS:
+        one = 1 in (detail["ctx"].get("min_length"), detail["ctx"].get("max_length"))
+        units = {"entry": "entry" if one else "entries", "character": "character" if one else "characters"}
+        return f"must have {_LENGTHS[detail['type']].format(**detail['ctx'], **units)}"
     return str(detail["msg"]).removeprefix("Input ").replace("should be", "must be").replace("valid ", "")
 
 

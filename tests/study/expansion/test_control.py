@@ -115,7 +115,7 @@ def test_items_are_drawn_from_the_list_that_set_gives(project: Path) -> None:
         (
             STUDY.replace("crop = {", 'head = { setting = "head.name", values = ["linear", "none"] }\ncrop = {')
             + "random_removals = 1",
-            "needs axes that all remove items; head does not",
+            "needs axes that all remove items, unlike head",
         ),
     ],
 )
