@@ -174,6 +174,8 @@ def record_plan(plan: Plan, results: Results, command: list[str], seen: Callable
 
     path = save_plan(results, plan_file(plan, command))
     together(record, plan.to_run)
+    for key in [key for key, state in plan.states.items() if state == "queued"]:
+        clear_cancel(results.trial(key))  # its job has other trials, and waits
     return path
 
 

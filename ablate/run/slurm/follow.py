@@ -135,7 +135,7 @@ def _judge_canary(submission: Submission, queue: Queue, unfinished: Sequence[Unf
         jobs = [job for index in range(len(array.shares)) if (job := queue.job(array, index)) and not job.over]
         if not any(job.reason.startswith("JobHeld") for job in jobs):
             continue
-        if failed is None or failed.cause in NOT_THE_TRIALS_FAULT:
+        if failed is None or failed.cancelled or failed.cause in NOT_THE_TRIALS_FAULT:
             if not release(array.name, at):
                 left.add(array.name)
         else:

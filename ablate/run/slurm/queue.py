@@ -16,10 +16,12 @@ from ablate.records.reading import read_object
 from ablate.run.slurm.controller import Controller, SlurmError, controller_of
 from ablate.run.slurm.ledger import Ledger, Submission, Watch
 from ablate.run.slurm.packing import Array
-from ablate.run.slurm.scheduler import WHOLE, Job, active_jobs, cancel, ended_jobs
+from ablate.run.slurm.scheduler import WHOLE, Job, active_jobs, cancel, ended_jobs, release
 
 KEEP_SECONDS = 20.0
 """How long an answer of squeue is served from the cache, to all processes."""
+ENDING = "COMPLETING"
+"""The state of a job that ends, or that is about to be requeued."""
 
 
 class _Answer(BaseModel):
@@ -129,11 +131,14 @@ def _can_ask(submission: Submission) -> bool:
 
 
 def queued(results: Results, queue: Queue) -> dict[str, Job]:
-    """Trial key -> its job, for trials that a job has yet to train: not those that it has ended or is training now."""
+    """Trial key -> its job, for trials that a job has yet to train: not those that it has ended or is training now.
+
+    A job that is COMPLETING may be requeued; after a request to cancel its trial it ends.
+    """
     found = {}
     for key, job in queue.active.items():
         folder = results.trial(key)
-        if is_done(folder):
+        if is_done(folder) or (job.state == ENDING and cancel_requested(folder)):
             continue
         own = [path for path in folder.attempt_folders() if path.name.partition("-")[2] == f"slurm-{job.id}"]
         if not own or job.state != "RUNNING" or attempt_status(own[-1], time.time()).state == "interrupted":
@@ -158,7 +163,10 @@ def find_job(results: Results, key: str) -> Job | None:
 
 
 def cancel_jobs(results: Results) -> list[str]:
-    """End the jobs that have nothing left to train but trials that were cancelled; returns their ids."""
+    """End the jobs that have nothing left to train but trials that were cancelled; returns their ids.
+
+    Jobs that waited for a canary which ends so wait no longer: its trial would not have failed.
+    """
     queue = read_queue(results, fresh=True)
     cancelled: dict[Controller, list[str]] = {}
     for submission in queue.submissions:
@@ -172,6 +180,10 @@ def cancel_jobs(results: Results) -> list[str]:
                     own.append(job.id)
     for at, ids in cancelled.items():
         cancel(ids, at)
+        for each in [each for each in queue.submissions if controller_of(each.cluster) == at]:
+            if each.canary and (job := queue.job(each.canary, 0)) and job.id in ids:
+                for array in filter(lambda array: array.held, each.arrays):
+                    release(array.name, at)
     forget_queue(results)
     return [id for ids in cancelled.values() for id in ids]
 

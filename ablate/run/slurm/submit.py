@@ -21,7 +21,7 @@ from ablate.run.order import in_order, seeds_of
 from ablate.run.slurm.controller import SlurmError, dropped_choices
 from ablate.run.slurm.ledger import ON_LOGIN, Ledger, Submission, Watch
 from ablate.run.slurm.packing import Group, Room, Timing, resources_on, share_out, unused_gpus
-from ablate.run.slurm.queue import queued, read_queue
+from ablate.run.slurm.queue import ENDING, queued, read_queue
 from ablate.run.slurm.room import room
 from ablate.run.slurm.script import array_script, follow_up_script
 from ablate.run.slurm.waves import first_to_end, jobs_of_others, make_wave, submit_wave, timing_of
@@ -56,7 +56,9 @@ def submit_plan(plan: "Plan", results: Results, options: RunOptions) -> Submissi
             )
         if mend(results, queue, options.cluster):
             queue = read_queue(results, fresh=True)
-        todo = _todo(plan, results, queued(results, queue))
+        # what is COMPLETING was so when the plan was made, which knew of requests to cancel
+        waiting = {key for key, job in queued(results, queue).items() if job.state != ENDING}
+        todo = _todo(plan, results, waiting)
         if not todo:
             return None
         base = base.model_copy(update={"behind": jobs_of_others(results, queue, base)})

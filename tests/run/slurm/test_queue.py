@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ablate.records.coordination import request_cancel
 from ablate.records.files import Results
 from ablate.run.cluster import Cluster
 from ablate.run.slurm import queue, scheduler
@@ -57,6 +58,8 @@ def test_a_job_that_may_go_on_keeps_its_trials_from_being_submitted_again(
     waiting = queued(results, read_queue(results))
     assert list(waiting) == ["b"]
     assert waiting["b"].id == "7_1"
+    request_cancel(results.trial("b"))
+    assert bool(queued(results, read_queue(results))) == (state != "COMPLETING"), "it ends, and is not requeued"
 
 
 def test_array_tasks_that_were_cancelled_while_pending_are_over(slurm: Slurm, results: Results) -> None:

@@ -19,6 +19,7 @@ from ablate.run.slurm import queue, room, scheduler, submit
 from ablate.run.slurm.controller import SlurmError
 from ablate.run.slurm.ledger import Submission
 from ablate.run.slurm.packing import Group, Room, Share, resources_on, unused_gpus
+from ablate.run.slurm.scheduler import Job
 from ablate.run.slurm.submit import preview, submit_plan
 from ablate.run.slurm.waves import make_wave
 from ablate.study.schema.resources import Resources
@@ -119,12 +120,12 @@ def test_trials_that_are_queued_are_not_submitted_again(
 ) -> None:
     results = Results(Path("results"))
     record_plan(plan, results, ["test"])
-    keys = list(plan.distinct)
-    monkeypatch.setattr(submit, "queued", lambda results, queue: dict.fromkeys(keys[1:]))
+    keys, waits = list(plan.distinct), Job("tiny-1", 0, "7_0", "PENDING")
+    monkeypatch.setattr(submit, "queued", lambda results, queue: dict.fromkeys(keys[1:], waits))
     submission = submit_plan(plan, results, HOW)
     assert submission is not None
     assert submission.keys == (keys[0],)
-    monkeypatch.setattr(submit, "queued", lambda results, queue: dict.fromkeys(keys))
+    monkeypatch.setattr(submit, "queued", lambda results, queue: dict.fromkeys(keys, waits))
     assert submit_plan(plan, results, HOW) is None
     assert preview(plan, results, HOW) == {}
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ablate.records.attempt import AttemptWriter
+from ablate.records.coordination import cancel_requested, request_cancel
 from ablate.records.files import Results
 from ablate.records.store import open_store
 from ablate.run.cluster import Cluster
@@ -20,7 +21,7 @@ from ablate.run.slurm.ends import unfinished_trials
 from ablate.run.slurm.follow import look_after, mend
 from ablate.run.slurm.last import see_to_the_watch
 from ablate.run.slurm.ledger import ON_LOGIN, Ledger, Submission, Watch
-from ablate.run.slurm.queue import Queue, queued, read_queue
+from ablate.run.slurm.queue import Queue, cancel_jobs, queued, read_queue
 from ablate.run.slurm.standing import SENDING, OnCluster, on_clusters, waiting_trials
 from ablate.run.slurm.submit import submit_plan
 from ablate.run.slurm.watch import next_delay, unwatched
@@ -161,6 +162,40 @@ def test_after_scancel_of_the_watcher_and_the_canary_the_others_end_as_well(
     assert nobody_is_left_waiting(slurm)
     given_up = look_after(RESULTS, submission.id).given_up or {}
     assert {why.partition(":")[0] for why in given_up.values()} == {"cancelled"}
+
+
+def test_after_ablate_cancel_of_the_canarys_trial_the_others_are_trained(slurm: ScriptedSlurm, submit: Submit) -> None:
+    submission = submit()
+    array = slurm.batch(f"{submission.id}-1")
+    request_cancel(RESULTS.trial(canary_of(submission)))
+    cancel_jobs(RESULTS)
+    assert canary(slurm, submission).over
+    assert (array.reason, array.over) == ("Priority", False), "at once, as the request may be withdrawn"
+    array.reason = "JobHeldUser"  # the controller was busy
+    look_after(RESULTS, submission.id)
+    assert (array.reason, array.over) == ("Priority", False)
+
+
+def test_trials_whose_jobs_still_end_after_ablate_cancel_are_submitted_by_the_next_run(
+    slurm: ScriptedSlurm, submit: Submit
+) -> None:
+    first = submit()
+    for key in first.keys:
+        request_cancel(RESULTS.trial(key))
+    for batch in slurm.batches.values():
+        batch.states = ["COMPLETING"] * len(batch.states)
+    assert queued(RESULTS, read()) == {}
+    assert set(submit().keys) == set(first.keys)
+
+
+def test_a_run_withdraws_the_request_to_cancel_a_trial_whose_job_waits_with_others(
+    slurm: ScriptedSlurm, submit: Submit
+) -> None:
+    key = submit().keys[0]
+    request_cancel(RESULTS.trial(key))
+    plan = make_plan("tiny", "embedded", RESULTS, queued=queued(RESULTS, read()))
+    record_plan(plan, RESULTS, ["test"])
+    assert not cancel_requested(RESULTS.trial(key))
 
 
 def test_a_controller_that_forgot_the_canary_and_the_watcher_leaves_no_job_held(
