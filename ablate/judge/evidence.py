@@ -15,7 +15,7 @@ from ablate.judge.statistics.paired import t_interval
 from ablate.judge.statistics.pooled import spearman
 from ablate.records.metric import as_number, lacking
 from ablate.records.plan_file import PlanFile
-from ablate.study.cells.cell import Cell, Scalar, short_titles
+from ablate.study.cells.cell import Cell, Scalar, distinct, short_titles
 
 _QUERY = """
     SELECT axes, "case", cells.seed, key, coalesce(state, 'new'), seconds, cause, message, attempt, trainer,
@@ -245,7 +245,7 @@ def _cells(
 ) -> tuple[MeasuredCell, ...]:
     """Cells with their titles, values and published values. axes: by default those of the plan."""
     titles = [plan.title_of(cell) for cell in cells]
-    labels = titles if plan.naming else short_titles(cells, titles)
+    labels = distinct(cells, titles if plan.naming else short_titles(cells, titles))
     published = published_numbers(plan, cells, axes or [axis.name for axis in plan.axes])
     return tuple(
         MeasuredCell(

@@ -13,8 +13,10 @@ from ablate.commands.judge import noise as command
 from ablate.judge.evidence import MeasuredCell
 from ablate.judge.noise import read_noise, seeds_needed
 from ablate.records.files import Results
+from ablate.report.reading import read_study
 from ablate.study.cells.cell import Cell
 from tests.records.by_hand import key_of, write_plan, write_trial
+from tests.report.test_measured import study as recorded
 
 
 def cell(name: str, values: dict[int, float]) -> MeasuredCell:
@@ -86,3 +88,17 @@ def test_the_command_prints_the_noise_and_the_seeds_of_a_recorded_study(
     assert [each["seeds"] for each in found["effects"]] == [seeds_needed(5.0, deviation), None]
     command("mine", effect=[5.0], json=False, results=results.root)
     assert "an effect of 5 needs 3 seeds of each cell" in capsys.readouterr().out
+
+
+def test_a_case_labelled_like_another_cell_is_a_cell_of_its_own(tmp_path: Path) -> None:
+    values = {("a", None): (1.0, 2.0), ("untrained", None): (3.0, 3.5), (None, "untrained"): (10.0, 30.0)}
+    trials = [
+        {"axes": {"k": name} if name else {}, "case": case, "seed": seed, "numbers": {"top1": value}}
+        for (name, case), own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    cells = read_study(recorded(tmp_path, trials, reference=False), "mine", None).measured.cells
+    assert [cell.label for cell in cells] == ["a", "untrained", "untrained (untrained)"]
+    noise = read_noise(cells, "top1")
+    assert noise is not None
+    assert noise.of_cell.value == pytest.approx(math.sqrt(statistics.fmean(map(statistics.variance, values.values()))))

@@ -146,6 +146,12 @@ def short_titles(cells: Sequence[Cell], titles: Sequence[str]) -> list[str]:
     return [given if cell.case else title(cell) or given for cell, given in zip(cells, titles, strict=True)]
 
 
+def distinct(cells: Sequence[Cell], titles: Sequence[str]) -> list[str]:
+    """The titles; a case labelled like another cell has its name after it, since titles identify cells."""
+    pairs = zip(cells, titles, strict=True)
+    return [f"{title} ({cell.case})" if cell.case and titles.count(title) > 1 else title for cell, title in pairs]
+
+
 @dataclass(frozen=True)
 class Naming:
     """The cell from which a design's others differ, and the kind of the design."""
