@@ -156,8 +156,8 @@ _HELP = {
     "trainer": "the trial was planned for another version of the trainer: plan it again with ablate run",
     "config": "the trainer no longer accepts these settings: plan the trial again with ablate run",
     "record": "the trial's trial.json is missing or damaged: ablate run writes it again",
-    "damaged": "a file of the trial's record cannot be read: if the trial has no result, ablate run STUDY rewrites "
-    "trial.json; otherwise remove the trial's folder",
+    "damaged": "a file of the trial's record cannot be read. If permission is denied, chmod -R u+rwX its folder. If "
+    "the file is damaged: without a result, ablate run STUDY rewrites trial.json; otherwise remove the trial's folder",
     "gpu_error": "CUDA stopped working while the trial ran: with CUDA_LAUNCH_BLOCKING=1 the log names the operation. "
     "If other trials fail alike on the same GPU, its driver or the GPU itself may be at fault: see dmesg",
     "exception": "the end of the log names the line; --inline runs the trial in this process, so that a debugger works",

@@ -88,6 +88,8 @@ def logs(
     if path is None and follow and not attempt:
         with ends_with_ctrl_c():
             path = _wait_for_attempt(results_in(results), detail.key)
+    if path is None and detail.state == "damaged":
+        raise UserError(f"trial {detail.key[:12]}: {detail.message}", help=f"ablate why {detail.key[:12]} says more")
     if path is None:
         raise UserError(f"trial {detail.key[:12]} has no attempt yet", help="ablate run STUDY starts it")
     if json:

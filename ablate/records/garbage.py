@@ -28,7 +28,7 @@ from ablate.records.files import Results, TrialFolder, folders
 from ablate.records.import_trials import is_imported
 from ablate.records.plans import current_keys, read_plans
 from ablate.records.reading import Damaged, json_object, read_object, read_trial
-from ablate.records.space import size_of, statuses, temporaries
+from ablate.records.space import is_closed, size_of, statuses, temporaries
 
 DAY = 86_400.0
 _MONTH = 30 * DAY
@@ -178,7 +178,7 @@ def _wanted(pretrainings: _Pretrainings, planned: _Planned, abandoned: bool) -> 
 
     Imported ones are always kept, as are trials that share the pretraining of a kept trial: one of them trained it.
     """
-    done = (trial for trial in pretrainings if trial.path.is_symlink() or trial.result.exists())
+    done = (each for each in pretrainings if each.path.is_symlink() or is_closed(each.path) or each.result.exists())
     results = {trial.path.name for trial in done if not abandoned or is_imported(trial)}
     wanted = planned.current | planned.queued | (planned.ever & results)
     shared = {pretraining for trial, pretraining in pretrainings.items() if trial.path.name in wanted} - {None}
@@ -232,8 +232,8 @@ def _unused(code: list[Path], planned: _Planned, trials: Iterable[TrialFolder]) 
     """The snapshots that neither plans and jobs nor trials name; reads no more trials than it takes to find them."""
     unused = {path.name for path in code} - planned.codes
     for folder in trials:
-        if not unused:
-            break
+        if not unused or is_closed(folder.path):
+            return []
         records = [read_object(folder.trial), *map(environment_of, folder.attempt_folders())]
         unused -= {str(digest) for record in records if (digest := record.get("code"))}
     return [path for path in code if path.name in unused]

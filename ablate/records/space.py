@@ -8,6 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def is_closed(folder: Path) -> bool:
+    """Whether a folder may not be read, so that what it contains and needs is unknown."""
+    return not os.access(folder, os.R_OK | os.X_OK)
+
+
 def statuses(path: Path) -> Iterator[os.stat_result]:
     """The status of a file, or of a folder and all that it contains; links are not followed, vanished files skipped."""
     folders = os.walk(path) if not path.is_symlink() else ()

@@ -82,7 +82,7 @@ def run_trial(
     try:
         spec = read_trial(folder.trial).model_dump(exclude_unset=True)
     except (OSError, Damaged) as error:
-        return _failed(Failure("record", f"{folder.trial} cannot be read: {error}"))
+        return _failed(Failure("record", f"{folder.path} cannot be trained: {error}"))
     try:
         with claim(folder) as held:
             if is_done(folder):

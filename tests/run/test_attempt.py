@@ -226,7 +226,7 @@ def test_a_trial_that_cannot_be_read_has_failed_without_an_attempt(results: Resu
     results.trial(key).trial.write_text("{")
     outcome = run_trial(results, key, "test")
     assert (outcome["state"], outcome["cause"]) == ("failed", "record")
-    assert outcome["message"].startswith(f"{results.trial(key).trial} cannot be read: ")
+    assert outcome["message"].startswith(f"{results.trial(key).path} cannot be trained: trial.json ")
     assert "attempt" not in outcome
     assert results.trial(key).attempt_folders() == []
 

@@ -192,15 +192,22 @@ def test_a_trial_whose_folder_may_not_be_read_costs_the_others_nothing(tmp_path:
     lost = ",".join(f"-{capability}" for capability in ("dac_override", "dac_read_search"))
     mere_user = ["setpriv", "--bounding-set", lost, "--inh-caps", lost] if os.geteuid() == 0 else []
 
-    def run(seeds: str) -> subprocess.CompletedProcess[str]:
-        command = [*mere_user, sys.executable, "-m", "ablate", "run", "mine.toml", "--seeds", seeds]
+    def ablate(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*mere_user, sys.executable, "-m", "ablate", *words]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    def run(seeds: str) -> subprocess.CompletedProcess[str]:
+        return ablate("run", "mine.toml", "--seeds", seeds)
 
     assert run("1").returncode == 0
     locked = next((tmp_path / "results/trials").iterdir())
     locked.chmod(0)
     ended = run("2")
+    garbage, logs, why = ablate("gc", "--now", "--dry-run"), ablate("logs", locked.name), ablate("why", locked.name)
     locked.chmod(0o755)
+    assert (garbage.returncode, garbage.stderr) == (0, "")
+    assert "trial.json cannot be read: Permission denied" in logs.stderr
+    assert "chmod" in why.stdout
     assert ended.returncode == 1
     assert "1 of 3 trials failed" in ended.stderr
     assert "Permission denied" in ended.stderr
