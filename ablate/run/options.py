@@ -67,8 +67,10 @@ def parse_settings(options: Iterable[str]) -> dict[str, Any]:
         path, equals, value = option.partition("=")
         if not equals or not all(path.strip().split(".")):
             raise UserError(f"--set {option}: expected KEY=VALUE", help="for example --set loss.temperature=0.5")
+        if (key := path.strip()) in settings:
+            raise UserError(f"--set {option}: {key} is set twice", help="set it once; an axis has several values")
         try:
-            settings[path.strip()] = tomllib.loads(f"value = {value}")["value"]
+            settings[key] = tomllib.loads(f"value = {value}")["value"]
         except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-            settings[path.strip()] = value
+            settings[key] = value
     return settings

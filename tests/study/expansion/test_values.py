@@ -102,3 +102,8 @@ def test_the_label_of_a_trial_is_its_address_whatever_its_value(tmp_path: Path) 
             label = Cell({"text": text, "size": 1}).label
             for name in (label, f"{label} seed=0", f"text={text},size=1,seed=0", f"size=1,text={text}"):
                 assert find_trial(store, f"mine:{name}").key == key_of(number)
+
+
+def test_a_setting_that_is_given_twice_on_the_command_line_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"--set epochs = 3: epochs is set twice"):
+        parse_settings(["epochs=2", "loss.name=nt_xent", "epochs = 3"])
