@@ -62,11 +62,16 @@ def train(config: Config, context: Context) -> dict[str, Any]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
     curves.read(ended=True)
-    if process.returncode:
-        raise _failure(process.returncode, out.parent)
     where = command.metrics
     path = where if where == STDOUT or is_pattern(where) else str(out / text(where, values))
-    return result(path, out.parent, curves.latest)
+    try:
+        if process.returncode:
+            raise _failure(process.returncode, out.parent)
+        return result(path, out.parent, curves.latest)
+    except TrialFailed as error:
+        if context.stopping():  # Slurm's signal reached the command as well
+            raise Interrupted from error
+        raise
 
 
 def _places(config: Config, context: Context, device: str) -> dict[str, str | int]:
@@ -137,8 +142,13 @@ def _started(words: list[str], out: Path, environment: dict[str, str]) -> Iterat
 
 
 def _as_from_a_terminal() -> None:
-    """In the new process: Ctrl-C has its usual effect, which workers ignore, and it dies with this process."""
+    """In the new process: Ctrl-C has its usual effect, which workers ignore, and it dies with this process.
+
+    Slurm announces the end of a job to all processes of a step by SIGUSR2, whose usual effect is to end a process. The
+    trainer hears it as well, and asks the command to end.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _KILL, 0, 0, 0)
 

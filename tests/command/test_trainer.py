@@ -132,6 +132,20 @@ def test_a_command_that_is_stopped_saves_its_state_and_the_next_attempt_resumes(
     assert metrics_of(results) == {"acc": 1}
 
 
+def test_a_command_lives_on_when_slurm_announces_the_end_of_its_job_to_all_processes(run: Run) -> None:
+    assert run(sh("kill -USR2 $$; echo '{\"acc\": 1}'"))["state"] == "done"
+
+
+@pytest.mark.parametrize("ends", ["kill -TERM $$", "exit 0"])
+def test_a_command_that_hears_the_signal_to_stop_by_itself_was_interrupted(
+    run: Run, results: Results, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr("ablate.command.trainer._POLL_SECONDS", 60)
+    ended = results.root / "ended"
+    outcome = run(sh(f"sleep 1; touch {ended}; {ends}"), stopping=ended.exists)
+    assert outcome["state"] == "interrupted"
+
+
 def test_a_command_that_does_not_stop_is_killed_with_all_its_processes(
     run: Run, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
