@@ -72,7 +72,7 @@ def shared(each: Iterable[Iterable[int]]) -> list[int]:
 
 
 def _present(evidence: Evidence, axis: str) -> Scalar | None:
-    """The value of an axis with which its part is there; None if it has not two values."""
+    """The value of an axis with which its part is there: 1 or true of 0 and 1. None if it has not two values."""
     plan, values = evidence.plan, evidence.plan.axis_values.get(axis, ())
     if len(values) != 2:
         return None
@@ -80,4 +80,4 @@ def _present(evidence: Evidence, axis: str) -> Scalar | None:
         start = plan.naming.start[axis]
         other = next((each for each in values if value_key(each) != value_key(start)), start)
         return other if plan.naming.kind == "add_one_in" else start
-    return True if True in values and isinstance(values[0], bool) else values[0]
+    return next((each for each in values if {*values} == {0, 1} and each == 1), values[0])

@@ -314,6 +314,20 @@ def test_random_removals_are_shown_beside_the_parts_with_the_error_of_their_draw
     assert not any("control of parts" in note for note in without.notes)
 
 
+@pytest.mark.parametrize("values", [(0, 1), (1, 0), (0.0, 1.0), (False, True)])
+def test_of_0_and_1_the_part_is_there_with_1_in_either_order(values: tuple[Any, Any]) -> None:
+    evidence = study({0: 50.0, 1: 58.0, 2: 51.0, 3: 60.0}, 2, {"kind": "factorial"}, start=None)
+    axes = tuple(replace(axis, values=values) for axis in evidence.plan.axes)
+    cells = [
+        replace(each, cell=Cell({name: type(values[0])(value) for name, value in each.axes.items()}))
+        for each in evidence.cells
+    ]
+    found = attribute(Evidence(replace(evidence.plan, axes=axes), tuple(cells)))
+    assert means(found, "main") == {(NAMES[0],): 8.5, (NAMES[1],): 1.5}
+    assert found is not None
+    assert (found.bare, found.full) == (50.0, 60.0)
+
+
 def _removals(drops: list[float], possible: int) -> Evidence:
     """Two parts, and random removals of two items that lower 80 by so much."""
     evidence = study({3: 80.0, 2: 60.0, 1: 75.0}, 2, {"kind": "leave_one_out", "random_removals": len(drops)})
