@@ -55,11 +55,13 @@ def new_study(name: str, setting: str, values: str | None, folder: Path = Path("
     axis = setting.rpartition(".")[2]
     axis = setting.replace(".", "_") if axis == "name" or axis in COLUMNS else axis
     text = _TEMPLATE.format(name=name, title=title, setting=setting, axis=axis, values=toml(chosen))
-    if values is None:
-        try:
-            _expand(text, path)
-        except UserError as error:
-            raise _which_values(setting, f"the suggested values are invalid: {error.problems[0].message}") from error
+    try:
+        _check(text, path, at_a_profile=values is None)
+    except UserError as error:
+        first = error.problems[0]
+        if values is None:
+            raise _which_values(setting, f"the suggested values are invalid: {first.message}") from error
+        raise UserError(f"--values {values}: {first.message}", help=first.help) from error
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
@@ -108,15 +110,18 @@ def _which_values(setting: str, why: str = "") -> UserError:
     return UserError(f"--setting {setting} needs values{why and ': '}{why}", help="add --values A,B,C")
 
 
-def _expand(text: str, path: Path) -> None:
-    """Expand a study as if it were at a path. Raises UserError for problems that `ablate check` would report."""
+def _check(text: str, path: Path, at_a_profile: bool) -> None:
+    """Check a study as if it were at a path. Raises UserError for problems that `ablate check` would report.
+
+    at_a_profile: also those that its values have with the settings of the default profile.
+    """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / path.name
         scratch.write_text(text, encoding="utf-8")
         loaded = load_study(str(scratch))
     if loaded.problems:
         raise UserError(*loaded.problems)
-    if DEFAULT_PROFILE in known_profiles(path):
+    if at_a_profile and DEFAULT_PROFILE in known_profiles(path):
         expand(loaded, load_profile(DEFAULT_PROFILE, path), trainer=without_files(find_trainer()))
 
 
