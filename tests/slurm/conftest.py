@@ -47,7 +47,7 @@ class LongRun:
     """Studies of one trial, on another cluster, whose time limit is far shorter than the trial.
 
     forgetful: its trainer saves nothing; forgetful_ranks: neither does this one, on two nodes. command: its trainer is
-    a command, which saves its state when it is asked to end.
+    a command, which saves its state when it is asked to end; command_ranks: on two nodes.
     """
 
     STEPS: ClassVar[int] = 2000
@@ -56,6 +56,7 @@ class LongRun:
     forgetful: Project
     forgetful_ranks: Project
     command: Project
+    command_ranks: Project
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,10 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongRun]:
             Project(folder / name, [5], f'{base}diary = "{folder}/{name}/diary"\n{more}', 'time = "1min"')
             for name, more in (("p", "slow_attempts = 3"), ("f", forget), ("r", f"{forget}[resources]\nnodes = 2\n"))
         ]
-        projects.append(Project.of_command(folder / "c", ["late"], _SLOW, 'time = "1min"'))
+        for name, more in (("c", ""), ("cr", "[resources]\nnodes = 2\n")):
+            projects.append(Project.of_command(folder / name, ["late"], _SLOW, 'time = "1min"'))
+            with (folder / name / "studies" / "small.toml").open("a") as study:
+                study.write(more)
         with pytest.MonkeyPatch.context() as within:
             within.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
             for project in projects:

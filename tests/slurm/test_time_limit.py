@@ -26,8 +26,11 @@ def test_a_job_that_hits_its_time_limit_three_times_ends_with_the_result_of_an_u
     wait_until(lambda: project.has_ended, "the end of the submission")
 
 
-def test_a_command_that_hits_its_time_limit_is_asked_to_save_its_state_and_resumes(long_run: LongRun) -> None:
-    project = long_run.command
+@pytest.mark.parametrize("name", ["command", "command_ranks"])
+def test_a_command_that_hits_its_time_limit_is_asked_to_save_its_state_and_resumes(
+    long_run: LongRun, name: str
+) -> None:
+    project: Project = getattr(long_run, name)
     wait_until(lambda: project.results(), "the result")
     assert project.ends()[-2:] == [("interrupted", "timeout"), ("done", None)]
     (diary,) = (project.folder / "results").rglob("diary")
