@@ -25,9 +25,11 @@ from typer.testing import CliRunner
 
 from ablate.errors import AblateError
 from ablate.records.files import Results
+from ablate.records.logs import pick_attempt
 from ablate.run.cluster import Cluster
 from ablate.run.slurm.ledger import Ledger, Submission, Watch
 from ablate.run.slurm.packing import Array, Share
+from ablate.run.slurm.queue import queued, read_queue
 from ablate.study.schema.resources import Resources
 
 SECONDS = 60
@@ -427,6 +429,7 @@ def try_one(project: Project, seed: int, most: int | None = None, run: bool = Fa
             return what, []
         asked = commands(project, rng)
         asked = asked if most is None else rng.sample(asked, most)
+        asked = [each for each in asked if each[-1] != "--follow" or not _waits(each[1])]
         for arguments in [*asked, *((("run", f"studies/{name}.toml", "--inline") for name in RUNNABLE) if run else ())]:
             with _noted(found, seed, what, " ".join(arguments)):
                 code, text = call(*arguments)
@@ -449,6 +452,14 @@ def try_one(project: Project, seed: int, most: int | None = None, run: bool = Fa
                 if not path.is_symlink():  # chmod would follow it out of the folder
                     path.chmod(0o700)
     return what, found
+
+
+def _waits(key: str) -> bool:
+    """Whether no attempt at a trial is left, and its job is in the queue: `logs --follow` rightly waits for that."""
+    results = Results(Path("results"))
+    with suppress(AblateError, OSError):
+        return pick_attempt(results.trial(key)) is None and key in queued(results, read_queue(results))
+    return False
 
 
 def _check_numbers(project: Project, study: str, whole: bool, renamed: bool) -> None:
@@ -499,6 +510,8 @@ def main() -> None:
         for seed in range(options.seed, options.seed + options.mutations):
             what, found = try_one(project, seed, options.most, options.run)
             kinds[what.partition(" ")[0]] += 1
+            if kinds.total() % 100 == 0:
+                print(f"{kinds.total()} mutations, {bad} with a problem", file=sys.__stderr__, flush=True)
             bad += bool(found)
             for each in found:
                 print(
