@@ -50,10 +50,10 @@ def more(verdict: Verdict, decision: Decision) -> str:
 
 
 def more_seeds(range: tuple[int, int | None]) -> str:
-    """`about 2 more seeds`, or `about 2 to 40 more seeds`."""
+    """`about 2 more seeds`, `about 2 to 40 more seeds`, or `about 22 to over 100 more seeds`."""
     least, most = range
     if most is None:
-        return f"about {least} or many more seeds"
+        return f"about {least} to over {MOST} more seeds"
     return f"about {least}{'' if most == least else f' to {most}'} more seed{'s' if most > 1 else ''}"
 
 

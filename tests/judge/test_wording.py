@@ -115,3 +115,15 @@ def test_an_effect_has_the_digits_that_its_interval_gives_it(
     numbers: tuple[float, tuple[float, float] | None], shown: str
 ) -> None:
     assert estimate(*numbers) == shown
+
+
+@pytest.mark.parametrize(
+    ("range", "said"),
+    [
+        ((1, 1), "about 1 more seed"),
+        ((1, 2), "about 1 to 2 more seeds"),
+        ((22, None), "about 22 to over 100 more seeds"),
+    ],
+)
+def test_how_many_more_seeds_would_settle_a_claim_is_said_as_a_range(range: tuple[int, int | None], said: str) -> None:
+    assert wording.more_seeds(range) == said
