@@ -148,8 +148,12 @@ class Evidence:
         """Whether all of these are in percent. Of other trainers than the paper's, `top1` is if any value exceeds 1."""
         if self.of_paper:
             return all(each.endswith(("top1", "top5", "accuracy")) for each in metrics)
+        return {*metrics} == {"top1"} and self._largest_top1 > 1
+
+    @cached_property
+    def _largest_top1(self) -> float:
         values = [value for cell in self.cells for value in cell.values("top1").values()]
-        return {*metrics} == {"top1"} and max(values, default=100.0) > 1
+        return max(values, default=100.0)
 
     @property
     def of_paper(self) -> bool:

@@ -34,7 +34,8 @@ def numbers(verdict: Verdict) -> str:
 
 def effect(decision: Decision) -> str:
     """`+3.1 [1.2, 5.0]`, with the bound if that is not 0."""
-    return f"{estimate(decision.effect, decision.interval)}{'' if decision.within else _against(decision.bound)}"
+    against = "" if decision.within else _against(decision.bound)
+    return f"{estimate(decision.effect, decision.interval, decision.bound)}{against}"
 
 
 def more(verdict: Verdict, decision: Decision) -> str:

@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from torch._C._distributed_c10d import Store, TCPStore
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 _FIRST_PORT, _PORTS = 20_000, 12_000
 """Below the ports that Linux gives to outgoing connections: ip_local_port_range starts at 32768."""
@@ -36,12 +38,14 @@ class Rendezvous:
         return {name: str(value) for name, value in (ranks | where).items()}
 
 
-def meet(at: Rendezvous, timeout: timedelta) -> Store:
+def meet(at: Rendezvous, timeout: timedelta) -> "Store":
     """The store of this job's ranks, which the first of them opens.
 
     Raises RuntimeError if the port is another program's, or the ranks do not meet in time: a rank of another job would
     train along, and be trained along with, without an error.
     """
+    from torch._C._distributed_c10d import TCPStore  # a torch without it still trains on one rank
+
     host = "127.0.0.1" if at.rank == 0 else at.host
     assert host is not None
     store = TCPStore(host, at.port, at.size, at.rank == 0, timeout, wait_for_workers=False)

@@ -87,15 +87,29 @@ class World:
     def announce(self, value: Any = None) -> Any:
         """The value of the first rank, on all ranks, which wait for it for as long as it takes.
 
-        `tell` gives up after TIMEOUT, and the first rank may take longer: it trains a command alone.
+        `tell` gives up after TIMEOUT, and the first rank may take longer: it trains a command alone. The first rank
+        goes on when all have the value: after the last one it closes the store, which the others still use.
         """
-        if self.size > 1:
-            name, store = f"announcement {next(self._announced)}", dist.distributed_c10d._get_default_store()
-            if self.first:
-                store.set(name, "")
-            while not (self.first or store.check([name])):  # a wait would keep NCCL's own threads from the store
-                time.sleep(0.1)
-        return self.tell(value)
+        if self.size == 1:
+            return value
+        name, store = f"announcement {next(self._announced)}", dist.distributed_c10d._get_default_store()
+        others = [f"{name} {rank}" for rank in range(1, self.size)]
+        if self.first:
+            store.set(name, "")
+        else:
+            _wait_for(store, [name])
+        told = self.tell(value)
+        if self.first:
+            _wait_for(store, others)
+        else:
+            store.set(others[self.rank - 1], "")
+        return told
+
+
+def _wait_for(store: Any, names: list[str]) -> None:
+    """Wait until the store has these; its own `wait` would keep NCCL's threads from the store."""
+    while not store.check(names):
+        time.sleep(0.1)
 
 
 ALONE = World()

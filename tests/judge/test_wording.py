@@ -102,7 +102,12 @@ def test_what_a_figures_error_could_turn_is_told() -> None:
         ((1.58, (-0.0795, 2.0)), "+1.6 [-0.1, 2.0]"),
         ((0.0123, (0.0119, 0.0131)), "+0.0123 [0.0119, 0.0131]"),
         ((5.0, (0.02, 10.0)), "+5.00 [0.02, 10.00]"),
-        ((-0.04, (-3.0, 4.0)), "+0.0 [-3.0, 4.0]"),
+        ((0.5, (-0.0004, 1.0)), "+0.5000 [-0.0004, 1.0000]"),
+        ((-0.04, (-3.0, 4.0)), "-0.04 [-3.00, 4.00]"),
+        ((1e-12, (-3.0, 4.0)), "+0.0 [-3.0, 4.0]"),
+        ((5.6, (5.03, 9.0), 5.0), "+5.60 [5.03, 9.00]"),
+        ((0.46, (-1.0, 1.0), 0.5), "+0.46 [-1.00, 1.00]"),
+        ((-0.98, (-2.0, 4.2), -1.0), "-0.98 [-2.00, 4.20]"),
         ((1234.0, (900.0, 2300.0)), "+1234 [900, 2300]"),
         ((2.5e9, (1e9, 4e9)), "+2.5e+09 [1e+09, 4e+09]"),
         ((1e-9, (0.9e-9, 1.2e-9)), "+1e-09 [9e-10, 1.2e-09]"),
@@ -111,9 +116,7 @@ def test_what_a_figures_error_could_turn_is_told() -> None:
         ((0.12345, None), "+0.123"),
     ],
 )
-def test_an_effect_has_the_digits_that_its_interval_gives_it(
-    numbers: tuple[float, tuple[float, float] | None], shown: str
-) -> None:
+def test_an_effect_has_the_digits_that_its_interval_gives_it(numbers: tuple[Any, ...], shown: str) -> None:
     assert estimate(*numbers) == shown
 
 

@@ -74,4 +74,4 @@ def test_ranks_wait_for_the_next_trial_for_as_long_as_the_first_trains_one_alone
         subprocess.Popen([*command, str(rank), f"{NAME}/announced"], stdout=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
-    assert [rank.communicate()[0] for rank in ranks] == ["a 0 2\nb 0 2\n", "a 1 2\nb 1 2\n"]
+    assert [rank.communicate(timeout=100)[0] for rank in ranks] == ["a 0 2\nb 0 2\n", "a 1 2\nb 1 2\n"]

@@ -178,20 +178,30 @@ def _quantile(freedom: int) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def estimate(value: float, interval: tuple[float, float] | None) -> str:
-    """`+3.1 [1.2, 5.0]`, with two digits of the interval's width.
+def estimate(value: float, interval: tuple[float, float] | None, bound: float = 0.0) -> str:
+    """`+3.1 [1.2, 5.0]`; see `in_digits`."""
+    effect, *limits = in_digits(value, interval, bound)
+    return f"{effect} [{', '.join(limits)}]" if limits else effect
 
-    At least one decimal below 1000; up to two more where a limit would be shown as 0; three digits of each number where
-    seven decimals or digits would not do.
+
+def in_digits(value: float, interval: tuple[float, float] | None, bound: float = 0.0) -> tuple[str, ...]:
+    """An effect with its sign, and its limits, with two digits of the interval's width.
+
+    At least one decimal below 1000, and more where one of the numbers would be shown as 0 or as the bound without being
+    that; three digits of each number where seven decimals or digits would not do.
     """
     if interval is None:
-        return f"{value:+.3g}"
-    width, largest = interval[1] - interval[0], max(abs(value), *map(abs, interval))
-    if (
-        not 0 < width < math.inf
-        or largest >= 1e7
-        or (decimals := max(width < 1000, 1 - math.floor(math.log10(width)))) > 7
-    ):
-        return f"{value:+.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
-    decimals += sum(any(limit and not round(limit, decimals + more) for limit in interval) for more in range(2))
-    return f"{value:+z.{decimals}f} [{interval[0]:z.{decimals}f}, {interval[1]:z.{decimals}f}]"
+        return (f"{value:+.3g}",)
+    low, high = interval
+    width, largest = high - low, max(map(abs, (value, low, high)))
+    known = 0 < width < math.inf and largest < 1e7
+    least = max(int(width < 1000), 1 - math.floor(math.log10(width))) if known else 8
+    if least > 7:
+        return f"{value:+.3g}", f"{low:.3g}", f"{high:.3g}"
+
+    def distinct(decimals: int) -> bool:
+        pairs = ((number, mark) for number in (value, low, high) for mark in (0.0, bound, -bound))
+        return all(number == mark or round(number, decimals) != round(mark, decimals) for number, mark in pairs)
+
+    decimals = next(filter(distinct, range(least, 8)), least)
+    return f"{value:+z.{decimals}f}", f"{low:z.{decimals}f}", f"{high:z.{decimals}f}"

@@ -10,7 +10,7 @@ import altair as alt
 from altair.utils.schemapi import debug_mode
 
 from ablate.judge import wording
-from ablate.judge.statistics.paired import LEAST_SEEDS, estimate
+from ablate.judge.statistics.paired import LEAST_SEEDS, estimate, in_digits
 from ablate.records.plain import plural
 from ablate.report.charts.layers import INK, MOST_WIDE, QUIET, Style, spanned, styled, titled, valued, wrapped
 from ablate.report.render.figure import Figure
@@ -183,11 +183,7 @@ def _sided(verdict: Verdict) -> str:
 
 
 def _effect(compared: Compared) -> str:
-    return estimate(compared.effect, compared.interval)
-
-
-def _limits(compared: Compared) -> str:
-    return f" [{compared.interval[0]:.3g}, {compared.interval[1]:.3g}]" if compared.interval else ""
+    return estimate(compared.effect, compared.interval, compared.bound)
 
 
 def _table(described: Sequence[Described]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -203,10 +199,11 @@ def _texts(described: Described, rope: str = "") -> dict[str, str]:
     compared, sensitivity, parts = described.compared, described.sensitivity, described.variance
     out = f" (without {', '.join(map(str, compared.left_out))})" if compared.left_out else ""
     share = None if parts is None else parts.share
+    effect, *limits = in_digits(compared.effect, compared.interval, compared.bound)
     return {
         "comparison": compared.label,
-        "effect": f"{compared.effect:+.3g}",
-        "limits": _limits(compared).strip() or _NONE,
+        "effect": effect,
+        "limits": f"[{', '.join(limits)}]" if limits else _NONE,
         "bound": f"\u00b1{-compared.bound:.3g}" if compared.within else f"{compared.bound:.3g}",
         "seeds": f"{len(compared.seeds)}{out}",
         "p above": wording.p_value(compared.supports),

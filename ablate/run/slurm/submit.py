@@ -56,7 +56,7 @@ def submit_plan(plan: "Plan", results: Results, options: RunOptions) -> Submissi
             )
         if mend(results, queue, options.cluster):
             queue = read_queue(results, fresh=True)
-        # what is COMPLETING was so when the plan was made, which knew of requests to cancel
+        # jobs that are COMPLETING end: the plan has already left out those that may be requeued
         waiting = {key for key, job in queued(results, queue).items() if job.state != ENDING}
         todo = _todo(plan, results, waiting)
         if not todo:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -148,8 +149,8 @@ def short_titles(cells: Sequence[Cell], titles: Sequence[str]) -> list[str]:
 
 def distinct(cells: Sequence[Cell], titles: Sequence[str]) -> list[str]:
     """The titles; a case labelled like another cell has its name after it, since titles identify cells."""
-    pairs = zip(cells, titles, strict=True)
-    return [f"{title} ({cell.case})" if cell.case and titles.count(title) > 1 else title for cell, title in pairs]
+    pairs, count = zip(cells, titles, strict=True), Counter(titles)
+    return [f"{title} ({cell.case})" if cell.case and count[title] > 1 else title for cell, title in pairs]
 
 
 @dataclass(frozen=True)

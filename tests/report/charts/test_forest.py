@@ -56,7 +56,7 @@ def test_the_table_names_what_describes_and_leaves_out_what_nobody_has(tmp_path:
     figure = forest_figure(judged.verdicts[0], [bare], percent=True)
     assert figure is not None
     assert figure.columns == ("comparison", "effect", "limits", "bound", "seeds", "p above", "p below", "quartile mean")
-    assert figure.rows[0][1:5] == ("+1", "[-2, 4]", "0", "3")
+    assert figure.rows[0][1:5] == ("+1.0", "[-2.0, 4.0]", "0", "3")
 
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
