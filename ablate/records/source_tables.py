@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic_core import from_json
 
 from ablate.errors import InvalidValue, UserError
 from ablate.records.source import PLACE, Source, digest_of, from_rows, typed, unreadable
@@ -120,6 +121,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once)
 def _parsed(text: bytes, place: str) -> Any:
     """JSON whose objects have each name once. Raises UserError with its place, such as its file and line."""
     try:
+        from_json(text)  # stricter than Python: no half of a character (\ud800), and a limit of depth
         return _DECODER.decode(text.decode())
     except InvalidValue as error:
         raise UserError(f"{place} has two values named {error}", help=error.help) from error

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,23 @@ from ablate.errors import InvalidValue, UserError, toml, value_text
 from ablate.study.cells.cell import Scalar
 
 _MOST_SEED, _MOST_WHOLE = 2**31 - 1, 2**63
+_EXACT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+"""What makes a plain value of one whose type is derived from str, int or float, whatever it calls itself."""
 
 
 def plain(name: str, value: Any) -> Any:
-    """A value as a study file has it: scalars of NumPy and torch become Python's. Raises UserError for other types."""
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # str, since 0.1 in 32 bits is not 0.1 in 64
-        value = float(str(value)) if type(value).__name__ in ("float16", "float32") else value.item()
+    """A value as a study file has it: Python's type for scalars of NumPy and torch, and for members of an enumeration.
+
+    Raises UserError for other types.
+    """
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        bits, value = str(getattr(value, "dtype", "")).removeprefix("torch."), value.item()
+        if bits in ("float16", "float32"):  # by its text, since 0.1 in 32 bits is not 0.1 in 64
+            import numpy as np
+
+            value = float(str(np.dtype(bits).type(value)))
+    elif not isinstance(value, bool):
+        value = next((exact(value) for kind, exact in _EXACT.items() if isinstance(value, kind)), value)
     if name == "seed" and (type(value) is not int or not 0 <= value <= _MOST_SEED):
         message = f"seed = {value_text(value)} is not a whole number from 0 to {_MOST_SEED:,}"
         raise UserError(message, help="for example seed=0")

@@ -1,7 +1,9 @@
+import enum
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,13 +118,22 @@ def test_what_no_study_may_contain_is_refused_before_the_code_trains_and_spoils_
     assert not Path("studies/others.toml").exists()
 
 
-def test_scalars_of_numpy_and_any_text_are_values_as_they_were_written() -> None:
-    given = [np.float64(0.1), np.float32(0.2), np.int64(3), np.str_("a]b"), "d, label = ]", torch.tensor(0.5)]
+class Optimizer(enum.StrEnum):
+    SGD = "sgd"
+
+
+class Depth(enum.IntEnum):
+    DEEP = 50
+
+
+def test_scalars_enumerations_and_any_text_are_values_as_they_were_written() -> None:
+    given: list[Any] = [np.float64(0.1), np.float32(0.2), np.int64(3), np.str_("a]b"), "d, label = ]"]
+    given += [torch.tensor(0.7), torch.tensor(0.3, dtype=torch.float16), Optimizer.SGD, Depth.DEEP]
     for value in given:
         with ablate.trial("given", x=value, seed=np.int64(0)) as trial:  # type: ignore[arg-type]
             trial.result(accuracy=0.5)
-    assert load_study("given").study.all_axes["x"].names == [0.1, 0.2, 3, "a]b", "d, label = ]", 0.5]
-    assert ablate.results("given").pl()["state"].to_list() == ["done"] * 6
+    assert load_study("given").study.all_axes["x"].names == [0.1, 0.2, 3, "a]b", "d, label = ]", 0.7, 0.3, "sgd", 50]
+    assert ablate.results("given").pl()["state"].to_list() == ["done"] * 9
 
 
 def test_what_would_be_recorded_nowhere_is_said(capsys: pytest.CaptureFixture[str]) -> None:
