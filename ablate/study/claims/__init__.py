@@ -65,7 +65,7 @@ class Claim(Table):
     """What is compared: one of the kinds below."""
     id: _Id = Field("", examples=["A1"])
     """The claim's name in the study, such as `A1`: a letter followed by letters, digits, `_`, `'`, `.` or `-`."""
-    text: str = Field("", examples=["Random crop with color distortion is the best composition."])
+    text: str = Field("", min_length=1, examples=["Random crop with color distortion is the best composition."])
     """What is claimed, in a sentence."""
     source: str = Field("", examples=["section 3.1"])
     """Where it is claimed, such as a section of a paper."""

@@ -78,7 +78,8 @@ def outermost(values: Any, key: Key) -> Key:
     """The key of the first item of a list on the way to a value; of the value itself outside of lists, and of names."""
     for length, part in enumerate(key, 1):
         if isinstance(values, list):
-            return key if key[length:] in _NAMES else key[:length]
+            named = key[length:] in _NAMES and key[length - 2] in ("cases", "claims", "parts")
+            return key if named else key[:length]
         values = values.get(str(part)) if isinstance(values, dict) else None
     return key
 
@@ -90,25 +91,33 @@ _NAMES = (("id",), ("text",), ("name",), ("label",))
 def without(values: Any, key: Key, instead: dict[str, Any]) -> Any:
     """Values without the one at a key, so that the others can be checked.
 
-    instead: replaces it, if it has one of these keys.
+    instead: replaces it, if it has one of these keys. An item of a list is called by its place, such as `claims.0`.
     """
     if not key:
         return values
     first, rest = key[0], key[1:]
     if isinstance(values, list) and isinstance(first, int) and first < len(values):
         if rest in _NAMES and isinstance(values[first], dict):
-            named = {**values[first], str(rest[0]): f"number_{first + 1}"}
-            return [named if index == first else item for index, item in enumerate(values)]
+            return [{**item, **instead} if index == first else item for index, item in enumerate(values)]
         return [item for index, item in enumerate(values) if index != first]
     if not isinstance(values, dict):
         return values
     inner = values.get(str(first))
-    if rest and isinstance(inner, (dict, list)) and (others := without(inner, rest, {})) != inner:
+    named = {str(rest[-1]): _unused(first, rest, inner)} if isinstance(inner, list) and rest[1:] in _NAMES else {}
+    if rest and isinstance(inner, (dict, list)) and (others := without(inner, rest, named)) != inner:
         return {**values, str(first): others}
     left = {name: value for name, value in values.items() if name != first}
     if first in ("title", "question", "name", "description", "label"):
         left[str(first)] = instead.get(str(first), str(first))
     return left
+
+
+def _unused(list_key: Any, rest: Key, items: list[Any]) -> str:
+    """The place of an item as a name that no other item has: `claims.0`, or `cases_0`, as names have no dots."""
+    place = f"{list_key}{'_' if rest[-1] == 'name' else '.'}{rest[0]}"
+    while any(isinstance(item, dict) and item.get(str(rest[-1])) == place for item in items):
+        place += "_"
+    return place
 
 
 def _unknown_key(loc: Key, model: type[pydantic.BaseModel], location: Location | None, below: Key) -> Problem:
