@@ -13,7 +13,7 @@ from ablate.judge.published import Published, of_paper, published_numbers
 from ablate.judge.settings import Settings
 from ablate.judge.statistics.paired import t_interval
 from ablate.judge.statistics.pooled import spearman
-from ablate.records.metric import as_number, lacking
+from ablate.records.metric import lacking, numbers_of
 from ablate.records.plan_file import PlanFile
 from ablate.study.cells.cell import Cell, Scalar, distinct, short_titles
 
@@ -220,7 +220,7 @@ def read_evidence(store: duckdb.DuckDBPyConnection, plan: PlanFile) -> Evidence:
     for axes, case, seed, key, state, *rest, result, config in rows:
         cell = known.get((axes, case)) or known.setdefault((axes, case), Cell(from_json(axes), case))
         whole = from_json(result) if result else {}
-        cells.setdefault(cell, {})[seed] = numbers = _numbers(whole)
+        cells.setdefault(cell, {})[seed] = numbers = numbers_of(whole)
         number = places.setdefault(cell, len(places))
         trials.append(CellTrial(number, seed, key, state, numbers.get(plan.metric), numbers.get("loss"), *rest))
         if config is not None and key not in configs:
@@ -257,8 +257,3 @@ def _cells(
         )
         for cell, title, label in zip(cells, titles, labels, strict=True)
     )
-
-
-def _numbers(returned: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers among the values that a trial returned."""
-    return {name: number for name, value in returned.items() if (number := as_number(value)) is not None}

@@ -31,6 +31,11 @@ def as_number(value: object) -> float | None:
     return float(value) if is_number(value) and abs(value) < MOST else None  # type: ignore[arg-type]
 
 
+def numbers_of(returned: Numbers) -> dict[str, float]:
+    """The numbers among the values that a trial returned."""
+    return {name: number for name, value in returned.items() if (number := as_number(value)) is not None}
+
+
 def lacking(metric: str, finished: Iterable[Numbers]) -> str | None:
     """A message if no finished trial has the metric; None if one has it, or no trial has finished."""
     every: list[Numbers] = []
