@@ -98,12 +98,12 @@ class World:
             store.set(name, "")
         else:
             _wait_for(store, [name])
-        told = self.tell(value)
+        announced = self.tell(value)
         if self.first:
             _wait_for(store, others)
         else:
             store.set(others[self.rank - 1], "")
-        return told
+        return announced
 
 
 def _wait_for(store: Any, names: list[str]) -> None:
