@@ -131,3 +131,9 @@ def test_the_accounting_is_asked_in_no_time_zone(shims: Path, tmp_path: Path) ->
     ended_jobs(["toy-1"], time.time() - 3600)
     (start,) = [line for line in (tmp_path / "asked").read_text().splitlines() if "start" in line]
     assert re.fullmatch(r"--starttime=now-42\d\d", start)
+
+
+@pytest.mark.parametrize("word", ["half \ud800", "null \0"])
+def test_a_word_that_no_command_can_have_is_an_error_of_slurm(word: str) -> None:
+    with pytest.raises(SlurmError, match="no command can have such words"):
+        ask("squeue", f"--name={word}")
