@@ -98,9 +98,8 @@ def _print(imported: "Imported", json: bool = False) -> None:
     parts += [f"{imported.unchanged:,} known before"] if imported.unchanged else []
     parts += [f"{imported.failed:,} without a result, recorded as failed"] if imported.failed else []
     print(", ".join(parts))
-    if len(set(imported.ends)) > 1:
-        least, most = imported.ends
-        print(f"warning: runs end at steps from {least:g} to {most:g}; if some were cut short, leave them out")
+    if imported.shorter:
+        print(f"warning: {imported.shorter}; if it was cut short, leave it out")
     if imported.ignored:
         print(f"columns left out: {', '.join(imported.ignored)}")
     name = imported.study.stem

@@ -177,6 +177,8 @@ class Imported(TypedDict):
     """Columns left out."""
     ends: list[float]
     """The least and the greatest last step, if runs have steps."""
+    shorter: str | None
+    """The run that ends first among those whose cell has a longer one, and where both end."""
 
 
 class CellOfTrial(TypedDict):

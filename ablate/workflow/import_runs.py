@@ -43,6 +43,8 @@ class Imported:
     """Columns that were left out."""
     ends: tuple[float, ...] = ()
     """The least and the greatest last step, if runs have steps."""
+    shorter: str | None = None
+    """The run that ends first among those whose cell has a longer one, and where both end."""
 
     @property
     def unchanged(self) -> int:
@@ -94,14 +96,21 @@ def import_runs(
     write_trials(results, new, metric, about, time.time())
     replace_trials(results, changed, metric, about, time.time())
     failed = sum(metric not in trial.run.metrics for trial in trials)
-    return Imported(file, new_file, len(new), len(changed), len(trials), failed, runs.ignored, _ends(runs))
+    return Imported(file, new_file, len(new), len(changed), len(trials), failed, runs.ignored, *_ends(runs))
 
 
-def _ends(runs: Runs) -> tuple[float, ...]:
-    """The least and the greatest last step of the runs that have a curve."""
-    lines = (run.curve.rstrip().rpartition("\n")[2] for run in runs.runs if run.curve)
-    ends = sorted({json.loads(line)["epoch"] for line in lines})
-    return (ends[0], ends[-1]) if ends else ()
+def _ends(runs: Runs) -> tuple[tuple[float, ...], str | None]:
+    """The least and the greatest last step of the runs that have a curve, and the shorter run of a cell."""
+    cells: dict[Any, list[tuple[float, str]]] = {}
+    for run in runs.runs:
+        if run.curve:
+            last = json.loads(run.curve.rstrip().rpartition("\n")[2])["epoch"]
+            cells.setdefault((frozenset(run.axes.items()), run.case), []).append((last, place_of(run)))
+    ends = sorted({last for cell in cells.values() for last, _ in cell})
+    uneven = [(*min(cell), max(cell)[0]) for cell in cells.values() if min(cell)[0] < max(cell)[0]]
+    least, place, most = min(uneven, default=(0.0, "", 0.0))
+    shorter = f"{place}, ends at step {least:g}, and another seed of its cell at {most:g}" if uneven else None
+    return (*ends[:1], *ends[-1:]), shorter
 
 
 def _matched(loaded: LoadedStudy, runs: Runs, results: Results) -> tuple[Plan, list[ImportedTrial]]:

@@ -229,14 +229,25 @@ def test_identifiers_that_look_alike_as_numbers_are_values_of_their_own(
     assert importing([f"0.1,{name},{seed},0.7" for name in names for seed in range(3)]).new == 9
 
 
-def test_runs_of_different_length_are_told(importing: Import, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_ends_before_another_seed_of_its_cell_is_named(
+    importing: Import, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [f"r{number},{row},{at}" for number, row in enumerate(ROWS) for at in range(9 if number == 7 else 10)]
     columns = Columns(AXES, ["accuracy"], "seed", run="run", step="epoch")
     done = importing(rows, "run," + HEAD.replace("\n", ",epoch\n"), columns)
     assert done.ends == (8, 9)
     imports._print(done)
-    assert "warning: runs end at steps from 8 to 9; if some were cut short, leave them out" in capsys.readouterr().out
+    where = f"{Path('runs.csv')}, row 79, ends at step 8, and another seed of its cell at 9"
+    assert f"warning: {where}; if it was cut short, leave it out" in capsys.readouterr().out
     assert importing(ROWS).ends == ()
+
+
+def test_cells_whose_runs_are_longer_by_design_cause_no_warning(importing: Import) -> None:
+    rows = [f"{most},{seed},0.{most}{seed},{at}" for most in (2, 4) for seed in (0, 1) for at in range(most)]
+    done = importing(
+        rows, "epochs,seed,accuracy,epoch\n", Columns({"epochs": "epochs"}, ["accuracy"], "seed", step="epoch")
+    )
+    assert (done.ends, done.shorter) == ((1, 3), None)
 
 
 @pytest.mark.parametrize("step", ["2k", "nan"])
