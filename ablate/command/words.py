@@ -149,4 +149,4 @@ def plain_value(text: str) -> Any:
 def word_value(text: str) -> Any:
     """The value of an option: text, unless the program gets the same word from a number, or from true or false."""
     value = plain_value(text)
-    return value if written(value) == text or (isinstance(value, float) and "e" in text.lower()) else text
+    return value if written(value) == text else text

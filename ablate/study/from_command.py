@@ -179,7 +179,9 @@ def study_text(name: str, command: Parsed, axes: Mapping[str, list[Any]], metric
     """The study file: every axis with its values, the other settings as defaults, and a claim to edit."""
     defaults = {key: value for key, value in command.settings.items() if key not in axes}
     first = next(iter(axes))
-    value = command.settings[first] if command.settings[first] in axes[first] else axes[first][0]
+    given = command.settings[first]
+    same = [each for each in axes[first] if each in (given, plain_value(str(given)))]  # 1e-4 is 0.0001 in the axis
+    value = (same or axes[first])[0]
     lines = [
         f"name = {toml(name)}",
         f"title = {toml(name.replace('_', ' ').capitalize())}",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ablate.command.words import filled
 from ablate.errors import UserError
 from ablate.study.check import check_files
 from ablate.study.from_command import new_command_study, parsed
@@ -65,7 +66,7 @@ def test_three_commands_lead_from_a_script_to_a_judged_page(project: Path) -> No
             "python -m pkg.train model.width=4 seed=0 +opt.name='a b' -b 32 --wd=-1e-4",
             ["python", "-m", "pkg.train", "model.width={model_width}", "seed={seed}", "+opt.name={opt_name}", "-b",
              "{b}", "--wd={wd}"],
-            {"model_width": 4, "opt_name": "a b", "b": 32, "wd": -0.0001},
+            {"model_width": 4, "opt_name": "a b", "b": 32, "wd": "-1e-4"},
         ),
         ("python train.py --beta1 0.9 --beta2 0.999 --opt.lr 1 --opt-lr 2 --top-5",
          ["python", "train.py", "--beta1", "{beta1}", "--beta2", "{beta2}", "--opt.lr", "{opt_lr}", "--opt-lr",
@@ -113,13 +114,22 @@ def test_what_is_quoted_is_an_argument_and_not_for_a_shell(line: str, words: lis
 @pytest.mark.parametrize(
     ("word", "value"),
     [("007", "007"), ("3.10", "3.10"), ("1_000", "1_000"), ("nan", "nan"), ("9" * 20, "9" * 20), ("True", "True"),
-     ("true", True), ("0.5", 0.5), ("-3", -3), ("1e-4", 1e-4), ("1e20", 1e20), ("1e999", "1e999")],
+     ("true", True), ("0.5", 0.5), ("-3", -3), ("1e-05", 1e-05), ("1e-4", "1e-4"), ("1e5", "1e5"),
+     ("1e20", "1e20"), ("1e999", "1e999")],
 )  # fmt: skip
 def test_the_program_gets_every_word_as_it_was_typed(word: str, value: object) -> None:
     path = new(f"python train.py --lr 0.1 --word {word}", ["lr=1,2"])
-    found = load_study(str(path)).study.defaults["word"]
+    study = load_study(str(path)).study
+    found = study.defaults["word"]
     assert (found, type(found)) == (value, type(value))
+    assert study.command
+    assert filled(study.command, study.defaults | {"lr": 1})[-1] == word
     assert check_files([str(path)], [])[0].problems == ()
+
+
+def test_a_number_with_an_exponent_is_varied_as_a_number_and_the_claim_is_about_the_one_of_the_command() -> None:
+    study = load_study(str(new("python train.py --lr 1e-4", ["lr=1e-3,1e-4"]))).study
+    assert (study.axes["lr"].values, study.claims[0].text[:11]) == ([0.001, 0.0001], "lr = 0.0001")
 
 
 def test_true_and_false_of_an_option_are_varied_as_they_are_spelled_and_those_of_a_flag_are_switches() -> None:
