@@ -157,9 +157,9 @@ def test_a_trial_that_fails_leaves_the_others_done_and_exit_code_1(ablate: Ablat
     assert "first: untrained seed=0" in run.stderr
 
 
-def started(project: Path, *options: str) -> subprocess.Popen[str]:
+def started(project: Path, *options: str, epochs: int = 2000) -> subprocess.Popen[str]:
     """A run with long trials in a process group of its own, once its first trial is under way."""
-    command = [sys.executable, "-m", "ablate", "run", "tiny", "--set", "epochs=2000", *options]
+    command = [sys.executable, "-m", "ablate", "run", "tiny", "--set", f"epochs={epochs}", *options]
     run = subprocess.Popen(
         command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -200,7 +200,7 @@ def test_workers_end_when_the_command_is_killed(project: Path) -> None:
 
 
 def test_a_killed_worker_fails_its_trial_alone_and_is_replaced(project: Path) -> None:
-    run = started(project, "--workers", "1", "--set", "epochs=60")
+    run = started(project, "--workers", "1", epochs=60)
     (events, *_) = project.glob("results/trials/*/attempts/*/events.jsonl")
     os.kill(json.loads(events.read_text().splitlines()[0])["pid"], signal.SIGKILL)
     _, err = run.communicate(timeout=120)
@@ -214,7 +214,7 @@ def test_a_trial_stopped_by_ctrl_c_goes_on_from_its_checkpoint_to_the_numbers_of
     project: Path, how: tuple[str, ...]
 ) -> None:
     cell = ("--only", "first=crop", "--only", "temperature=0.1", *how)
-    run = started(project, *cell, "--set", "epochs=150")
+    run = started(project, *cell, epochs=150)
     os.killpg(run.pid, signal.SIGINT)
     run.communicate(timeout=60)
     assert len(list(project.glob("results/pretrained/*/step-*.pt"))) == 1
