@@ -25,7 +25,6 @@ from typer.testing import CliRunner
 
 from ablate.errors import AblateError
 from ablate.records.files import Results
-from ablate.records.logs import pick_attempt
 from ablate.run.cluster import Cluster
 from ablate.run.slurm.ledger import Ledger, Submission, Watch
 from ablate.run.slurm.packing import Array, Share
@@ -455,10 +454,10 @@ def try_one(project: Project, seed: int, most: int | None = None, run: bool = Fa
 
 
 def _waits(key: str) -> bool:
-    """Whether no attempt at a trial is left, and its job is in the queue: `logs --follow` rightly waits for that."""
+    """Whether a trial has no readable result now, and its job is in the queue: `logs --follow` waits for that."""
     results = Results(Path("results"))
     with suppress(AblateError, OSError):
-        return pick_attempt(results.trial(key)) is None and key in queued(results, read_queue(results))
+        return key in queued(results, read_queue(results))
     return False
 
 
