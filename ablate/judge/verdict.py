@@ -43,9 +43,8 @@ class Verdict:
         """The effect with its interval, and the p value, as text; empty if the claim was not measured."""
         if (decision := self.decision) is None:
             return "", ""
-        return estimate(
-            decision.effect, decision.interval, decision.bound
-        ), "" if decision.p is None else f"{decision.p:.2g}"
+        p = "" if decision.p is None else f"{decision.p:.2g}"
+        return estimate(decision.effect, decision.interval, decision.bound), p
 
     def __repr__(self) -> str:
         shown, p = self.numbers

@@ -115,9 +115,8 @@ def varied(settings: Mapping[str, Any], vary: Sequence[str]) -> dict[str, list[A
             known = f"settings of the command are: {', '.join(settings)}" if settings else "the command has no settings"
             message = f"--vary {each}: '{option}' is not a setting of the command{nearest(name, settings)}"
             raise UserError(message, help=known)
-        exact = (
-            () if isinstance(settings[name], bool) else ("true", "false")
-        )  # a flag is true or false, however spelled
+        # A flag is true or false, however it is spelled; elsewhere the program gets the word.
+        exact = () if isinstance(settings[name], bool) else ("true", "false")
         listed = [word_value(word) if word.lower() in exact else plain_value(word) for word in words]
         check_listed(each, name, listed if equals else [], found)
         found[name] = listed

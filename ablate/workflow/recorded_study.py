@@ -80,7 +80,7 @@ def write_study(name: str, metric: str, axes: Mapping[str, Scalar], seed: int) -
 
 
 def add_values(file: Path, axes: Mapping[str, Scalar]) -> None:
-    """Add new values of axes to a study that was written here: each axis stands on a line of its own."""
+    """Add values to the axes of a study file that `write_study` wrote, which has one line for each axis."""
     from ablate.records.files import write_text
     from ablate.workflow.imported_study import load
 

@@ -94,7 +94,7 @@ def ask(*command: str) -> str:
     except OSError as error:
         raise SlurmError(name, error.strerror or str(error)) from error
     except ValueError as error:  # a damaged record may name half a character, or a null, where a command has none
-        raise SlurmError(name, f"no command can have such words: {error}") from error
+        raise SlurmError(name, f"its words cannot be passed to a command: {error}") from error
     except subprocess.TimeoutExpired as error:
         raise SlurmError(name, f"Socket timed out: no answer within {_SECONDS} s") from error
     if run.returncode:

@@ -162,7 +162,7 @@ Whole = Annotated[Claim, _OfAnyKind(), AfterValidator(_whole)]
 """A claim of a study."""
 
 
-def _told_apart(parts: Sequence[Claim], scene: Scene) -> list[Requirement]:
+def _distinctly_labelled(parts: Sequence[Claim], scene: Scene) -> list[Requirement]:
     """What each part asks; labels that another part has, too, name the cells of their part."""
     asked = [part.asked(scene) for part in parts]
     seen = Counter(label for each in asked for label in labels(each))
@@ -181,7 +181,7 @@ class AllOf(Claim):
 
     def compare(self, scene: Scene) -> Requirement:
         """The comparisons of all parts."""
-        return all_hold(_told_apart(self.parts, scene))
+        return all_hold(_distinctly_labelled(self.parts, scene))
 
 
 class AnyOf(Claim):
@@ -193,7 +193,7 @@ class AnyOf(Claim):
 
     def compare(self, scene: Scene) -> Requirement:
         """The comparisons of all parts."""
-        return one_holds(_told_apart(self.parts, scene))
+        return one_holds(_distinctly_labelled(self.parts, scene))
 
 
 @cache

@@ -135,5 +135,5 @@ def test_the_accounting_is_asked_in_no_time_zone(shims: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("word", ["half \ud800", "null \0"])
 def test_a_word_that_no_command_can_have_is_an_error_of_slurm(word: str) -> None:
-    with pytest.raises(SlurmError, match="no command can have such words"):
+    with pytest.raises(SlurmError, match="its words cannot be passed to a command"):
         ask("squeue", f"--name={word}")
