@@ -75,9 +75,10 @@ def test_the_benchmark_of_a_gpu_runs_to_its_end_at_toy_size_on_a_cpu(tmp_path: P
     run = subprocess.run(command, cwd=ROOT, env=kept | changes, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
-    parts = ("resnet18", "lightly", "augmentation", "packing", "resnet50", "loss", "study", "compiled")
+    parts = ("resnet18", "lightly", "augmentation", "graphs", "packing", "resnet50", "loss", "study", "compiled")
     assert [name for name in parts if name not in found or "failed" in found[name]] == []
     assert found["resnet18"]["loop"]["median"] > 0
+    assert found["graphs"]["ratio"]["median"] > 0
     assert found["packing"]["side_by_side"].keys() == {"1", "2"}
     assert found["study"]["page"] > 100_000
     assert found["size"].startswith("toy")

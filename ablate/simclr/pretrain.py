@@ -8,7 +8,7 @@ The loss and its gradient are exact; only batch norm's statistics differ, being 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -22,17 +22,16 @@ from ablate.simclr.config import RECIPE_VERSION, Config
 from ablate.simclr.data.batches import plain
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.data.images import Images
+from ablate.simclr.graph import Measures, Step, as_graph
 from ablate.simclr.loss import LOSSES, temperature_of
 from ablate.simclr.loss.pairs import make_pairs, match
 from ablate.simclr.model import Model, Outputs, make_model
 from ablate.simclr.model.compiled import compiled
 from ablate.simclr.model.encoder import dropout_of_step, make_batch_norm_global, set_batch_norm_statistics
-from ablate.simclr.training import start
+from ablate.simclr.training import Run, start
 from ablate.trainer.contract import Console, Context, Interrupted
 from ablate.trainer.world import ALONE, World
 
-Measures = dict[str, Tensor]
-"""What a step measures: scalars on the device, means over this rank's images, shares in percent."""
 Metrics = dict[str, float | str]
 _NORM_EVERY = 10
 """The gradient's norm is computed every this many steps, to keep it cheap, and at least once per epoch."""
@@ -63,18 +62,13 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
         make_batch_norm_global(model, world)
         if config.epochs:
             run = start(config, data.train.images, context, model, store)
-            step = contrastive_step if config.method == "simclr" else supervised_step
-            with compiled(model, world, context.say) if config.compile else nullcontext():
+            with _step(config, model, run, context) as step:
                 for batch in run.stream.batches(run.done, world, context.device):
                     run.set_learning_rates(batch.step)
-                    model.zero_grad(set_to_none=True)
                     labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
-                    measures = step(config, model, batch.views, labels, world, batch.step)  # the loss and its gradient
-                    world.mean_gradients(model.parameters())
-                    if batch.step % min(_NORM_EVERY, len(data.train.images) // config.batch_size) == 0:
-                        measures["gradient_norm"] = _gradient_norm(model)
-                    for optimizer, _ in run.optimizers.values():
-                        optimizer.step()
+                    measures = step(batch.views, labels, batch.step)
+                    if not _has_norm(batch.step, run):
+                        measures.pop("gradient_norm", None)  # a graph computes it in each step
                     run.end_step(batch.step, measures)
                     del batch  # its views are not kept while the next are made
                     run.save_if_due()
@@ -82,6 +76,31 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
         if store.writes:
             store.finish({"model": model.state_dict(), "metrics": metrics})
     return model, metrics
+
+
+@contextmanager
+def _step(config: Config, model: Model, run: Run, context: Context) -> Iterator[Step]:
+    """Within, one step of the training from a batch to new weights, as the settings say that it is computed."""
+    world, gradient = context.world, contrastive_step if config.method == "simclr" else supervised_step
+    optimizers = {name: optimizer for name, (optimizer, _) in run.optimizers.items()}
+
+    def plain(views: Tensor, labels: Tensor, number: int) -> Measures:
+        model.zero_grad(set_to_none=True)
+        measures = gradient(config, model, views, labels, world, number)
+        world.mean_gradients(model.parameters())
+        if _has_norm(number, run):
+            measures["gradient_norm"] = _gradient_norm(model)
+        for optimizer in optimizers.values():
+            optimizer.step()
+        return measures
+
+    with ExitStack() as stack:
+        step: Step = plain
+        if config.compile:
+            stack.enter_context(compiled(model, world, context.say))
+        if config.cuda_graph:
+            step = stack.enter_context(as_graph(plain, model, optimizers, config, context))
+        yield step
 
 
 def contrastive_step(
@@ -195,6 +214,7 @@ def owner(config: Config) -> str:
         "evaluate": True,
         "checkpoint_minutes": True,
         "deterministic": True,
+        "cuda_graph": True,
         "data": {"root"},
     }
     for added in ("fixed_batches", "compile"):  # checkpoints from before these settings keep their owner
@@ -219,6 +239,10 @@ def _until_stopped(batches: Iterable[Tensor], dtype: torch.dtype, context: Conte
         if context.world.agree(context.stopping(), context.device):
             raise Interrupted
         yield batch.to(dtype)
+
+
+def _has_norm(step: int, run: Run) -> bool:
+    return step % min(_NORM_EVERY, len(run.stream.images) // run.config.batch_size) == 0
 
 
 def _gradient_norm(model: Model) -> Tensor:

@@ -99,7 +99,10 @@ class Run:
         """Set the optimizers' learning rates for a step."""
         for optimizer, rate in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = rate(step)
+                if isinstance(group["lr"], Tensor):  # a CUDA graph reads it
+                    group["lr"].fill_(rate(step))
+                else:
+                    group["lr"] = rate(step)
 
     def end_step(self, step: int, measures: dict[str, Tensor]) -> None:
         """Record a step, and the epoch if it ends. Raises Interrupted, after saving the state, if asked to stop."""
@@ -208,7 +211,10 @@ class Run:
         self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
         self.model.load_state_dict(state["model"])
         for name, (optimizer, _) in self.optimizers.items():
+            groups = [{**group} for group in optimizer.param_groups]
             optimizer.load_state_dict(state[name])
+            for group, ours in zip(optimizer.param_groups, groups, strict=True):
+                group.update(ours)  # how it computes, which may have been otherwise in the interrupted training
         self.means.load(state["sums"], state["counts"], self.done)
 
     def result(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The parts of the benchmark on a GPU."""
 
+import contextlib
 import functools
 import importlib.util
 import multiprocessing
@@ -7,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from ablate.simclr import graph
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import load
 from ablate.simclr.data.views import apply_views, draw_views
@@ -28,6 +30,7 @@ from ablate.trainer.world import ALONE
 from tests.bench.augmentation import kornia_chain, like_torchvision
 from tests.bench.common import in_turn, ratio, spread
 from tests.bench.loss import LOSSES
+from tests.simclr import cpu_graph
 
 STUDY = """
 name = "bench"
@@ -152,6 +155,32 @@ class Bench:
         memory = (torch.cuda.max_memory_allocated(self.device) - before) / 2**20 if on_gpu else None
         return {"seconds": 1 / speed, "mebibytes": memory}
 
+    def graphs(self, plain: float) -> dict[str, Any]:
+        """Steps a second of a tiny trial without and with `cuda_graph = true`; and once the loop of `resnet18`."""
+        with self._imitated_graphs():
+            ways = {"plain": _tiny(), "graph": _tiny(cuda_graph=True)}
+            figures = self._in_turn(
+                {name: lambda c=config: self._loop(c, 5) / c.batch_size for name, config in ways.items()}
+            )
+            resnet18 = self._loop(self._cifar10(cuda_graph=True), 5)
+        return {
+            "unit": "steps a second, batch 32 at 32 pixels, ResNet-8; of ResNet-18 pairs a second",
+            "aim": "graph at least 4 times plain",
+            **{name: spread(values) for name, values in figures.items()},
+            "ratio": ratio(figures["graph"], figures["plain"]),
+            "resnet18": {"graph": resnet18, "ratio": resnet18 / plain},
+        }
+
+    @contextlib.contextmanager
+    def _imitated_graphs(self) -> Iterator[None]:
+        """At toy size, record steps on a CPU."""
+        with contextlib.ExitStack() as stack:
+            if self.device.type != "cuda":
+                instead = {"_DEVICE": self.device.type, "beside": contextlib.nullcontext, "record": cpu_graph.record}
+                for name, value in instead.items():
+                    stack.enter_context(mock.patch.object(graph, name, value))
+            yield
+
     def packing(self) -> dict[str, Any]:
         """Steps a second of tiny trials, several processes side by side on the device, in all."""
         figures = {str(count): self._side_by_side(count) for count in self.size.packing}
@@ -256,9 +285,9 @@ class Bench:
             "ratio": ratio(figures["loop"], figures["model"]),
         }
 
-    def _loop(self, config: Config) -> float:
-        """Pairs a second of the pretraining as a trial runs it."""
-        timed = _Timed(self.device, self.size.warm_up, self.size.steps)
+    def _loop(self, config: Config, warm_up: int = 0) -> float:
+        """Pairs a second of the pretraining as a trial runs it, after this many steps at least."""
+        timed = _Timed(self.device, max(warm_up, self.size.warm_up), self.size.steps)
         try:
             pretrain(config, load(config.data, self.device), timed)
         except Interrupted:
@@ -341,10 +370,8 @@ class _Timed:
         return self._marks[-1] - self._marks[0]
 
 
-def _tiny_trial(device: str, size: Size, ready: Any, times: Any) -> None:
-    """A process: the steps of a cell of `embedded`, which begin when all processes have warmed up."""
-    torch.set_num_threads(1)
-    context = _Packed(torch.device(device), size, ready)
+def _tiny(**changes: Any) -> Config:
+    """A cell of `embedded`, without an end."""
     settings = {
         "batch_size": 32,
         "epochs": 100_000,
@@ -353,7 +380,13 @@ def _tiny_trial(device: str, size: Size, ready: Any, times: Any) -> None:
         "encoder": {"name": "resnet8", "stem": "strided"},
         "optimizer": {"name": "adamw", "learning_rate": 0.01},
     }
-    config = Config.model_validate(settings)
+    return Config.model_validate(settings | changes)
+
+
+def _tiny_trial(device: str, size: Size, ready: Any, times: Any) -> None:
+    """A process: the steps of a cell of `embedded`, which begin when all processes have warmed up."""
+    torch.set_num_threads(1)
+    context, config = _Packed(torch.device(device), size, ready), _tiny()
     try:
         pretrain(config, load(config.data, context.device), context)
     except Interrupted:

@@ -69,6 +69,8 @@ class Recorded(TorchDispatchMode):
         """What every fractional number on the GPU is."""
         self.waits: list[str] = []
         """file:function of the package, for each wait."""
+        self.mixed: list[str] = []
+        """The same, for each operation that reads tensors of the CPU and of the GPU: a hidden copy."""
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
         name = function.__name__.partition(".")[0]
@@ -78,6 +80,11 @@ class Recorded(TorchDispatchMode):
         masks = name in ("index", "index_put", "index_put_") and any(each.dtype == torch.bool for each in tensors[1:])
         if on_gpu and (name in _WAITING or masks):
             self.waits.append(_caller())
+        if on_gpu and not all(tensor.is_cuda for tensor in tensors):
+            self.mixed.append(f"{_caller()} {name}")
+        if name in ("_fused_sgd_", "_fused_adamw_") and "tensor_lr" in function.__name__:  # it has no shapes in torch
+            self.kernels += 1
+            return None
         if name == "_local_scalar_dense":
             dtype = tensors[0].dtype
             return (self.truth and on_gpu) if dtype == torch.bool else self.number if dtype.is_floating_point else 1

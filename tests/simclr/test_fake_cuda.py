@@ -1,5 +1,6 @@
 """The trainer's steps on fake CUDA tensors: no tensor of another device, few kernels, and waits only where they are."""
 
+import contextlib
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ablate.simclr import graph
 from ablate.simclr import pretrain as pretraining
 from ablate.simclr.augment import AUGMENTATIONS
 from ablate.simclr.base.checkpoint import Checkpoints
@@ -152,6 +154,43 @@ def test_transformations_make_views_without_a_wait(name: str) -> None:
     augment = {"transforms": (*first, name), "base_crop": name == "rotate"}
     listener = trained(config(augment=augment, batch_size=48), stored=40)
     assert not any(listener.waits)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"optimizer": {"name": name}} for name in ("adamw", "sgd", "lars")),
+        {"loss": {"name": "nt_logistic", "negatives": "one"}, "micro_batch": 16},
+        {"loss": {"name": "margin", "semi_hard": True}},
+        {"method": "supervised"},
+    ],
+)
+def test_a_step_of_a_small_network_is_one_launch_with_a_graph_which_reads_nothing_from_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Besides: views, copies of views and labels, learning rates, sums of measures."""
+    recorded_kernels = []
+
+    def record(step: Callable[[], dict[str, Tensor]]) -> Any:
+        before = recorded.kernels
+        recorded.mixed, recorded.waits = [], []
+        measures = step()
+        assert not recorded.mixed
+        assert not recorded.waits
+        recorded_kernels.append(recorded.kernels - before)
+        recorded.kernels = before
+        return lambda: setattr(recorded, "kernels", recorded.kernels + 1), measures
+
+    monkeypatch.setattr(graph, "beside", contextlib.nullcontext)
+    monkeypatch.setattr(graph, "record", record)
+    monkeypatch.setattr(graph, "_differs", lambda *_: False)
+    with fake_cuda() as recorded:
+        listener = Listener(recorded, 7)
+        with pytest.raises(Stopped):
+            pretraining.pretrain(config(batch_size=32, cuda_graph=True, **changes), images(640, 32), listener)
+    assert recorded_kernels[0] > 75
+    assert max(listener.kernels[4:]) <= 13
+    assert not any(listener.waits[4:])
 
 
 def waits_of(part: Any, settings: dict[str, Any], number: float = 8.0, **changes: Any) -> set[str]:

@@ -181,6 +181,9 @@ class Config(Settings):
     compile: bool = Field(False, json_schema_extra={"identity": "if set"})
     """Compile encoder and head for the pretraining (torch.compile), which rounds otherwise and takes a minute or
     minutes: for long trainings on one GPU. Needs a C++ compiler, on a GPU also Triton; otherwise it has no effect."""
+    cuda_graph: bool = Field(False, json_schema_extra={"identity": False})
+    """Launch all kernels of a step by one call, which saves time where a network is small: on one GPU, except for
+    networks of torchvision. The first recorded step is checked against a plain one; results agree up to rounding."""
     online_probe: bool = True
     """Train a linear classifier on h during pretraining, passing no gradient to the encoder (App. B.9)."""
     checkpoint_minutes: NotNegative = Field(5.0, json_schema_extra={"identity": False})

@@ -46,7 +46,7 @@ class LARS(torch.optim.Optimizer):
         steps = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         norms = torch.stack(torch._foreach_norm([*weights, *steps])).view(2, -1)
         weight_norms, gradient_norms = norms
-        trust = torch.where((norms > 0).all(0), group["eta"] * weight_norms / gradient_norms, 1.0)
+        trust = (group["eta"] * weight_norms / gradient_norms).masked_fill_((norms == 0).any(0), 1.0)
         torch._foreach_mul_(steps, (group["lr"] * trust).unbind())
         return steps
 
