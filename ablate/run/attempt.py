@@ -17,7 +17,7 @@ from ablate.records.metric import as_json, not_returned, returned_before
 from ablate.records.plans import read_plan
 from ablate.records.provenance import provenance
 from ablate.records.reading import Damaged, read_trial
-from ablate.run import gpu
+from ablate.run import gpu, mps
 from ablate.run.causes import (
     GPU_ERROR,
     Failure,
@@ -157,6 +157,9 @@ def _exceptions_into(
         if around.world and around.world.size > 1 and lost_connection(error):
             failure = failure_of_lost_rank(writer.path, around.world.size)
         outcome |= _failed(failure_of_another_rank(writer.path) or failure)
+        if failure.cause == GPU_ERROR and mps.is_shared():
+            outcome["state"] = "interrupted"
+            outcome["message"] += "; under MPS it may be an error of another trial, so this one runs again"
 
 
 def _prepared(

@@ -12,9 +12,10 @@ from ablate.errors import AblateError, visible
 from ablate.records.attempt import State, end_attempt_of_dead_process, is_done
 from ablate.records.code import checked
 from ablate.records.files import Results
-from ablate.run.causes import STOPS, Outcome, interruption
+from ablate.run.causes import GPU_ERROR, STOPS, Outcome, interruption
 from ablate.run.fresh import STOP_SECONDS
 from ablate.run.machine import memory_of
+from ablate.run.mps import MultiProcessService
 from ablate.run.worker import SILENT_SECONDS, Task, Worker, start_worker
 
 _TICK_SECONDS = 0.25
@@ -47,7 +48,10 @@ class Pool:
     ) -> None:
         self._results, self._memory = results, memory if size > 1 else None
         root = results.root.absolute()  # a trainer may change the folder
-        task = Task(root, 0, threads, device, place, size, shared, fresh)
+        self._mps = MultiProcessService(device, size)
+        if self._mps.note:
+            print(visible(self._mps.note), file=sys.stderr)
+        task = Task(root, 0, threads, self._mps.device, place, size, shared, fresh)
         self._starts: Counter[str] = Counter()
         self._code = code
         self.workers = [self._start(replace(task, index=index)) for index in range(size)]
@@ -63,13 +67,16 @@ class Pool:
                 worker.kill()
                 worker.process.kill()
             raise
+        finally:
+            self._mps.end()
 
     def run(self, pretrainings: Mapping[str, str], tick: Callable[[], None]) -> Iterator[tuple[str, Outcome]]:
         """Yield each key with its outcome as trials end; `tick` is called a few times per second.
 
         pretrainings: trial key -> pretrain key, in the order in which to start. Of trials with the same pretraining,
         one runs at a time; the others then find the pretraining done. A worker that dies is replaced, and its trial
-        fails with the cause `killed`; a trial that had not started is given to another worker.
+        fails with the cause `killed`; a trial that had not started is given to another worker. So is one that an error
+        of another trial may have hit, as both were under MPS.
         """
         waiting = list(pretrainings)
         while waiting or any(worker.key for worker in self.workers):
@@ -88,7 +95,12 @@ class Pool:
                     if key is not None and outcome is None:
                         waiting.insert(0, key)
                 if outcome is not None and key is not None:
-                    yield key, outcome
+                    if outcome.get("cause") in ("signal", GPU_ERROR):
+                        self._leave_mps(worker, restart=outcome["cause"] == "signal")
+                    if outcome["state"] == "interrupted" and outcome.get("cause") == GPU_ERROR:
+                        waiting.insert(0, key)
+                    else:
+                        yield key, outcome
             self._kill_over_memory()
             tick()
 
@@ -129,7 +141,7 @@ class Pool:
 
     def _give(self, worker: Worker, key: str) -> None:
         self._starts[key] += 1
-        worker.give(key)
+        worker.give(key, self._mps.environment)
 
     def _with_news(self, seconds: float) -> list[Worker]:
         """The workers that sent something or died."""
@@ -153,7 +165,12 @@ class Pool:
         if worker.ready:
             killed = ("killed", f"its process died ({how})")
             cause, message = ("out_of_memory", worker.over_memory) if worker.over_memory else killed
-            outcome = self._record_death(worker, "failed", cause, message)
+            if worker.runs_again:
+                outcome = self._record_death(worker, "interrupted", GPU_ERROR, worker.runs_again)
+            else:
+                outcome = self._record_death(worker, "failed", cause, message)
+                if worker.key is not None:
+                    self._leave_mps(worker, restart=worker.attempt is not None)
         elif worker.key is not None:
             self._starts[worker.key] -= 1
         failed_starts = 0 if worker.ready else worker.failed_starts + 1
@@ -163,6 +180,21 @@ class Pool:
         if self._let_go(worker) and failed_starts < _MOST_FAILED_STARTS:
             self.workers.append(self._start(worker.task, failed_starts))
         return outcome
+
+    def _leave_mps(self, hit: Worker, restart: bool) -> None:
+        """After an error under MPS, let trials that begin from now on run without it; each then has its own errors.
+
+        restart: whether a process was lost with work under way. What the others compute is then undefined (NVIDIA's
+        documentation): their trials begin again at their last checkpoints.
+        """
+        if not hit.under_mps:
+            return
+        if self._mps.leave():
+            print("Trials go on without NVIDIA MPS: those that an error may have hit run again.", file=sys.stderr)
+        for worker in self.workers if restart else ():
+            if worker is not hit and worker.under_mps and (worker.key is not None or not worker.task.fresh):
+                worker.runs_again = "a trial beside it under MPS was lost, after which this one's work is undefined"
+                worker.kill()
 
     def _let_go(self, worker: Worker) -> bool:
         """Forget a worker that died; False if it was only the process of its trial, and the worker lives on."""

@@ -75,8 +75,9 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     """The process's side: train what the pool sends, until it is told to stop or the pool is gone.
 
     pool: its process. imported: called when everything is imported, so that the watching thread can stop.
-    Receives a `Task`, then keys of trials. Sends ("ready",), and for each key ("begun", attempt, process),
-    ("report", share, metrics) now and then, and ("outcome", outcome), or ("died", how) if only the trial's process did.
+    Receives a `Task`, then for each trial its key and environment variables. Sends ("ready",), and for each trial
+    ("begun", attempt, process), ("report", share, metrics) now and then, and ("outcome", outcome), or ("died", how) if
+    only the trial's process did.
     """
     stop = _Stop()
     faulthandler.enable()
@@ -86,7 +87,9 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     imported()
     send = sender(connection)
     send("ready")
-    while (key := _next_key(connection, pool)) and not stop.asked:
+    while (given := _next_trial(connection, pool)) and not stop.asked:
+        key, environment = given
+        os.environ.update(environment)
         with stop.with_trial():
             if task.fresh and CAN_FORK:
                 _read_ahead(Results(task.results), key)
@@ -120,13 +123,13 @@ def _read_ahead(results: Results, key: str) -> None:
             read_plan(results.root / plan)
 
 
-def _next_key(connection: Connection, pool: int) -> str | None:
-    """The next trial's key; None if the pool is gone."""
+def _next_trial(connection: Connection, pool: int) -> tuple[str, dict[str, str]] | None:
+    """The next trial's key and its environment variables; None if the pool is gone."""
     with contextlib.suppress(OSError, EOFError):
         while os.getppid() == pool:
             if connection.poll(_WATCH_SECONDS):
-                key: str = connection.recv()
-                return key
+                given: tuple[str, dict[str, str]] = connection.recv()
+                return given
     return None
 
 
@@ -159,5 +162,6 @@ def _train(task: Task, key: str, stop: _Stop, parent: int, send: Send) -> Outcom
         send("begun", attempt, os.getpid())
 
     outcome = run_trial(Results(task.results), key, task.place, device, stopping, report, begun=begun)
+    gpu.is_dead(device)  # waits for what is under way: under MPS, a process that ends before it may disturb others
     send("outcome", outcome)
     return outcome

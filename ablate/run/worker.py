@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from ablate.run.causes import GPU_ERROR, Outcome
 from ablate.run.fresh import death
+from ablate.run.mps import is_shared
 
 SILENT_SECONDS = 5.0
 """How long a worker without a trial, or one that has closed its connection, may take to exit."""
@@ -74,12 +75,24 @@ class Worker:
     """How many workers in a row died in its place while they started."""
     over_memory: str | None = None
     """How much memory it used, if it was killed for that."""
+    environment: Mapping[str, str] | None = None
+    """Of its trial; where it trains several in one process, that of its first: CUDA reads it once."""
+    runs_again: str | None = None
+    """Why its trial was killed though it shall run again."""
 
-    def give(self, key: str) -> None:
+    def give(self, key: str, environment: Mapping[str, str]) -> None:
         """Let it train a trial."""
         self.key, self.attempt, self.pid, self.over_memory, self.share, self.metrics = key, None, None, None, 0.0, {}
+        self.runs_again = None
+        if self.environment is None or self.task.fresh:
+            self.environment = environment
         with contextlib.suppress(OSError):  # the process died: the pool notices when it next receives
-            self.connection.send(key)
+            self.connection.send((key, self.environment))
+
+    @property
+    def under_mps(self) -> bool:
+        """Whether its trial runs or ran under the MPS of the pool."""
+        return is_shared(self.environment or {})
 
     def receive(self) -> Outcome | None:
         """Take one message; the outcome of its trial, if it is that. Raises EOFError if the trial's process died."""

@@ -143,7 +143,7 @@ import sys, time
 from pathlib import Path
 from ablate.run.worker import Task, start_worker
 worker = start_worker(Task(Path(sys.argv[1]), 0, 1, "cpu", "local", 1, False, True), None)
-worker.give(sys.argv[2])
+worker.give(sys.argv[2], {})
 print(worker.process.pid, flush=True)
 time.sleep(300)
 """

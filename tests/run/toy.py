@@ -4,12 +4,14 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from ablate.records.files import Results, write_json
+from ablate.run.mps import is_shared
 from ablate.trainer.contract import Context, Interrupted
 
 NAME = f"{__name__}:train"
@@ -36,6 +38,15 @@ def _wait(config: Settings, context: Context) -> dict[str, float]:
         if context.stopping():
             raise Interrupted
         time.sleep(0.01)
+    return {"accuracy": 0.5}
+
+
+def _with_another(config: Settings, action: Callable[[], object]) -> dict[str, float]:
+    """Once two trials have begun, by the lines of their marker."""
+    assert config.marker
+    while len(config.marker.read_text().splitlines()) < 2:
+        time.sleep(0.01)
+    action()
     return {"accuracy": 0.5}
 
 
@@ -76,6 +87,10 @@ ACTIONS = {
     "cancel": lambda config, context: _raise(asyncio.CancelledError("the loop was closed")),
     "ctrl-c": lambda config, context: _raise(KeyboardInterrupt()),
     "illegal access": lambda config, context: _raise(_accelerator_error()),
+    "illegal access under MPS": lambda config, context: _with_another(
+        config, lambda: _raise(_accelerator_error()) if is_shared() else None
+    ),
+    "die beside another": lambda config, context: _with_another(config, lambda: os.kill(os.getpid(), signal.SIGKILL)),
     "die": lambda config, context: os.kill(os.getpid(), signal.SIGKILL),
     "full": lambda config, context: Path("/dev/full").write_text("x"),
     "full in a library": lambda config, context: _raise(RuntimeError("write failed: No space left on device")),
