@@ -5,11 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from ablate.run.mps import PIPE
+from tests.bench import gpu_parts
 from tests.bench.gpu import BUDGET, Part, one_by_one
+from tests.bench.gpu_parts import TOY, Bench
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,6 +54,21 @@ def test_a_part_that_takes_twice_its_share_is_cut_off_and_the_next_one_begins(tm
     assert figures["loss"]["failed"] == "TimeoutError: took longer than 0.3 s: raise ABLATE_MINUTES"
     assert figures["study"]["until"] - begun < 60 * 0.04
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_trials_side_by_side_are_measured_under_mps_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+    service = SimpleNamespace(environment={PIPE: "/tmp/ablate-mps-imitated/pipe"}, end=lambda: ended.append(True))
+    monkeypatch.setattr(gpu_parts, "MultiProcessService", lambda device, workers: service)
+    inside: list[tuple[int, str | None]] = []
+    bench = Bench(torch.device("cpu"), TOY, {}, deadline=0)
+    monkeypatch.setattr(
+        Bench, "_side_by_side", lambda _, count, **how: inside.append((count, os.environ.get(PIPE))) or 6
+    )
+    monkeypatch.delenv(PIPE, raising=False)
+    assert bench.packing()["mps"] == {"side_by_side": 6, "ratio": 1.0}
+    assert inside == [(1, None), (2, None), (2, "/tmp/ablate-mps-imitated/pipe")]
+    assert ended == [True]
 
 
 def test_the_shares_of_all_parts_are_eight_minutes() -> None:

@@ -77,7 +77,7 @@ class MultiProcessService:
             return
         shared, own = f"{workers} workers on {gpus} GPU{'s' * (gpus > 1)}", os.environ.get(PIPE)
         try:
-            if Path(own or _OF_THE_MACHINE, f"{_CONTROL}.pid").exists():
+            if os.access(f"{own or _OF_THE_MACHINE}/{_CONTROL}.pid", os.F_OK):  # False for another user's closed folder
                 self.note = f"{shared} use the NVIDIA MPS of {own or _OF_THE_MACHINE}"
                 return
             if own is not None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,7 @@ from ablate.run import mps
 from ablate.run.causes import GPU_ERROR
 from ablate.run.mps import PIPE, MultiProcessService, is_shared
 from ablate.run.pool import Pool
+from ablate.run.worker import Task, Worker
 from tests.run.toy import Settings, ask
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="MPS is for Linux only")
@@ -50,14 +52,19 @@ visible = os.environ.get("CUDA_VISIBLE_DEVICES", "GPU-a")
 """
 LOOK = f'{SEES}print("9", "GPU-a" if visible == "0" else visible)'
 TORCH = """
-import torch
+import os, torch
 from types import SimpleNamespace
 for name, value in {
-    "init": None, "set_device": None, "set_per_process_memory_fraction": None, "reset_peak_memory_stats": None,
+    "set_device": None, "set_per_process_memory_fraction": None, "reset_peak_memory_stats": None,
     "empty_cache": None, "synchronize": None, "is_initialized": True, "device_count": 1, "max_memory_reserved": 0,
     "get_device_properties": SimpleNamespace(total_memory=2**34), "get_device_name": "a stand-in", "is_available": True,
 }.items():
     setattr(torch.cuda, name, lambda *_, value=value: value)
+def init():
+    under = "ablate-mps-" in os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "")
+    if under and os.environ.get("STAND_IN") == "refuses trials":
+        raise RuntimeError("error 805: MPS client failed to connect to the MPS control daemon or the MPS server")
+torch.cuda.init = init
 """
 PART_OF_A_RUN = """
 import sys, time
@@ -307,6 +314,29 @@ def test_after_an_error_under_mps_all_trials_that_it_hit_run_again_without_mps(
     assert events_of(results.trial(keys[0]).attempt_folders()[0])["ended"]["cause"] == GPU_ERROR
     assert "Trials go on without NVIDIA MPS" in capfd.readouterr().err
     assert [command for command, *_ in machine.asked()] == ["-d", "quit -t 90"]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_process_that_used_its_gpu_under_mps_stays_there_with_its_later_trials(tmp_path: Path, fresh: bool) -> None:
+    """CUDA reads the variables once: an error in a later trial may still be that of another process."""
+    sent: list[object] = []
+    task = Task(tmp_path, 0, 1, "cuda", "local", 2, shared=False, fresh=fresh)
+    worker = Worker(task, Mock(), Mock(send=sent.append), Mock())
+    for folder in ("/tmp/ablate-mps-imitated/pipe", os.devnull):
+        worker.give("000abc", {PIPE: folder})
+    assert worker.under_mps == (not fresh)
+    assert sent[1] == ("000abc", {PIPE: os.devnull if fresh else "/tmp/ablate-mps-imitated/pipe"})
+
+
+def test_trials_that_cannot_begin_under_mps_begin_without(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN", "refuses trials")
+    results = Results(tmp_path / "results")
+    keys = ask(results, *[Settings(seed=seed) for seed in range(3)])
+    with Pool(results, 2, 1, "cuda") as pool:
+        found = dict(pool.run({key: key for key in keys}, tick=lambda: None))
+    assert [(found[key]["state"], len(results.trial(key).attempt_folders())) for key in keys] == [("done", 1)] * 3
 
 
 @pytest.mark.parametrize("fresh", [True, False])
