@@ -42,6 +42,7 @@ SINCE: Mapping[str, str] = {
     "commands.streams": "standard output and error; split from `output`, which had grown too large",
     "run.gpu": "a worker's part of a GPU, apart from the machine's other means",
     "run.mps": "NVIDIA's daemon for workers that share a GPU: its start, its end and its check, apart from the pool",
+    "simclr.base.color_kernel": "the one module that imports Triton",
     "simclr.graph": "a step of the training as a CUDA graph, apart from what it computes",
     "simclr.means": "sums on the device that are read without a wait",
     "simclr.model.synchronized": "batch norm over GPUs without a wait in each layer",

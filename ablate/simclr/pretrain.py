@@ -210,11 +210,12 @@ def statistics_kept(model: torch.nn.Module) -> Iterator[None]:
 
 def owner(config: Config) -> str:
     """Hash the settings that determine a pretraining: all but its evaluation and those outside a trial's identity."""
-    left_out: dict[str, bool | set[str]] = {
+    left_out: dict[str, Any] = {
         "evaluate": True,
         "checkpoint_minutes": True,
         "deterministic": True,
         "cuda_graph": True,
+        "augment": {"color": {"fused"}},
         "data": {"root"},
     }
     for added in ("fixed_batches", "compile"):  # checkpoints from before these settings keep their owner

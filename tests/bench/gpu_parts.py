@@ -129,7 +129,13 @@ class Bench:
         def ours() -> None:
             apply_views(draw_views(augment, shapes, 32, 0, next(step)), images, shapes, augment, 32)
 
+        def fused() -> None:
+            with_kernel = augment.model_copy(update={"color": augment.color.model_copy(update={"fused": True})})
+            apply_views(draw_views(augment, shapes, 32, 0, next(step)), images, shapes, with_kernel, 32)
+
         measures = {"ours": lambda: self._speed(ours, self.size.pairs)}
+        if self.device.type == "cuda" and importlib.util.find_spec("triton"):
+            measures["fused_color"] = lambda: self._speed(fused, self.size.pairs)
         if importlib.util.find_spec("kornia"):
             chain = kornia_chain()
             measures["kornia"] = lambda: self._speed(lambda: chain(images.repeat(2, 1, 1, 1)), self.size.pairs)
@@ -165,12 +171,14 @@ class Bench:
                 {name: lambda c=config: self._loop(c, 5) / c.batch_size for name, config in ways.items()}
             )
             resnet18 = self._loop(self._cifar10(cuda_graph=True), 5)
+            colors = {"transforms": ("crop", "color"), "color": {"strength": 0.5, "fused": True}}
+            fused = self._loop(self._cifar10(cuda_graph=True, augment=colors), 5)
         return {
             "unit": "steps a second, batch 32 at 32 pixels, ResNet-8; of ResNet-18 pairs a second",
             "aim": "graph at least 4 times plain",
             **{name: spread(values) for name, values in figures.items()},
             "ratio": ratio(figures["graph"], figures["plain"]),
-            "resnet18": {"graph": resnet18, "ratio": resnet18 / plain},
+            "resnet18": {"graph": resnet18, "ratio": resnet18 / plain, "with_fused_color": fused / plain},
         }
 
     @contextlib.contextmanager

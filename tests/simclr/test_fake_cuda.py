@@ -2,9 +2,11 @@
 
 import contextlib
 import copy
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from ablate.simclr import graph
 from ablate.simclr import pretrain as pretraining
-from ablate.simclr.augment import AUGMENTATIONS
+from ablate.simclr.augment import AUGMENTATIONS, color
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import Dataset
@@ -191,6 +193,25 @@ def test_a_step_of_a_small_network_is_one_launch_with_a_graph_which_reads_nothin
     assert recorded_kernels[0] > 75
     assert max(listener.kernels[4:]) <= 13
     assert not any(listener.waits[4:])
+
+
+def test_color_distortion_is_one_kernel_on_a_gpu_where_it_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def distort(images: Tensor, draws: Mapping[str, Any], additive: bool, tensorflow: bool) -> Tensor:
+        given.append((images.dtype, len(images) - len(draws["amounts"]), additive, tensorflow))
+        return images.clone()
+
+    monkeypatch.setitem(sys.modules, "ablate.simclr.base.color_kernel", SimpleNamespace(distort=distort))
+    monkeypatch.setattr(color, "find_spec", lambda name: name == "triton")
+    settings = {"brightness": "multiplicative"}
+    plain, fused = (
+        trained(config(augment={"transforms": ("crop", "color"), "color": {**settings, "fused": fused}}))
+        for fused in (False, True)
+    )
+    assert set(given) == {(torch.float32, 0, False, True)}
+    assert fused.kernels[0] < plain.kernels[0] - 60
+    assert not any(fused.waits)
 
 
 def waits_of(part: Any, settings: dict[str, Any], number: float = 8.0, **changes: Any) -> set[str]:

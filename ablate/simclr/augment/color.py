@@ -1,13 +1,13 @@
 """Color distortion (App. A): brightness, contrast, saturation and hue in a random order per image, and grayscale.
 
-Images are float32 (B, 3, H, W) in [0, 1]; adjustments change them in place and clip back to that range. Factors
-are (B,). Passes over memory cost most, so operations are fused where torch has a kernel.
+Images are float32 (B, 3, H, W) in [0, 1]; adjustments change them in place and clip them. Factors are (B,).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -35,6 +35,8 @@ class Color(Settings):
     """Contrast about each channel's mean and saturation in HSV; or both as blends with a gray image."""
     jitter_probability: Probability = 0.8
     gray_probability: Probability = 0.2
+    fused: bool = Field(False, json_schema_extra={"identity": False})
+    """On a GPU, compute in one kernel of Triton, equal to 1e-5; without a GPU or Triton it has no effect."""
 
 
 def draw(settings: Color, shapes: Shapes, random: np.random.Generator, views: int) -> Draws:
@@ -58,10 +60,13 @@ def apply(images: Tensor, draws: Draws, settings: Color) -> Tensor:
     """Jitter each image, then drop the color of some."""
     from ablate.simclr.base.device import to_device
 
+    if settings.fused and images.is_cuda and images.element_size() == 4 and find_spec("triton"):
+        from ablate.simclr.base.color_kernel import distort
+
+        return distort(images, draws, settings.brightness == "additive", settings.operations == "tensorflow")
     images = jitter(images, draws["amounts"], draws["order"], settings)
     rows = to_device(draws["gray"].nonzero()[0], images.device)
-    gray = grayscale(images.index_select(0, rows)).expand(-1, 3, -1, -1)
-    return images.index_copy_(0, rows, gray)
+    return images.index_copy_(0, rows, grayscale(images.index_select(0, rows)).expand(-1, 3, -1, -1))
 
 
 def grayscale(images: Tensor) -> Tensor:
@@ -95,11 +100,7 @@ def adjust_contrast_of_channels(images: Tensor, factor: Tensor) -> None:
 
 
 def scale_saturation(images: Tensor, factor: Tensor) -> None:
-    """Multiplies the saturation of HSV, at most 1, hue and value unchanged (tf.image.adjust_saturation).
-
-    With the value v, the greatest channel, a channel c becomes v - f (v - c); f is so limited that the least
-    channel does not fall below 0.
-    """
+    """Moves channels away from the greatest by `factor`, none below 0 (tf.image.adjust_saturation, in HSV)."""
     red, green, blue = images.split(1, dim=1)  # each (B, 1, H, W)
     value = red.maximum(green).maximum(blue)
     chroma = red.minimum(green).minimum(blue).neg_().add_(value)
@@ -141,9 +142,8 @@ def adjust_hue(images: Tensor, shift: Tensor) -> None:
 def jitter(images: Tensor, amounts: np.ndarray, order: np.ndarray, settings: Color) -> Tensor:
     """Applies the four adjustments to each image in the image's own order; returns a new tensor.
 
-    amounts (B, 4): brightness, contrast, saturation, hue. order (B, 4): which of the four comes first,
-    second, ...; a row of -1 leaves its image unchanged. Before each of the four turns the batch is sorted by
-    adjustment, so that every adjustment works on one slice of memory.
+    amounts (B, 4): brightness, contrast, saturation, hue. order (B, 4): which of the four comes first, second, ...; a
+    row of -1 leaves its image unchanged. Each turn sorts the batch by adjustment: each works on one slice of memory.
     """
     if images.is_cuda and settings.operations == "tensorflow":
         return jitter_in_five(images, amounts, order, settings)
