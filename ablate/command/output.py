@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ _NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf|infinity))"
 _PART = "[,'\u00a0\u202f][0-9]"
 _PAIR = re.compile(rf"(?<![\w./-])([A-Za-z_][\w./-]{{0,60}})(?:\s?=\s?|:\s+)({_NUMBER})(?![\w.:/#-]*\w|{_PART})")
 """`loss=0.31`, `loss = 0.31` or `loss: 0.31`, but not `12:30`, `v=1.2.3`, `1,5`, `1'000` or `1.#IND`."""
+_WORD_BEFORE = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]{0,60})\s+$")
 _COLOR = re.compile("\x1b\\[[0-9;]*m")
 _COUNTS = ("epoch", "Epoch", "step", "Step")
 _LONGEST_LINE = 10_000
@@ -27,9 +29,19 @@ def is_pattern(metrics: str) -> bool:
 
 
 def pairs(line: str) -> dict[str, float]:
-    """The numbers that a line names, as in `epoch=3 loss: 0.31`."""
+    """The numbers that a line names, as in `epoch=3 loss: 0.31`.
+
+    Names that it repeats get the word before them: `Train acc: 0.9 Test acc: 0.8` has `Train_acc` and `Test_acc`.
+    """
     begin = _COLOR.sub("", line)[: _LONGEST_LINE + 100]  # a number at the limit is seen with what follows it
-    return {found[1]: _number(found[2]) for found in _PAIR.finditer(begin) if found.end() <= _LONGEST_LINE}
+    found = [match for match in _PAIR.finditer(begin) if match.end() <= _LONGEST_LINE]
+    times = Counter(match[1] for match in found)
+    words = [
+        _WORD_BEFORE.search(begin, max(0, match.start() - 70), match.start()) if times[match[1]] > 1 else None
+        for match in found
+    ]
+    names = [f"{word[1]}_{match[1]}" if word else match[1] for match, word in zip(found, words, strict=True)]
+    return {name: _number(match[2]) for name, match in zip(names, found, strict=True)}
 
 
 def _number(value: str) -> float:

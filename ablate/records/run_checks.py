@@ -147,7 +147,7 @@ def no_value_twice(table: pl.DataFrame, axes: Mapping[str, str]) -> None:
         for text in table[column].drop_nulls().unique(maintain_order=True):
             if (other := same.setdefault(_spelled(text), text)) != text:
                 message = f"the axis '{axis}' is text, and has one value twice: {other!a} and {text!a}"
-                raise UserError(message, help=f"spell it alike in the column '{column}'")
+                raise UserError(message, help=f"spell it alike in '{column}'; versions need a letter, as in v1.10")
 
 
 def _spelled(text: str) -> float | str:

@@ -13,7 +13,7 @@ import polars as pl
 
 from ablate.records import run_checks as checks
 from ablate.records.metric import MOST
-from ablate.records.source import PLACE, Source, large_as_numbers
+from ablate.records.source import PLACE, Source, as_numbers
 from ablate.study.cells.cell import Scalar
 
 RUN, SOURCE, STEP, SUMMARY = "\x00run", "\x00source", "\x00step", "\x00summary"
@@ -92,7 +92,7 @@ def assemble(sources: Sequence[Source], columns: Columns) -> Runs:
     others = [name for name in others if name not in left_out]
     checks.one_row_a_run(rows, columns.run, columns.step, others)
     metrics |= _changing(rows, sorted(frozenset(others) - metrics))
-    rows = rows.with_columns(large_as_numbers(rows[name]) for name in metrics)
+    rows = rows.with_columns(as_numbers(rows[name]) for name in metrics)
     checks.metrics_are_numbers(rows, [columns.metrics[0]])
     metrics = frozenset(name for name in metrics if rows.schema[name].is_numeric())
     table = _table(rows, others, metrics, columns)

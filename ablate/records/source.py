@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from ablate.errors import UserError
+from ablate.study.schema.values import version_in
 
 PLACE = "\x00place"
 """The column that says where a row stands in its source: `row 3`, `run 4f2a`. No column of a user has this name."""
@@ -141,10 +142,13 @@ def settings_in_path(path: str) -> dict[str, str]:
 def typed(column: pl.Series) -> pl.Series:
     """A column of text as whole numbers, numbers or truth values, if every value is one; empty texts are null.
 
-    Whole numbers of which some have more than 64 bits stay text: as numbers, two of them could become one.
+    Whole numbers of which some have more than 64 bits stay text, and so do versions such as 3.9 and 3.10: as numbers,
+    two of them could become one.
     """
     text = column.str.strip_chars()
     text = text.set(text == "", None)
+    if _has_version(text):
+        return text
     for kind in (pl.Int64, pl.Float64):
         numbers = text.cast(kind, strict=False)
         if numbers.null_count() == text.null_count():
@@ -156,7 +160,15 @@ def typed(column: pl.Series) -> pl.Series:
     return truths if truths.null_count() == text.null_count() else text
 
 
-def large_as_numbers(column: pl.Series) -> pl.Series:
-    """Results that `typed` left as text, such as counts above 64 bits, rounded to numbers."""
-    is_whole = column.dtype == pl.String and column.str.contains(_WHOLE).all()
-    return column.cast(pl.Float64) if is_whole and column.str.contains("[0-9]{19}").any() else column
+def _has_version(text: pl.Series) -> bool:
+    return bool(text.str.contains(r"\.\d+0$").any() and version_in(text.drop_nulls().unique()))
+
+
+def as_numbers(column: pl.Series) -> pl.Series:
+    """Results that `typed` left as text, such as counts above 64 bits, rounded to numbers; others as they are."""
+    if column.dtype != pl.String:
+        return column
+    is_large = column.str.contains(_WHOLE).all() and column.str.contains("[0-9]{19}").any()
+    numbers = column.cast(pl.Float64, strict=False)
+    is_number = numbers.null_count() == column.null_count()
+    return numbers if is_number and (is_large or _has_version(column)) else column

@@ -10,7 +10,7 @@ from ablate.command.files import named_by
 from ablate.command.words import PLACES, plain_value, split_line, word_value
 from ablate.errors import InvalidValue, UserError, nearest, toml, value_text
 from ablate.study.schema.study import COLUMNS, RESERVED_NAMES
-from ablate.study.schema.values import LONGEST_NAME, identifier
+from ablate.study.schema.values import LONGEST_NAME, identifier, version_in
 
 _PLACES = {
     "seed": "seed", "random_seed": "seed", "out": "out", "output": "out", "output_dir": "out", "out_dir": "out",
@@ -124,7 +124,7 @@ def varied(settings: Mapping[str, Any], vary: Sequence[str]) -> dict[str, list[A
 
 
 def check_listed(option: str, name: str, values: Sequence[Any], before: Collection[str]) -> None:
-    """Raise UserError for fewer than two values, one that is listed twice, or an axis that was given before."""
+    """Raise UserError for fewer than two values, a repeated one, one of two readings, or an axis given before."""
     if name in before:
         raise UserError(f"--vary {option}: '{name}' is given twice", help=f"list all its values once: {name}=A,B,C")
     if len(values) < 2:
@@ -132,6 +132,11 @@ def check_listed(option: str, name: str, values: Sequence[Any], before: Collecti
     texts = [str(value) for value in values]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
         raise UserError(f"--vary {option} lists {twice} twice", help="list each value once; --seeds repeats it")
+    if odd := version_in(word.strip() for word in option.partition("=")[2].split(",")):
+        message = f"--vary {option}: is {odd} a version, or the number {float(odd):g}?"
+        raise UserError(
+            message, help=f'write {float(odd):g}; versions are texts, listed in the study file: {name} = ["{odd}", ...]'
+        )
 
 
 def new_path(name: str, folder: Path) -> Path:

@@ -22,6 +22,9 @@ from ablate.trainer.contract import TrialFailed
         ("acc: 1,5 top1=91,25 %", {}),  # a decimal comma
         ("steps=1,234.5 tokens: 1'000 words=1\u202f000", {}),  # separators of thousands
         ("loss=1.#IND acc=1.#INF00", {}),  # NaN and infinity of old Windows
+        ("Test acc: 0.5 Train acc: 0.99", {"Test_acc": 0.5, "Train_acc": 0.99}),
+        ("epoch 3 loss: 0.5 (val loss: 0.6) acc=1", {"loss": 0.5, "val_loss": 0.6, "acc": 1}),
+        ("loss=0.5 loss=0.4", {"loss": 0.4}),
         ("loss=0.5,acc=0.9, top5: 0.99.", {"loss": 0.5, "acc": 0.9, "top5": 0.99}),
         ("\x1b[1m\x1b[32macc\x1b[0m=\x1b[31m0.5\x1b[0m", {"acc": 0.5}),
         ("x" * 9_990 + " acc=0.98765", {}),  # of a line that is too long, the end is not read

@@ -276,6 +276,27 @@ def test_a_number_of_32_bits_is_the_one_that_was_written_and_odd_columns_are_tex
     assert done.new == 2
 
 
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        (("3.9", "3.10", "3.11"), {"3.9", "3.10", "3.11"}),
+        (("0.5", "0.25", "0.10"), {0.5, 0.25, 0.1}),
+        (("1.50", "2.25"), {1.5, 2.25}),
+    ],
+)
+def test_versions_are_texts_and_padded_numbers_are_numbers(
+    importing: Import, models: tuple[str, ...], expected: set[object]
+) -> None:
+    """A result with such texts is a number all the same; 1.1 and 1.10 would be one cell as numbers."""
+    with pytest.raises(UserError, match=r"one value twice: '1\.1' and '1\.10'"):
+        importing(["1,1.1,0,5", "1,1.10,0,5", "2,1.1,1,5", "2,1.10,1,5"])
+    rows = [f"{lr},{model},{seed},{accuracy}" for lr, accuracy in ((1, "7.10"), (2, "8.5"))
+            for model in models for seed in range(2)]  # fmt: skip
+    assert importing(rows).new == len(rows)
+    assert set(load_study("lr_study").study.all_axes["model"].names) == expected
+    assert {(lr, value) for (lr, _, _), value in values().items()} == {(1, 7.1), (2, 8.5)}
+
+
 def test_studies_with_the_same_axes_have_runs_of_their_own(importing: Import) -> None:
     """Their records were one, and `--update`, which the message advised, replaced those of the first study."""
     importing(ROWS)

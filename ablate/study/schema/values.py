@@ -3,6 +3,7 @@
 import keyword
 import math
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -17,6 +18,13 @@ LONGEST_NAME = 60
 NAME = "^[a-z][a-z0-9_]*$"
 """The pattern of names."""
 _NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
+
+
+def version_in(words: Iterable[str]) -> str | None:
+    """The first that ends with a zero and has more decimals than another word, as 3.10 beside 3.9; None without any."""
+    decimals = {word: len(word.partition(".")[2]) for word in words if re.fullmatch(r"-?\d+\.\d+", word)}
+    least = min(decimals.values(), default=0)
+    return next((word for word in decimals if re.match(rf"[1-9]\d*\.\d{{{least},}}0$", word)), None)
 
 
 def identifier(name: str) -> str:
