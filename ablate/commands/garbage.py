@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 _KINDS = {
-    "trial": "trials in no study's plan",
+    "trial": "trials that no study needs",
     "pretraining": "unused pretrainings",
     "checkpoints": "checkpoints of finished pretrainings",
     "jobs": "logs of finished cluster jobs",
     "code": "unused code snapshots",
-    "picture": "pictures unused for a month",
+    "picture": "cached pictures",
     "leftover": "temporary files",
 }
 
@@ -54,15 +54,18 @@ def gc(
     found = find_garbage(records, time.time(), checkpoints, now, abandoned)
     if not json:
         _print_found(found)
-    removed = []
-    if found and not dry_run and (yes or _confirmed(found, json)):
-        # A run that began while the question was open may need some of it now.
-        still = {item.path for item in find_garbage(records, time.time(), checkpoints, now, abandoned)}
-        removed = list(remove(item for item in found if item.path in still))
-        if not json:
+    removed = list["Garbage"]()
+    asked = bool(found) and not dry_run and (yes or _confirmed(found, json))
+    try:
+        if asked:
+            still = {item.path for item in find_garbage(records, time.time(), checkpoints, now, abandoned)}
+            for item in remove(item for item in found if item.path in still):  # a run may have begun since
+                removed.append(item)
+    finally:  # also after Ctrl-C, or if an item cannot be removed
+        if asked and not json:
             print(f"removed {_total(removed)}")
-    if json:
-        _print_json(records, found, removed)
+        if json:
+            _print_json(records, found, removed)
 
 
 def _records(folder: Path) -> "Results":

@@ -20,12 +20,14 @@ Claim = Literal["ours", "theirs", "unknown"]
 
 
 @contextmanager
-def claim(folder: TrialFolder) -> Iterator[Claim]:
+def claim(folder: TrialFolder, create: bool = True) -> Iterator[Claim]:
     """Hold a trial for this process during the block, unless another process of this machine holds it.
 
-    The operating system releases the lock when the process dies.
+    The operating system releases the lock when the process dies. create: False raises FileNotFoundError without a
+    folder.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
+    if create:
+        folder.path.mkdir(parents=True, exist_ok=True)
     with open_lock(folder.claim) as lock, _of_this_process(lock):
         yield _lock(lock)
 

@@ -25,10 +25,10 @@ from typing import Any
 
 from ablate.errors import UserError
 
-_FOLDERS = ("trials", "studies", "code", "pretrained", "pictures", "damaged", "slurm")
-_ATTEMPT = re.compile(r"(\d+)-.")
-"""The name of an attempt's folder."""
-_PLAN = re.compile(r"plan-(\d+)\.json$")
+FOLDERS = ("trials", "studies", "code", "pretrained", "pictures", "damaged", "slurm", "published")
+KEY = re.compile(r"[0-9a-f]{64}")
+"""The name of the folder of a trial or of a pretraining."""
+_ATTEMPT, _PLAN = re.compile(r"(\d+)-."), re.compile(r"plan-(\d+)\.json$")  # the names of attempts and plans
 _LARGEST_GAP = 1_000_000
 """Between the number of an attempt or a plan and how many there are: a larger number was not given by ablate."""
 
@@ -83,7 +83,7 @@ class Results:
 
 def check_folders(results: Results, study: str) -> None:
     """Raise UserError if the place of a folder is taken by a file or by a link to nothing, as of an unmounted disk."""
-    for path in (results.root, *(results.root / name for name in _FOLDERS), results.plans(study)):
+    for path in (results.root, *(results.root / name for name in FOLDERS), results.plans(study)):
         if os.path.lexists(path) and not path.is_dir():
             help = "if it links to a disk that is not mounted, mount it; otherwise rename or remove it, and run again"
             raise UserError(f"{path} is not a folder", help=help)

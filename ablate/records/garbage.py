@@ -9,30 +9,29 @@ picture       cached pictures that no page has used for a month; all of them if 
 jobs          files of cluster jobs, a day after the last of them ended
 leftover      temporary files and folders older than a day, whose writer crashed
 
-No link is followed: one in place of a record is removed or kept by its name, and what it points to stays as it is.
+Files and folders with other names than ablate gives are not its own, and stay. No link is followed: one in place of a
+record is removed or kept by its name, and what it points to stays as it is.
 """
 
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ablate.errors import UserError
-from ablate.records.attempt import attempt_status, environment_of, is_done, trial_status
+from ablate.errors import AblateError, UserError
+from ablate.records.attempt import environment_of, is_done, trial_status
+from ablate.records.code import is_snapshot
 from ablate.records.coordination import claim
-from ablate.records.files import Results, TrialFolder, folders
+from ablate.records.files import FOLDERS, KEY, Results, TrialFolder, folders
 from ablate.records.import_trials import is_imported
 from ablate.records.plans import current_keys, read_plans
 from ablate.records.reading import Damaged, json_object, read_object, read_trial
-from ablate.records.space import is_closed, size_of, statuses, temporaries
+from ablate.records.space import DAY, MONTH, is_closed, last_write, leftovers, older, size_of
 
-DAY = 86_400.0
-_MONTH = 30 * DAY
-_PARTS = ("trials", "pretrained", "code", "slurm", "pictures", "studies")
 Kind = Literal["trial", "pretraining", "checkpoints", "code", "jobs", "picture", "leftover"]
 _Found = tuple[Kind, Path, str]
 _Pretrainings = Mapping[TrialFolder, str | None]
@@ -56,11 +55,12 @@ def find_garbage(
 
     checkpoints: also checkpoints of finished pretrainings. recent: also trials, pretrainings and pictures of the last
     day, but not code, which workers may be about to import. abandoned: also results of earlier study versions. Raises
-    UserError if a plan cannot be read, since its trials are still needed.
+    UserError if a plan or a folder cannot be read, since what it needs is unknown.
     """
     age = 0.0 if recent else DAY
+    _check_listed(results)
     planned = _planned(results)
-    trials = [TrialFolder(path) for path in folders(results.trials, follow=False)]
+    trials = [TrialFolder(path) for path in folders(results.trials, follow=False) if _has_key(path)]
     if trials and not planned.current:
         message = f"{results.root / 'studies'} contains no plan, so every trial would be removed"
         raise UserError(message, help="run a study first, or delete the trials folder yourself if you mean that")
@@ -71,65 +71,70 @@ def find_garbage(
     remaining = {folder: key for folder, key in pretrainings.items() if folder not in old}
     found: list[_Found] = [("trial", folder.path, _reason(folder, planned)) for folder in old]
     found += _pretrainings(results, remaining, now, age, checkpoints)
-    code = _unused(_older(_own(results.code), now, DAY), planned, remaining)
+    code = _unused(older(_own(results.code, is_snapshot), now, DAY), planned, remaining)
     found += [("code", path, "not used by any attempt") for path in code]
-    jobs = [path for path in _own(results.root / "slurm") if not path.is_symlink() and (path / "ended").exists()]
-    found += [("jobs", path, "jobs finished") for path in _older(jobs, now, DAY)]
-    pictures = [] if results.pictures.is_symlink() else sorted(results.pictures.glob("*.json"))
-    found += [("picture", path, "unused for a month") for path in _older(pictures, now, 0.0 if recent else _MONTH)]
-    found += [("leftover", path, "left by a crashed writer") for path in _leftovers(results.root, found, now)]
+    jobs = _own(results.submissions, lambda path: not path.is_symlink() and (path / "ended").exists())
+    found += [("jobs", path, "jobs finished") for path in older(jobs, now, DAY)]
+    cached = () if results.pictures.is_symlink() else sorted(filter(_has_key, results.pictures.glob("*.json")))
+    pictures = older(cached, now, 0.0 if recent else MONTH)
+    found += [("picture", path, "drawn again when needed" if recent else "unused for a month") for path in pictures]
+    inside = {path for _, path, _ in found}
+    found += [("leftover", path, "left by a crashed writer") for path in leftovers(results.root, inside, now)]
     link = {True: "; a link, whose target stays", False: ""}
     return [Garbage(kind, path, why + link[path.is_symlink()], size_of(path)) for kind, path, why in found]
 
 
 def left_alone(results: Results) -> list[Path]:
     """The folders that are not searched, since links stand in their place."""
-    return [path for path in (results.root / name for name in _PARTS) if path.is_symlink()]
+    return [path for path in (results.root / name for name in FOLDERS) if path.is_symlink()]
 
 
 def remove(garbage: Iterable[Garbage]) -> Iterator[Garbage]:
     """Remove the items one by one and yield each removed item.
 
     A trial that has started since then is kept, with its checkpoints. A folder is first renamed, so that no reader sees
-    half a trial and a later call removes what an interruption leaves. Raises UserError at the end if items remain.
+    half a trial and a later call removes what an interruption leaves. Raises AblateError at the end if items remain.
     """
     needed, refused = set[str | None](), list[str]()
     for item in garbage:
         if item.path.name in needed or not os.path.lexists(item.path):
             continue
+        place = item.path
         try:
-            if item.path.is_symlink() or not item.path.is_dir():
-                item.path.unlink(missing_ok=True)
+            if place.is_symlink() or not place.is_dir():
+                place.unlink()
             else:
-                away = _trial_away(TrialFolder(item.path)) if item.kind == "trial" else _away(item.path)
+                away = _trial_away(TrialFolder(place)) if item.kind == "trial" else _away(place)
                 if away is None:
-                    needed.add(_pretraining_of(TrialFolder(item.path)))
+                    needed.add(_pretraining_of(TrialFolder(place)))
                     continue
+                place = away
                 with suppress(FileNotFoundError):  # a late writer removed a file itself; the next call removes the rest
-                    shutil.rmtree(away)
+                    shutil.rmtree(place)
+        except FileNotFoundError:  # another process has removed it
+            continue
         except OSError as error:
-            refused.append(f"{item.path}: {error.strerror or error}")
+            refused.append(f"{place}: {error.strerror or error}")
             continue
         yield item
     if refused:
-        raise UserError(f"could not be removed: {'; '.join(refused[:3])}", help="remove it as its owner")
+        more = f"; and {len(refused) - 3:,} more" if len(refused) > 3 else ""
+        help = "  help: where permission is denied, remove it as its owner"
+        raise AblateError(f"error: could not be removed: {'; '.join(refused[:3])}{more}\n{help}")
 
 
 def _trial_away(folder: TrialFolder) -> Path | None:
     """Rename a trial's folder while holding its claim; None if another process runs it."""
-    with claim(folder) as held:
+    with claim(folder, create=False) as held:
         if held == "theirs" or trial_status(folder, time.time()).state == "running":
             return None
         return _away(folder.path)
 
 
-def _away(path: Path) -> Path | None:
-    """Rename a folder so that a later removal treats it as a leftover; None if it no longer exists."""
+def _away(path: Path) -> Path:
+    """Rename a folder so that a later removal treats it as a leftover."""
     away = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        path.rename(away)
-    except FileNotFoundError:
-        return None
+    path.rename(away)
     os.utime(away, follow_symlinks=False)  # for a day, no other process treats it as a leftover
     return away
 
@@ -156,7 +161,7 @@ def _planned(results: Results) -> _Planned:
             raise _unread(f"a plan in {folder}", damage[0])
         planned.current.update(current_keys(plans))
         planned.ever.update(trial.key for plan in plans for trial in plan.trials)
-    for folder in folders(results.root / "slurm"):
+    for folder in folders(results.submissions):
         if (folder / "submission.json").exists() and not (folder / "ended").exists():
             try:
                 submission = json_object(folder / "submission.json")
@@ -168,9 +173,20 @@ def _planned(results: Results) -> _Planned:
     return planned
 
 
+def _check_listed(results: Results) -> None:
+    """Raise UserError where trials, plans or jobs cannot be listed: what only they name would look unneeded."""
+    needing = (results.root / "studies", results.submissions)
+    for path in (results.trials, *needing, *(each for part in needing for each in folders(part, follow=False))):
+        try:
+            os.scandir(f"{path}/.").close()
+        except OSError as error:
+            if os.path.lexists(path):
+                raise _unread(path, error.strerror) from error
+
+
 def _unread(what: str | Path, error: object) -> UserError:
-    message = f"{what} cannot be read ({error}), so its trials would look unneeded"
-    return UserError(message, help="repair or remove it first; nothing was removed")
+    message = f"{what} cannot be read ({error}), so what only it needs would look unneeded; nothing was removed"
+    return UserError(message, help="mount its disk if it is a link to one; otherwise repair or remove it")
 
 
 def _wanted(pretrainings: _Pretrainings, planned: _Planned, abandoned: bool) -> set[str]:
@@ -178,9 +194,11 @@ def _wanted(pretrainings: _Pretrainings, planned: _Planned, abandoned: bool) -> 
 
     Imported ones are always kept, as are trials that share the pretraining of a kept trial: one of them trained it.
     """
-    done = (each for each in pretrainings if each.path.is_symlink() or is_closed(each.path) or each.result.exists())
-    results = {trial.path.name for trial in done if not abandoned or is_imported(trial)}
-    wanted = planned.current | planned.queued | (planned.ever & results)
+    wanted = planned.current | planned.queued
+    earlier = set[str]() if abandoned else planned.ever
+    others = [each for each in pretrainings if each.path.name not in wanted]
+    done = {each.path.name for each in others if each.path.is_symlink() or is_closed(each.path) or each.result.exists()}
+    wanted |= (earlier & done) | {each.path.name for each in others if is_imported(each)}
     shared = {pretraining for trial, pretraining in pretrainings.items() if trial.path.name in wanted} - {None}
     return wanted | {trial.path.name for trial, pretraining in pretrainings.items() if pretraining in shared}
 
@@ -200,16 +218,8 @@ def _reason(trial: TrialFolder, planned: _Planned) -> str:
 def _may_go(folder: TrialFolder, now: float, age: float) -> bool:
     with suppress(OSError):
         kept = not folder.path.is_symlink() and trial_status(folder, now).state in ("running", "damaged")
-        return not kept and now - _changed(folder.path) >= age
+        return not kept and now - last_write(folder.path) >= age
     return False
-
-
-def _older(paths: Iterable[Path], now: float, age: float) -> list[Path]:
-    return [path for path in paths if now - _changed(path) >= age]
-
-
-def _changed(path: Path) -> float:  # the time of the last write in a folder; now if the folder no longer exists
-    return max((entry.st_mtime for entry in statuses(path)), default=time.time())
 
 
 def _pretrainings(results: Results, trials: _Pretrainings, now: float, age: float, ended: bool) -> list[_Found]:
@@ -219,9 +229,9 @@ def _pretrainings(results: Results, trials: _Pretrainings, now: float, age: floa
             return []  # a damaged trial does not name the pretraining that it needs
         users.setdefault(key, []).append(folder)
     found: list[_Found] = []
-    for path in _own(results.root / "pretrained"):
+    for path in _own(results.root / "pretrained", _has_key):
         if path.name not in users:
-            if now - _changed(path) >= age:
+            if now - last_write(path) >= age:
                 found.append(("pretraining", path, "not used by any trial"))
         elif ended and not path.is_symlink() and all(map(is_done, users[path.name])):
             found.append(("checkpoints", path, "all its trials are done"))
@@ -239,22 +249,10 @@ def _unused(code: list[Path], planned: _Planned, trials: Iterable[TrialFolder]) 
     return [path for path in code if path.name in unused]
 
 
-def _leftovers(root: Path, found: list[_Found], now: float) -> Iterator[Path]:
-    """Old temporary files and folders, except inside folders that are removed as a whole."""
-    for path, process in temporaries(root, {path for _, path, _ in found}):
-        with suppress(FileNotFoundError):  # its writer just renamed it
-            age = now - path.lstat().st_mtime
-            if age >= DAY and not _may_be_written(path, process, age, now):
-                yield path
+def _own(path: Path, is_ours: Callable[[Path], object]) -> list[Path]:
+    """The folders and links of ours in a folder of records; nothing if it is a link, or a file."""
+    return [] if path.is_symlink() or not path.is_dir() else list(filter(is_ours, folders(path, follow=False)))
 
 
-def _may_be_written(path: Path, process: int | None, age: float, now: float) -> bool:
-    """Whether the writer may live: its attempt runs, or a process of this machine has its id; not after a month."""
-    if path.name == ".reserve":
-        return attempt_status(path.parent, now).state == "running"
-    return process is not None and age < _MONTH and Path("/proc", str(process)).exists()
-
-
-def _own(path: Path) -> list[Path]:
-    """What a folder of `_PARTS` contains; nothing if it is a link, or a file."""
-    return [] if path.is_symlink() or not path.is_dir() else folders(path, follow=False)
+def _has_key(path: Path) -> bool:
+    return KEY.fullmatch(path.name.removesuffix(".json")) is not None

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from ablate.errors import UserError, visible
-from ablate.records.files import Results, write_bytes
+from ablate.records.files import KEY, Results, write_bytes
 from ablate.records.plain import plural
 from ablate.records.plans import current_design, read_plans
 from ablate.records.reading import MOST_BYTES_OF_LINES, Damaged, content
@@ -31,7 +31,7 @@ PUBLISHED = "published"
 _FORMAT = "ablate.records.1"
 _ATTEMPT = r"attempts/\d{3,}-[\w.-]{1,150}"
 _NAMES = re.compile(rf"trial\.json|result\.json|{_ATTEMPT}/(?:events\.jsonl|metrics\.jsonl|env\.json|heartbeat)", re.A)
-_KEY, _PLAN = re.compile(r"[0-9a-f]{64}"), re.compile(r"plan-\d{1,9}\.json", re.A)
+_PLAN = re.compile(r"plan-\d{1,9}\.json", re.A)
 _STUDY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 """As `NAME` of the schema has it: the name becomes a folder, a view and part of names in LaTeX."""
 _HELP = "ablate export STUDY --records writes such files"
@@ -176,7 +176,7 @@ def _restore(path: Path, results: Results) -> tuple[str, str]:
         _write(path, results.plans(study) / name, text, valid=_PLAN.fullmatch(name) is not None)
     for key, files in rows:
         for name, text in (files or {}).items():
-            valid = _KEY.fullmatch(key) is not None and _NAMES.fullmatch(name) is not None
+            valid = KEY.fullmatch(key) is not None and _NAMES.fullmatch(name) is not None
             if valid and name.endswith("/heartbeat"):
                 _write(path, results.trials / key / name, "", valid)
                 os.utime(results.trials / key / name, ns=(int(text), int(text)))

@@ -9,7 +9,7 @@ import pytest
 
 from ablate.commands import doctor, garbage
 from ablate.commands.doctor import examine
-from ablate.errors import UserError
+from ablate.errors import AblateError, UserError
 from ablate.records.files import Results
 from ablate.run.machine import Check
 from tests.commands.conftest import Call
@@ -78,6 +78,26 @@ def test_as_json_every_item_says_whether_it_is_gone(call: Call, results: Results
     (item,) = removed["items"]
     assert (item["kind"], item["path"], item["removed"]) == ("trial", f"trials/{ABANDONED}", True)
     assert removed["bytes"] == item["bytes"] > 0
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_what_was_removed_is_printed_even_if_something_else_could_not_be(
+    call: Call, results: Results, json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = key_of(3)
+    write_trial(results, other)
+    make_old(results.root)
+    rename = Path.rename
+
+    def denied(path: Path, target: Path) -> Path:
+        if path.name == other:
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(AblateError, match=f"{other}: Permission denied"):
+        garbage.gc(yes=True, json=json, results=results.root)
+    assert ('"removed": 1' if json else "removed 1 item, ") in capsys.readouterr().out
 
 
 def test_garbage_of_a_folder_that_is_not_there_is_a_mistake(call: Call, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def write_trial(
 ) -> Path:
     """One attempt more at a trial, ended as `state` says; returns its folder."""
     folder = results.trial(key)
-    spec = {"key": key, "pretrain_key": pretrain_key or f"p{key[1:]}", "trainer": "a:b", "recipe_version": 3}
+    spec = {"key": key, "pretrain_key": pretrain_key or f"e{key[1:]}", "trainer": "a:b", "recipe_version": 3}
     write_json(folder.trial, spec | {"config": config or {"seed": 0, "epochs": len(losses)}})
     writer = AttemptWriter(folder.new_attempt("local"))
     writer.event("started", host=host, pid=1, device="cpu")

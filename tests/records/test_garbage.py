@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.errors import UserError
+from ablate.errors import AblateError, UserError
 from ablate.records import garbage
 from ablate.records.attempt import AttemptStatus, trial_status
 from ablate.records.coordination import claim
@@ -19,6 +19,15 @@ from tests.records.by_hand import key_of, make_old, write_plan, write_trial
 WANTED, OTHER, ABANDONED = key_of(1), key_of(2), key_of(3)
 
 
+def pretraining_of(key: str) -> str:
+    return f"{key[:4]}".ljust(64, "e")
+
+
+P1, P2, P3 = map(pretraining_of, (WANTED, OTHER, ABANDONED))
+CODE, OLD_CODE, YOUNG_CODE = (digit * 16 for digit in "cdf")
+PICTURE = f"{key_of(7)}.json"
+
+
 def kinds(found: list[Garbage]) -> list[tuple[str, str]]:
     return [(item.kind, item.path.name) for item in found]
 
@@ -28,8 +37,8 @@ def results(tmp_path: Path) -> Results:
     """Two studies' trials and one of a design that was given up, all two days old."""
     results = Results(tmp_path / "results")
     for key in (WANTED, OTHER, ABANDONED):
-        write_trial(results, key, pretrain_key=f"p{key[:4]}")
-        write_json(results.pretrained(f"p{key[:4]}") / "final-1.pt", {})
+        write_trial(results, key, pretrain_key=pretraining_of(key))
+        write_json(results.pretrained(pretraining_of(key)) / "final-1.pt", {})
     write_plan(results, {WANTED: {"size": 1}, ABANDONED: {"size": 2}}, design="old")
     write_plan(results, {WANTED: {"size": 1}}, design="new")
     write_plan(results, {OTHER: {"size": 1}}, study="second", profile="small")
@@ -44,7 +53,7 @@ def test_a_result_of_an_earlier_design_stays_unless_abandoned_ones_are_included(
 
 def test_an_unfinished_trial_of_an_earlier_design_is_garbage(results: Results) -> None:
     results.trial(ABANDONED).result.unlink()
-    write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
+    write_trial(results, ABANDONED, state="failed", pretrain_key=P3)
     make_old(results.root)
     found = find_garbage(results, time.time())
     assert [item.why for item in found] == ["only in earlier study versions, and not done", "not used by any trial"]
@@ -60,17 +69,17 @@ def test_a_finished_trial_in_no_plan_is_garbage(results: Results) -> None:
 
 
 def test_a_trial_that_shares_the_pretraining_of_a_kept_trial_is_kept(results: Results) -> None:
-    write_trial(results, ABANDONED, pretrain_key="p0001")
+    write_trial(results, ABANDONED, pretrain_key=P1)
     make_old(results.root)
-    assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("pretraining", "p0003")]
+    assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("pretraining", P3)]
 
 
 def test_a_trial_of_an_abandoned_design_is_removed_with_its_pretraining_only(results: Results) -> None:
     found = find_garbage(results, time.time(), abandoned=True)
-    assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
+    assert kinds(found) == [("trial", ABANDONED), ("pretraining", P3)]
     assert [item.path for item in remove(found)] == [item.path for item in found]
     assert sorted(path.name for path in results.trials.iterdir()) == [WANTED, OTHER]
-    assert sorted(path.name for path in (results.root / "pretrained").iterdir()) == ["p0001", "p0002"]
+    assert sorted(path.name for path in (results.root / "pretrained").iterdir()) == [P1, P2]
     with open_store(results) as store:
         assert store.execute("SELECT key FROM trials ORDER BY key").fetchall() == [(WANTED,), (OTHER,)]
 
@@ -83,12 +92,12 @@ def test_nothing_is_removed_twice_and_nothing_is_left_behind(results: Results) -
 
 
 def test_a_running_trial_stays_and_so_does_a_recent_one_by_default(results: Results) -> None:
-    write_trial(results, ABANDONED, pretrain_key="p0003")
+    write_trial(results, ABANDONED, pretrain_key=P3)
     running = key_of(4)
     write_trial(results, running, state="running")
     assert find_garbage(results, time.time(), abandoned=True) == []
     found = find_garbage(results, time.time(), recent=True, abandoned=True)
-    assert kinds(found) == [("trial", ABANDONED), ("pretraining", "p0003")]
+    assert kinds(found) == [("trial", ABANDONED), ("pretraining", P3)]
 
 
 def test_a_trial_that_has_started_since_stays_with_its_pretraining(results: Results) -> None:
@@ -97,7 +106,7 @@ def test_a_trial_that_has_started_since_stays_with_its_pretraining(results: Resu
     with claim(results.trial(ABANDONED)):
         assert list(remove(found)) == []
     assert results.trial(ABANDONED).result.exists()
-    assert results.pretrained("p0003").is_dir()
+    assert results.pretrained(P3).is_dir()
 
 
 def test_no_process_can_claim_a_trial_while_its_folder_is_renamed(
@@ -151,30 +160,31 @@ def test_a_trial_that_disappears_during_the_search_is_not_garbage(
 
 
 def test_checkpoints_of_finished_pretrainings_are_removed_only_on_request(results: Results) -> None:
-    write_trial(results, key_of(5), state="failed", pretrain_key="p0002")
+    write_trial(results, key_of(5), state="failed", pretrain_key=P2)
     write_plan(results, {key_of(5): {"size": 3}}, study="third")
     found = find_garbage(results, time.time(), checkpoints=True, abandoned=True)
-    assert kinds(found) == [("trial", ABANDONED), ("checkpoints", "p0001"), ("pretraining", "p0003")]
+    assert kinds(found) == [("trial", ABANDONED), ("checkpoints", P1), ("pretraining", P3)]
 
 
 def test_code_stays_while_a_kept_attempt_used_it(results: Results) -> None:
-    write_trial(results, WANTED, environment={"code": "c0de"})
-    for digest in ("c0de", "0ld", "y0ung"):
+    write_trial(results, WANTED, environment={"code": CODE})
+    for digest in (CODE, OLD_CODE, YOUNG_CODE):
         write_json(results.code / digest / "code.json", {})
     make_old(results.root)
-    write_json(results.code / "y0ung" / "code.json", {})
+    write_json(results.code / YOUNG_CODE / "code.json", {})
     found = find_garbage(results, time.time(), recent=True)
-    assert [name for kind, name in kinds(found) if kind == "code"] == ["0ld"]
+    assert [name for kind, name in kinds(found) if kind == "code"] == [OLD_CODE]
 
 
 def test_pictures_are_removed_after_a_month_without_use_or_on_request(results: Results) -> None:
-    write_json(results.pictures / "0a.json", {})
+    write_json(results.pictures / PICTURE, {})
     make_old(results.pictures, days=29)
     assert find_garbage(results, time.time()) == []
-    assert kinds(find_garbage(results, time.time(), recent=True)) == [("picture", "0a.json")]
+    (recent,) = find_garbage(results, time.time(), recent=True)
+    assert (recent.path.name, recent.why) == (PICTURE, "drawn again when needed")
     make_old(results.pictures, days=31)
     (found,) = find_garbage(results, time.time())
-    assert [item.path for item in remove([found])] == [results.pictures / "0a.json"]
+    assert [item.path for item in remove([found])] == [results.pictures / PICTURE]
     assert not found.path.exists()
 
 
@@ -182,7 +192,7 @@ def test_temporary_files_and_folders_older_than_a_day_are_removed_anywhere(resul
     leftovers = [
         results.root / ".ablate.duckdb.4194999-0123abcd",
         results.trial(WANTED).path / ".result.json.4194999-0123abcd",
-        results.pretrained("p0001") / ".step-000000001-0.pt.4194999.part",
+        results.pretrained(P1) / ".step-000000001-0.pt.4194999.part",
     ]
     for path in leftovers:
         path.write_text("half")
@@ -219,12 +229,14 @@ def set_pid(attempt: Path, pid: int) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(f".{name}.{{pid}}-0123abcd" for name in ("plan-3.json", "trial.json", "c0de", "ablate.duckdb", "code.json")),
-        *(".ablate.duckdb.{pid}-0123abcd.wal", ".step-1.pt.{pid}.part", "trials/.0001.{pid}-0123abcd"),
+        *(".ablate.duckdb.{pid}-0123abcd", ".ablate.duckdb.{pid}-0123abcd.wal", "trials/.0001.{pid}-0123abcd"),
+        *("studies/mine/.plan-3.json.{pid}-0123abcd", "published/.mine.parquet.{pid}-0123abcd"),
+        *("code/.c0de.{pid}-0123abcd", "pretrained/.step-1.pt.{pid}.part"),
     ],
 )
 def test_what_a_process_writes_stays_while_a_process_has_its_id_but_not_for_ever(results: Results, name: str) -> None:
     own, gone = (results.root / name.format(pid=pid) for pid in (os.getpid(), 2**22 + 1))
+    own.parent.mkdir(exist_ok=True)
     own.touch(), gone.touch()
     assert find_garbage(results, time.time()) == []
     make_old(results.root)
@@ -255,16 +267,16 @@ def test_links_in_place_of_records_are_removed_themselves_and_never_followed(
     aim = {"folder": elsewhere / key_of(8), "file": elsewhere / "ended", "nowhere": elsewhere / "none"}[target]
     unneeded = [
         results.trials / key_of(9),
-        results.pretrained("unused"),
-        results.code / "0ld",
-        results.pictures / "0a.json",
-        results.root / ".plan-1.json.4194999-0123abcd",
+        results.pretrained(pretraining_of(key_of(6))),
+        results.code / OLD_CODE,
+        results.pictures / PICTURE,
+        results.root / "studies/mine/.plan-1.json.4194999-0123abcd",
     ]
-    needed = [results.pretrained("p0002")]
+    needed = [results.pretrained(P2)]
     within = [
         results.trial(ABANDONED).path / ".claim",
         results.trial(ABANDONED).attempts / "002-local",
-        results.pretrained("p0003") / "link",
+        results.pretrained(P3) / "link",
     ]
     shutil.rmtree(needed[0])
     (results.trial(ABANDONED).path / ".claim").unlink(missing_ok=True)
@@ -275,10 +287,10 @@ def test_links_in_place_of_records_are_removed_themselves_and_never_followed(
     then = time.time() - 2 * 86_400
     for path in results.root.rglob("*"):
         os.utime(path, (then, then), follow_symlinks=False)
-    os.utime(results.pictures / "0a.json", (1, 1), follow_symlinks=False)
+    os.utime(results.pictures / PICTURE, (1, 1), follow_symlinks=False)
     found = find_garbage(results, time.time(), abandoned=True)
     removed = {item.path for item in remove(found)}
-    assert removed == {*unneeded, results.trial(ABANDONED).path, results.pretrained("p0003")}
+    assert removed == {*unneeded, results.trial(ABANDONED).path, results.pretrained(P3)}
     assert not any(os.path.lexists(path) for path in removed)
     assert all(path.is_symlink() for path in needed)
     assert stand(elsewhere) == before
@@ -296,7 +308,7 @@ def test_a_planned_trial_behind_a_link_stays_and_keeps_its_pretraining(results: 
 
 @pytest.mark.parametrize("part", ["trials", "pretrained", "code", "slurm", "pictures"])
 def test_nothing_is_removed_from_a_part_that_is_a_link(results: Results, tmp_path: Path, part: str) -> None:
-    for path in (results.code / "0ld/code.json", results.root / "slurm/one/ended", results.pictures / "0a.json"):
+    for path in (results.code / OLD_CODE / "code.json", results.root / "slurm/one/ended", results.pictures / PICTURE):
         write_json(path, {})
     make_old(results.root, days=40)
     moved = (results.root / part).rename(tmp_path / "moved")
@@ -325,10 +337,33 @@ def test_an_item_that_cannot_be_removed_is_named_and_the_others_go(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", denied)
-    removed = []
-    with pytest.raises(UserError, match=f"could not be removed: .*{ABANDONED}: Permission denied"):
-        removed += remove(found)
-    assert not results.pretrained("p0003").exists()
+    with pytest.raises(AblateError, match=f"could not be removed: .*{ABANDONED}: Permission denied") as caught:
+        list(remove(found))
+    assert caught.value.exit_code == 1
+    assert not results.pretrained(P3).exists()
+
+
+def test_what_could_be_removed_only_in_part_is_named_by_its_new_place(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", denied)
+    with pytest.raises(AblateError) as caught:
+        list(remove(find_garbage(results, time.time(), abandoned=True)[:1]))
+    (left,) = results.trials.glob(".*")
+    assert f"{left}: Permission denied" in str(caught.value)
+
+
+def test_what_another_process_has_just_removed_is_neither_made_again_nor_counted(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_garbage(results, time.time(), abandoned=True)
+    assert len(list(remove(found))) == 2
+    monkeypatch.setattr(os.path, "lexists", lambda path: True)  # it was there a moment ago
+    assert list(remove(found)) == []
+    assert not results.trial(ABANDONED).path.exists()
 
 
 def test_the_size_of_a_folder_excludes_the_targets_of_links(results: Results) -> None:
@@ -353,25 +388,50 @@ def test_a_plan_that_cannot_be_read_stops_everything(results: Results) -> None:
         find_garbage(results, time.time())
 
 
+@pytest.mark.parametrize("part", ["trials", "studies", "studies/second", "slurm", "slurm/one"])
+def test_a_link_to_a_disk_that_is_not_mounted_stops_everything(results: Results, part: str) -> None:
+    (results.root / "slurm/one").mkdir(parents=True)
+    (results.root / part).rename(results.root.parent / "unmounted")
+    (results.root / part).symlink_to("nowhere")
+    with pytest.raises(UserError, match=f"{part} cannot be read .*nothing was removed"):
+        find_garbage(results, time.time(), recent=True, abandoned=True)
+
+
+def test_what_has_another_name_than_ablate_gives_stays(results: Results) -> None:
+    names = ("trials/notes/a", "code/mine/a.py", "pretrained/best/final-1.pt", "pictures/a.json", "notes/.x.1-0123abcd")
+    for name in (*names, f"pretrained/{P1}.copy/final-1.pt", ".movie.2024.part"):
+        (results.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (results.root / name).write_text("mine")
+    make_old(results.root, days=40)
+    assert find_garbage(results, time.time()) == []
+
+
+def test_an_imported_trial_stays_even_in_no_plan(results: Results) -> None:
+    attempt = write_trial(results, key_of(9))
+    attempt.rename(attempt.with_name("001-import"))
+    make_old(results.root)
+    assert find_garbage(results, time.time()) == []
+
+
 def test_a_damaged_trial_keeps_every_pretraining(results: Results) -> None:
     results.trial(WANTED).trial.write_text("{")
     assert kinds(find_garbage(results, time.time(), abandoned=True)) == [("trial", ABANDONED)]
-    assert json.loads((results.pretrained("p0003") / "final-1.pt").read_text()) == {}
+    assert json.loads((results.pretrained(P3) / "final-1.pt").read_text()) == {}
 
 
 def test_queued_trials_stay_with_their_code_and_files_of_ended_jobs_are_removed(results: Results) -> None:
     results.trial(ABANDONED).result.unlink()
-    write_trial(results, ABANDONED, state="failed", pretrain_key="p0003")
-    (results.code / "c0de").mkdir(parents=True)
+    write_trial(results, ABANDONED, state="failed", pretrain_key=P3)
+    (results.code / CODE).mkdir(parents=True)
     arrays = [{"shares": [{"keys": [ABANDONED]}]}]
     folder = results.root / "slurm" / "one"
-    write_json(folder / "submission.json", {"code": str(results.code / "c0de"), "arrays": arrays})
+    write_json(folder / "submission.json", {"code": str(results.code / CODE), "arrays": arrays})
     make_old(results.root)
     assert find_garbage(results, time.time()) == []
     (folder / "ended").touch()
     make_old(results.root)
     found = kinds(find_garbage(results, time.time()))
-    assert found == [("trial", ABANDONED), ("pretraining", "p0003"), ("code", "c0de"), ("jobs", "one")]
+    assert found == [("trial", ABANDONED), ("pretraining", P3), ("code", CODE), ("jobs", "one")]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"code": 1, "arrays": []}', '{"code": "c", "arrays": [{"shares": 3}]}'])
@@ -397,5 +457,5 @@ def test_an_odd_pretraining_of_a_trial_keeps_every_pretraining(results: Results,
 def test_checkpoints_of_a_trial_with_a_damaged_result_stay(results: Results) -> None:
     results.trial(OTHER).result.write_text("{")
     make_old(results.root)
-    assert kinds(find_garbage(results, time.time(), checkpoints=True))[0] == ("checkpoints", "p0001")
-    assert ("checkpoints", "p0002") not in kinds(find_garbage(results, time.time(), checkpoints=True))
+    assert kinds(find_garbage(results, time.time(), checkpoints=True))[0] == ("checkpoints", P1)
+    assert ("checkpoints", P2) not in kinds(find_garbage(results, time.time(), checkpoints=True))
