@@ -43,7 +43,8 @@ def make_app(watcher: Watcher, reports: Path, token: str, port: int) -> Guard:
         Route("/files/{name}", server.file),
         Route("/pages/{name}.html", server.report),
         Route("/pages/{name}/{chart}.{kind}", server.chart),
-        Route("/{place:path}/trials/{key}/{rest:path}", server.record),
+        Route("/{place:path}trials/{name}/{rest:path}", partial(server.record, "trial")),
+        Route("/{place:path}studies/{name}/{rest:path}", partial(server.record, "study")),
     ]
     app = Starlette(routes=routes, exception_handlers={404: server.missing})
     return Guard(app, token, port)
@@ -106,9 +107,9 @@ class _Server:
         headers = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
         return await self._file(name, f"{chart}.{kind}", _CHARTS[kind], headers)
 
-    async def record(self, request: Request) -> Response:
-        """Where a report page links to the record of a trial: its view."""
-        return RedirectResponse(f"/trial/{quote(request.path_params['key'], safe='')}")
+    async def record(self, view: str, request: Request) -> Response:
+        """Where a report page links to the record of a trial, or to a plan of a study: its view."""
+        return RedirectResponse(f"/{view}/{quote(request.path_params['name'], safe='')}")
 
     async def events(self, request: Request) -> Response:
         return StreamingResponse(self._changes(), media_type="text/event-stream")

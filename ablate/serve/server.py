@@ -38,8 +38,8 @@ def serve_records(results: Results, reports: Path, port: int, opens: bool, say: 
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         address = f"http://{_HOST}:{port}/?token={token}"
         say(f"{results.root}: {address}  (Ctrl-C ends it)")
-        if opens:
-            webbrowser.open(address)
+        if opens:  # in a thread: a browser in the terminal returns when it is closed, and needs the server before
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         # Streams of changes never end by themselves: at Ctrl-C they are cut off at once.
         config = uvicorn.Config(
             make_app(watcher, reports, token, port), lifespan="off", ws="none", log_level="critical", access_log=False,

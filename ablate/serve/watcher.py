@@ -46,6 +46,8 @@ class Watcher:
     _store: duckdb.DuckDBPyConnection | None = None
     _seen: Mapping[str, str] | None = None
     _folder: Path = Path()
+    _file: Path | None = None
+    """The file of `_store`, in `_folder`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -56,11 +58,7 @@ class Watcher:
             latest = 0.0
             while not self._stop.is_set():
                 began = time.monotonic()
-                try:
-                    latest = self.look(latest)
-                except Exception as error:  # a watcher that ended would leave old numbers on pages that look live
-                    self.problem = f"{type(error).__name__}: {error}"
-                    self.version += 1
+                latest = self.look(latest)
                 ready.set()
                 self._stop.wait(max(_LEAST_SECONDS, _REST * (time.monotonic() - began)))
             with self._lock:
@@ -80,36 +78,47 @@ class Watcher:
 
     def look(self, latest: float) -> float:
         """Update everything if the records have changed; returns the time of the latest update. latest: that before."""
-        found = signatures(self.results)
-        if found == self._seen and time.monotonic() - latest < _UNCHANGED_SECONDS:
-            return latest
         try:
+            found = signatures(self.results)
+            if found == self._seen and not self.problem and time.monotonic() - latest < _UNCHANGED_SECONDS:
+                return latest
             self._update(found)
-            self.problem = ""
-        except (AblateError, duckdb.Error) as error:  # such as a results folder that is not there yet
-            self.problem = str(error).removeprefix("error: ")
-        self.version += 1
+            problem = ""
+        except (AblateError, duckdb.Error) as error:  # such as a results folder that was moved away
+            problem = str(error).partition("\n")[0].removeprefix("error: ")
+        except OSError as error:  # such as a full disk
+            problem = f"{error.strerror or error}: {error.filename or self._folder}"
+        except Exception as error:  # a watcher that ended would leave old numbers on pages that look live
+            problem = f"{type(error).__name__}: {error}"
+        self.version += not problem or problem != self.problem  # the same problem changes no page
+        self.problem = problem
         return time.monotonic()
 
     def _update(self, found: Mapping[str, str]) -> None:
-        path = self._folder / f"{self.version}.duckdb"  # DuckDB gives one path one database as long as it is open
-        before = self._folder / f"{self.version - 1}.duckdb"
-        with suppress(OSError):  # with its time, by which the store is believed
-            shutil.copy2(before if before.is_file() else self.results.database, path)
-        store = open_store(replace(self.results, store=path))
-        with suppress(OSError):
-            before.unlink()
-        self.status = self._status(store)
+        path = self._folder / f"{time.monotonic_ns()}.duckdb"  # DuckDB gives one path one database while it is open
+        before = self._file if self._file and self._file.is_file() else self.results.database
         changed = [name for name in found if name.startswith("study ") and (self._seen or {}).get(name) != found[name]]
-        self.titles |= {name.removeprefix("study "): self._title(name.removeprefix("study ")) for name in changed}
+        try:
+            with suppress(OSError):  # with its time, by which the store is believed
+                shutil.copy2(before, path)
+            store = open_store(replace(self.results, store=path))
+            status = self._status(store)
+            titles = {name.removeprefix("study "): self._title(name.removeprefix("study ")) for name in changed}
+        except Exception:
+            path.unlink(missing_ok=True)  # while the records cannot be read, each look would leave one
+            raise
         with self._lock:
             self._store, old = store, self._store
+        self.status, self.titles, self._seen = status, self.titles | titles, found
         if old:
             old.close()
-        self._seen = found
+        if self._file:
+            self._file.unlink(missing_ok=True)
+        self._file = path
 
     def _status(self, store: duckdb.DuckDBPyConnection) -> Status:
         if not self.results.submissions.is_dir():
+            self.waiting = {}
             return read_status(store, self.results)
         from ablate.run.slurm.queue import read_queue
         from ablate.run.slurm.standing import on_clusters, waiting_trials

@@ -61,7 +61,7 @@ def serving(results: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         assert process.stdout is not None
         yield process, process.stdout.readline().split()[1]
     finally:
-        process.kill()
+        process.terminate()  # a killed one would leave its index of the records
         process.communicate()
 
 

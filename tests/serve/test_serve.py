@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import socket
 import sys
@@ -114,8 +115,10 @@ def test_a_report_page_has_an_origin_of_its_own_and_its_links_to_records_lead_to
     assert page.headers["content-security-policy"].startswith("sandbox allow-scripts ")
     assert "connect-src" not in page.headers["content-security-policy"]  # default-src 'none' holds
     assert client.get("/pages/mine/measured.svg").headers["content-type"] == "image/svg+xml"
-    record = client.get(f"/results/trials/{KEYS[0]}/result.json", follow_redirects=False)
-    assert record.headers["location"] == f"/trial/{KEYS[0]}"
+    for place in ("", "/results", "/any/results"):
+        record = client.get(f"{place}/trials/{KEYS[0]}/result.json", follow_redirects=False)
+        assert record.headers["location"] == f"/trial/{KEYS[0]}"
+    assert client.get("/results/studies/mine/plan-1.json").url.path == "/study/mine"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,16 @@ def test_a_pipe_gets_the_address_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert "?token=" in flushed[0]
 
 
+def test_a_browser_that_returns_only_when_it_is_closed_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, closed = threading.Event(), threading.Event()
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: (served.set(), closed.wait(30)))
+    monkeypatch.setattr("webbrowser.open", lambda address: served.wait(30) and closed.set())
+    serve(tmp_path, port=0, open_=True)
+    assert closed.is_set()
+
+
 def test_every_answer_forbids_scripts_of_others_frames_and_copies_in_caches(served: Any) -> None:
     for path in ("/", "/nothing", "/files/serve.css", "/pages/none.html"):
         headers = served[0].get(path).headers
@@ -245,18 +258,19 @@ def test_whatever_goes_wrong_while_it_looks_is_told_and_it_looks_again(
     watcher = Watcher(Results(tmp_path))
     problems = []
 
-    def look(latest: float) -> float:
+    def update(found: object) -> None:
         problems.append(watcher.problem)
         if len(problems) == 1:
             raise ValueError("odd")
+        if len(problems) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
         watcher.stop()
-        return latest
 
-    monkeypatch.setattr(watcher, "look", look)
+    monkeypatch.setattr(watcher, "_update", update)
     monkeypatch.setattr("ablate.serve.watcher._LEAST_SECONDS", 0.01)
     watcher.run(threading.Event())
-    assert problems == ["", "ValueError: odd"]
-    assert watcher.version == 1
+    assert problems == ["", "ValueError: odd", f"No space left on device: {watcher._folder}"]
+    assert (watcher.version, watcher.problem) == (3, "")
 
 
 def test_an_unchanged_folder_gives_no_new_version_and_a_lost_one_is_told(tmp_path: Path) -> None:
@@ -269,11 +283,18 @@ def test_an_unchanged_folder_gives_no_new_version_and_a_lost_one_is_told(tmp_pat
     version = watcher.version
     assert watcher.look(latest) == latest
     assert watcher.version == version
-    results.root.rename(tmp_path / "moved")
-    watcher.look(latest)
+    moved = results.root.rename(tmp_path / "moved")
+    for _ in range(3):
+        latest = watcher.look(latest)
+        assert watcher.version == version + 1  # the same problem changes no page
+        assert len(list((tmp_path / "store").iterdir())) == 1  # and no look leaves a store
     page = client.get("/").text
-    assert "cannot be read now" in page
+    assert 'id="problem" data-live' in page  # so that open pages show it
+    assert f"out of date: there is no results folder {results.root}</p>" in page
     assert "1 of 1 done" in page  # what was read last
+    moved.rename(results.root)
+    watcher.look(latest)
+    assert "cannot be read now" not in client.get("/").text
 
 
 def test_without_its_libraries_the_command_says_what_to_install(
