@@ -1,5 +1,6 @@
 """`ablate serve` in a real browser: while a study runs, and with records that are made to break it."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from ablate.records.files import Results
 from tests.browser.test_page import browser  # noqa: F401 - a fixture
-from tests.records.by_hand import key_of
+from tests.records.by_hand import key_of, write_plan, write_trial
 from tests.report.hostile import hostile
 
 pytestmark = pytest.mark.browser
@@ -112,6 +114,28 @@ def test_while_a_study_runs_its_curve_grows_and_a_failing_trial_shows_its_cause(
         for epoch in range(1, 5):
             (tmp_path / f"go-{epoch}").touch()
         run.wait(60)
+
+
+def test_a_page_says_that_its_trial_is_gone_and_comes_when_it_is_there(
+    browser: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    results = Results(tmp_path / "results")
+    write_trial(results, key_of(1))
+    write_plan(results, {key_of(2): {"size": 1}})
+    with serving(results.root) as (_, address):
+        page = browser.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(address)
+        page.goto(f"{address.partition('/?')[0]}/trial/{key_of(1)}")
+        page.wait_for_selector("#state .of-done")
+        shutil.rmtree(results.trial(key_of(1)).path)
+        page.get_by_text("The records no longer have what this page shows.").wait_for()
+        page.reload()
+        page.wait_for_selector("#nothing")
+        write_trial(results, key_of(1))
+        page.wait_for_selector("#state .of-done")
+        page.close()
 
 
 def test_hostile_records_run_nothing_and_every_view_is_accessible_at_every_width(

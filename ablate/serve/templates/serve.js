@@ -4,6 +4,8 @@ let shown = Number(document.body.dataset.version);
 let newest = shown;
 let busy = false;
 
+const LIVE = "Live: this page updates itself.";
+const nothing = document.getElementById("nothing"); // the heading of a page of an error
 const say = (text) => {
   if (live.textContent !== text) live.textContent = text;
 };
@@ -38,7 +40,13 @@ const refresh = async () => {
   try {
     const wanted = newest;
     const answer = await fetch(location.href);
-    if (answer.ok) {
+    if (!answer.ok) {
+      shown = wanted;
+      if (!nothing) say("The records no longer have what this page shows.");
+    } else if (nothing) {
+      location.reload();
+    } else {
+      say(LIVE);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       let whole = true;
       for (const old of document.querySelectorAll("[data-live]")) {
@@ -61,7 +69,7 @@ const listen = () => {
     changes = null;
   } else if (!changes) {
     changes = new EventSource("/events");
-    changes.onopen = () => say("Live: this page updates itself.");
+    changes.onopen = () => say(LIVE);
     changes.onmessage = (event) => {
       newest = JSON.parse(event.data).version;
       refresh();
