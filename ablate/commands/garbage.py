@@ -53,7 +53,7 @@ def gc(
     records = _records(results)
     found = find_garbage(records, time.time(), checkpoints, now, abandoned)
     if not json:
-        _print_found(found)
+        _print_found(records, found)
     removed = list["Garbage"]()
     asked = bool(found) and not dry_run and (yes or _confirmed(found, json))
     try:
@@ -81,7 +81,7 @@ def _records(folder: Path) -> "Results":
     return results
 
 
-def _print_found(found: "Sequence[Garbage]") -> None:
+def _print_found(results: "Results", found: "Sequence[Garbage]") -> None:
     """Print a line for each kind on a terminal, and a row for each item."""
     from ablate.commands.output import Column, print_table
     from ablate.records.plain import size
@@ -98,17 +98,20 @@ def _print_found(found: "Sequence[Garbage]") -> None:
     shown = found[:_LISTED] if on_terminal else found
     columns = (Column("kind"), Column("size", right=True), Column("path", least=40), Column("why", least=12, rank=1))
     rows = [
-        (item.kind, size(item.size) if on_terminal else item.size, _path(item, on_terminal), item.why) for item in shown
+        (item.kind, size(item.size), _short(item, results), item.why)
+        if on_terminal
+        else (item.kind, item.size, item.path, item.why)
+        for item in shown
     ]
     print_table(columns, rows)
     if len(shown) < len(found):
         print(f"... and {len(found) - len(shown):,} more (--json or a pipe lists all)")
 
 
-def _path(item: "Garbage", short: bool) -> str:
-    """The path; if short, a key is cut to its first digits."""
-    name = item.path.name[:12] if short and item.kind != "leftover" else item.path.name
-    return str(item.path.with_name(name))
+def _short(item: "Garbage", results: "Results") -> str:
+    """The path in the results folder, a key cut to its first digits."""
+    name = item.path.name if item.kind == "leftover" else item.path.name[:12]
+    return str(item.path.relative_to(results.root).with_name(name))
 
 
 def _confirmed(found: "Sequence[Garbage]", json: bool) -> bool:

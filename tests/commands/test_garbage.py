@@ -1,4 +1,5 @@
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
@@ -33,6 +34,24 @@ def test_a_dry_run_lists_what_would_go_and_removes_nothing(call: Call, results: 
     assert lines[0] == "kind\tsize\tpath\twhy"
     assert lines[1].split("\t")[2:] == [str(results.trial(ABANDONED).path), "in no study's plan"]
     assert results.trial(ABANDONED).result.exists()
+
+
+def test_on_a_narrow_terminal_every_row_says_which_item_it_is(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    deep = tmp_path / "a long name of a project" / "and a longer one of its folder of results"
+    deep.parent.mkdir()
+    results.root.rename(deep)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    garbage.gc(dry_run=True, results=deep)
+    (row,) = (line for line in terminal.getvalue().splitlines() if line.startswith("trial "))
+    assert f"trials/{ABANDONED[:12]}" in row
+    assert "in no study's plan" in row
 
 
 def test_a_run_with_another_setting_abandons_no_result_until_that_is_asked_for(call: Call, results: Results) -> None:
