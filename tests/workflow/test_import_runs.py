@@ -145,7 +145,7 @@ def test_epochs_in_json_lines_are_joined_to_the_runs_of_a_csv_and_become_curves(
         (["high,a,0,0.7", *ROWS[:-1], "0.30,b,2,0.7"], HEAD, {},
          "the axis 'lr' is text, and has one value twice: '0.3' and '0.30'", "spell it alike"),
         (["0.1,caf\u00e9,0,0.7", *ROWS[:-1], "0.3,cafe\u0301,2,0.7"], HEAD, {},
-         r"the axis 'model' is text, and has one value twice: 'caf\xe9' and 'cafe\u0301'", "in the column 'model'"),
+         r"the axis 'model' is text, and has one value twice: 'caf\xe9' and 'cafe\u0301'", "spell it alike in 'model'"),
         ([*ROWS, "0.5,c,0,0.7,9"], HEAD, {}, "line 14 has 5 values, and the first line 4", ""),
         ([*ROWS, '0.5,"c,0,0.7'], HEAD, {}, "line 14: unexpected end of data", ""),
         ([*ROWS[:-1], ",b,2,0.7"], HEAD, {}, "a run has no finite value of the axis 'lr': row 12", "'lr'"),
