@@ -14,7 +14,7 @@ _NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:nan|inf|infinity))"
 _PART = "[,'\u00a0\u202f][0-9]"
 _PAIR = re.compile(rf"(?<![\w./-])([A-Za-z_][\w./-]{{0,60}})(?:\s?=\s?|:\s+)({_NUMBER})(?![\w.:/#-]*\w|{_PART})")
 """`loss=0.31`, `loss = 0.31` or `loss: 0.31`, but not `12:30`, `v=1.2.3`, `1,5`, `1'000` or `1.#IND`."""
-_WORD_BEFORE = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]{0,60})\s+$")
+_WORD_BEFORE = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]{0,60})[\])]?:?\s+$")
 _COLOR = re.compile("\x1b\\[[0-9;]*m")
 _COUNTS = ("epoch", "Epoch", "step", "Step")
 _LONGEST_LINE = 10_000
@@ -28,20 +28,26 @@ def is_pattern(metrics: str) -> bool:
     return "(?P<" in metrics
 
 
-def pairs(line: str) -> dict[str, float]:
+def pairs(line: str) -> dict[str, float | None]:
     """The numbers that a line names, as in `epoch=3 loss: 0.31`.
 
-    Names that it repeats get the word before them: `Train acc: 0.9 Test acc: 0.8` has `Train_acc` and `Test_acc`.
+    Names that it repeats get the word before them, or else the one before an earlier of these names:
+    `Train loss: 0.3 acc: 0.9, test loss: 0.4 acc: 0.8` has `Train_acc` and `test_acc`, and None for `acc`.
     """
     begin = _COLOR.sub("", line)[: _LONGEST_LINE + 100]  # a number at the limit is seen with what follows it
-    found = [match for match in _PAIR.finditer(begin) if match.end() <= _LONGEST_LINE]
-    times = Counter(match[1] for match in found)
-    words = [
-        _WORD_BEFORE.search(begin, max(0, match.start() - 70), match.start()) if times[match[1]] > 1 else None
-        for match in found
-    ]
-    names = [f"{word[1]}_{match[1]}" if word else match[1] for match, word in zip(found, words, strict=True)]
-    return {name: _number(match[2]) for name, match in zip(names, found, strict=True)}
+    matches = [match for match in _PAIR.finditer(begin) if match.end() <= _LONGEST_LINE]
+    times = Counter(match[1] for match in matches)
+    found: dict[str, float | None] = {}
+    word = None
+    for match in matches:
+        name, start = match[1], match.start()
+        if times[name] > 1:
+            word = _WORD_BEFORE.search(begin, max(0, start - 70), start) or word
+            if word:
+                found.setdefault(name, None)
+                name = f"{word[1]}_{name}"
+        found[name] = _number(match[2])
+    return found
 
 
 def _number(value: str) -> float:
@@ -113,7 +119,10 @@ class Curves:
                 self._log(row)
         for file in self._printed:
             for line in file.lines(ended):
-                row = {name: value for name, value in pairs(line).items() if name not in self._settings}
+                seen = {name: value for name, value in pairs(line).items() if name not in self._settings}
+                row = {name: value for name, value in seen.items() if value is not None}
+                for name in seen.keys() - row.keys():  # an earlier line's number is not that of this one
+                    self.latest.pop(name, None)
                 self.latest |= {name: value for name, value in row.items() if name not in _COUNTS}
                 row = row or _plain(json_row(line), self._settings)
                 if row and not self._has_rows:

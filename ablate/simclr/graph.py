@@ -102,6 +102,7 @@ class _Graph:
         try:
             self._views, self._labels = views.clone(), labels.clone()
             self._replay, self._measures = record(lambda: self._step(self._views, self._labels, 0))
+            _restore(self._state(), before)  # should the step have been done while it was recorded
             self._replay()
             found = self._state() | self._gradients()
             wrong = [name for name in _TOLERANCE if _differs(name, before, after, found)]

@@ -10,7 +10,7 @@ from ablate.command.files import named_by
 from ablate.command.words import PLACES, plain_value, split_line, word_value
 from ablate.errors import InvalidValue, UserError, nearest, toml, value_text
 from ablate.study.schema.study import COLUMNS, RESERVED_NAMES
-from ablate.study.schema.values import LONGEST_NAME, identifier, version_in
+from ablate.study.schema.values import LONGEST_NAME, identifier
 
 _PLACES = {
     "seed": "seed", "random_seed": "seed", "out": "out", "output": "out", "output_dir": "out", "out_dir": "out",
@@ -132,7 +132,11 @@ def check_listed(option: str, name: str, values: Sequence[Any], before: Collecti
     texts = [str(value) for value in values]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
         raise UserError(f"--vary {option} lists {twice} twice", help="list each value once; --seeds repeats it")
-    if odd := version_in(word.strip() for word in option.partition("=")[2].split(",")):
+    words = [word.strip() for word in option.partition("=")[2].split(",")]
+    decimals = {word: len(word.partition(".")[2]) for word in words if re.fullmatch(r"\d+\.\d+", word)}
+    uneven = len(set(decimals.values())) > 1
+    padded = (word for word in decimals if re.search(r"\.\d+0$", word))
+    if odd := next((word for word in padded if uneven or not word.startswith("0.")), None):
         message = f"--vary {option}: is {odd} a version, or the number {float(odd):g}?"
         raise UserError(
             message, help=f'write {float(odd):g}; versions are texts, listed in the study file: {name} = ["{odd}", ...]'

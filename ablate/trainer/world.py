@@ -157,7 +157,10 @@ def started(device: str, at: Rendezvous | None = None) -> Iterator[tuple[World, 
     for `srun` it follows from Slurm's.
     """
     if at is None and (at := _rendezvous()) is None:
-        yield World(), torch.device(device)
+        alone = torch.device(device)
+        if alone.type == "cuda" and alone.index is not None and torch.cuda.is_available():
+            torch.cuda.set_device(alone)  # what launches kernels without tensors of its own uses the current one
+        yield World(), alone
         return
     on_gpu = device.startswith("cuda")
     if on_gpu:

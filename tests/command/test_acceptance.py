@@ -159,6 +159,8 @@ def test_a_new_study_of_a_command_is_right_and_asks_what_to_vary() -> None:
         ("python train.py --lr 0.1", ["lr=1"], "needs at least two values"),
         ("python train.py --lr 0.1", ["lr=1,0.5,1"], "--vary lr=1,0.5,1 lists 1 twice"),
         ("python train.py --lr 3.9", ["lr=3.9,3.10"], "is 3.10 a version, or the number 3.1?"),
+        ("python train.py --lr 3.9", ["lr=3.10,3.11"], "is 3.10 a version, or the number 3.1?"),
+        ("python train.py --lr 0.9", ["lr=0.9,0.10"], "is 0.10 a version, or the number 0.1?"),
         ("python train.py --lr 0.1", ["lr=1,2", "lr=3,4"], "--vary lr=3,4: 'lr' is given twice"),
         ("python 'train.py", ["lr=1,2"], "No closing quotation"),
         ("", ["lr=1,2"], "--command is empty"),

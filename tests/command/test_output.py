@@ -22,7 +22,12 @@ from ablate.trainer.contract import TrialFailed
         ("acc: 1,5 top1=91,25 %", {}),  # a decimal comma
         ("steps=1,234.5 tokens: 1'000 words=1\u202f000", {}),  # separators of thousands
         ("loss=1.#IND acc=1.#INF00", {}),  # NaN and infinity of old Windows
-        ("Test acc: 0.5 Train acc: 0.99", {"Test_acc": 0.5, "Train_acc": 0.99}),
+        ("Test acc: 0.5 Train acc: 0.99", {"acc": None, "Test_acc": 0.5, "Train_acc": 0.99}),
+        ("[train] loss: 0.3 (val) loss: 0.2", {"loss": None, "train_loss": 0.3, "val_loss": 0.2}),
+        (
+            "train: loss=0.3 acc=0.9, val: loss=0.4 acc=0.8",
+            {"loss": None, "train_loss": 0.3, "acc": None, "train_acc": 0.9, "val_loss": 0.4, "val_acc": 0.8},
+        ),
         ("epoch 3 loss: 0.5 (val loss: 0.6) acc=1", {"loss": 0.5, "val_loss": 0.6, "acc": 1}),
         ("loss=0.5 loss=0.4", {"loss": 0.4}),
         ("loss=0.5,acc=0.9, top5: 0.99.", {"loss": 0.5, "acc": 0.9, "top5": 0.99}),
@@ -66,6 +71,14 @@ def test_rows_come_from_metrics_jsonl_or_else_from_what_is_printed_without_the_s
     (tmp_path / "stderr").write_text("loss=9\n")
     curves.read(ended=True)
     assert rows[2:] == [{"step": 1, "loss": 4}]
+
+
+def test_a_line_that_repeats_a_name_leaves_no_earlier_number_of_it(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    curves = Curves(tmp_path / "out", (), lambda row: None)
+    (tmp_path / "stdout").write_text("acc: 0.7 loss: 1\nFinal acc: 0.81 best acc: 0.85\n")
+    curves.read(ended=True)
+    assert curves.latest == {"loss": 1, "Final_acc": 0.81, "best_acc": 0.85}
 
 
 @pytest.mark.parametrize(

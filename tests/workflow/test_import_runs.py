@@ -282,6 +282,8 @@ def test_a_number_of_32_bits_is_the_one_that_was_written_and_odd_columns_are_tex
         (("3.9", "3.10", "3.11"), {"3.9", "3.10", "3.11"}),
         (("0.5", "0.25", "0.10"), {0.5, 0.25, 0.1}),
         (("1.50", "2.25"), {1.5, 2.25}),
+        (("0.5", "1.25", "1.50"), {0.5, 1.25, 1.5}),
+        (("76.5", "77.10"), {76.5, 77.1}),
     ],
 )
 def test_versions_are_texts_and_padded_numbers_are_numbers(

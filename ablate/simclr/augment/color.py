@@ -36,7 +36,7 @@ class Color(Settings):
     jitter_probability: Probability = 0.8
     gray_probability: Probability = 0.2
     fused: bool = Field(False, json_schema_extra={"identity": False})
-    """On a GPU, compute in one kernel of Triton, equal to 1e-5; without a GPU or Triton it has no effect."""
+    """On a GPU, compute in one kernel, equal to 1e-5. Needs a C compiler; without a GPU or Triton it has no effect."""
 
 
 def draw(settings: Color, shapes: Shapes, random: np.random.Generator, views: int) -> Draws:

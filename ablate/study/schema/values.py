@@ -21,10 +21,10 @@ _NAMED = 'values = { weak = ["crop"], strong = ["crop", "color"] }'
 
 
 def version_in(words: Iterable[str]) -> str | None:
-    """The first that ends with a zero and has more decimals than another word, as 3.10 beside 3.9; None without any."""
-    decimals = {word: len(word.partition(".")[2]) for word in words if re.fullmatch(r"-?\d+\.\d+", word)}
-    least = min(decimals.values(), default=0)
-    return next((word for word in decimals if re.match(rf"[1-9]\d*\.\d{{{least},}}0$", word)), None)
+    """The first such as 3.10, where there also is one such as 3.9 or 3.1; None without any."""
+    known = list(words)
+    majors = {word.partition(".")[0] for word in known if re.fullmatch(r"[1-9]\d*\.\d", word)}
+    return next((word for word in known if word[:-3] in majors and re.fullmatch(r"\d+\.\d0", word)), None)
 
 
 def identifier(name: str) -> str:
