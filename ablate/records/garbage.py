@@ -175,12 +175,13 @@ def _planned(results: Results) -> _Planned:
 
 def _check_listed(results: Results) -> None:
     """Raise UserError where trials, plans or jobs cannot be listed: what only they name would look unneeded."""
-    needing = (results.root / "studies", results.submissions)
-    for path in (results.trials, *needing, *(each for part in needing for each in folders(part, follow=False))):
+    parts = (results.trials, results.root / "studies", results.submissions)
+    for path in (*parts, *(each for part in parts[1:] for each in folders(part, follow=False))):
         try:
             os.scandir(f"{path}/.").close()
         except OSError as error:
-            if os.path.lexists(path):
+            harmless = path not in parts and isinstance(error, NotADirectoryError)  # a link to a file
+            if os.path.lexists(path) and not harmless:
                 raise _unread(path, error.strerror) from error
 
 

@@ -397,6 +397,21 @@ def test_a_link_to_a_disk_that_is_not_mounted_stops_everything(results: Results,
         find_garbage(results, time.time(), recent=True, abandoned=True)
 
 
+def test_a_link_to_a_file_beside_plans_or_jobs_stops_nothing_and_one_in_place_of_them_everything(
+    results: Results, elsewhere: Path
+) -> None:
+    results.submissions.mkdir()
+    links = [results.root / "studies/note.md", results.submissions / "latest.log"]
+    for link in links:
+        link.symlink_to(elsewhere / "ended")
+    assert ("trial", ABANDONED) in kinds(find_garbage(results, time.time(), abandoned=True))
+    assert all(link.is_symlink() for link in links)
+    shutil.rmtree(results.submissions)
+    results.submissions.symlink_to(elsewhere / "ended")
+    with pytest.raises(UserError, match="slurm cannot be read"):
+        find_garbage(results, time.time(), abandoned=True)
+
+
 def test_what_has_another_name_than_ablate_gives_stays(results: Results) -> None:
     names = ("trials/notes/a", "code/mine/a.py", "pretrained/best/final-1.pt", "pictures/a.json", "notes/.x.1-0123abcd")
     for name in (*names, f"pretrained/{P1}.copy/final-1.pt", ".movie.2024.part"):
