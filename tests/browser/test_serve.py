@@ -50,6 +50,22 @@ metric = "error"
 [axes]
 kind = ["good", "bad"]
 """
+LIVE = "Live: this page updates itself."
+GONE = "The records no longer have what this page shows."
+FAILED = "The server cannot show this page now, so it may be out of date."
+SWITCH_TABS = """() => new Promise((done) => {
+  const Stream = window.EventSource;
+  window.EventSource = class extends Stream {
+    set onopen(say) {
+      super.onopen = () => { say(); done(document.getElementById("live").textContent); };
+    }
+  };
+  for (const hidden of [true, false]) {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }
+  window.EventSource = Stream;
+})"""
 WAIT = 120_000
 """Milliseconds for what takes two seconds on a machine with nothing else to do."""
 
@@ -65,6 +81,11 @@ def serving(results: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     finally:
         process.terminate()  # a killed one would leave its index of the records
         process.communicate()
+
+
+def when_shown_again(page: Any) -> str:
+    """What a page says of itself after its tab was hidden, once its new stream of changes is open."""
+    return str(page.evaluate(SWITCH_TABS))
 
 
 def points(page: Any) -> int:
@@ -130,11 +151,35 @@ def test_a_page_says_that_its_trial_is_gone_and_comes_when_it_is_there(
         page.goto(f"{address.partition('/?')[0]}/trial/{key_of(1)}")
         page.wait_for_selector("#state .of-done")
         shutil.rmtree(results.trial(key_of(1)).path)
-        page.get_by_text("The records no longer have what this page shows.").wait_for()
+        page.get_by_text(GONE).wait_for()
+        assert when_shown_again(page) == GONE
         page.reload()
         page.wait_for_selector("#nothing")
         write_trial(results, key_of(1))
         page.wait_for_selector("#state .of-done")
+        page.close()
+
+
+def test_a_page_that_the_server_cannot_show_says_so_until_it_can_and_calls_nothing_gone(
+    browser: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    results = Results(tmp_path / "results")
+    write_trial(results, key_of(1))
+    write_plan(results, {key_of(1): {"size": 1}})
+    with serving(results.root) as (_, address):
+        page = browser.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(address)
+        page.goto(f"{address.partition('/?')[0]}/trial/{key_of(1)}")
+        page.get_by_text(LIVE).wait_for()
+        page.route("**/trial/*", lambda route: route.fulfill(status=503))
+        write_trial(results, key_of(2))
+        page.get_by_text(FAILED).wait_for()
+        assert when_shown_again(page) == FAILED
+        page.unroute("**/trial/*")
+        write_trial(results, key_of(3))
+        page.get_by_text(LIVE).wait_for()
         page.close()
 
 

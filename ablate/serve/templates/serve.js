@@ -5,6 +5,9 @@ let newest = shown;
 let busy = false;
 
 const LIVE = "Live: this page updates itself.";
+const GONE = "The records no longer have what this page shows.";
+const FAILED = "The server cannot show this page now, so it may be out of date.";
+let state = LIVE; // by the latest answer; a stream that opens brings no new answer
 const nothing = document.getElementById("nothing"); // the heading of a page of an error
 const say = (text) => {
   if (live.textContent !== text) live.textContent = text;
@@ -40,13 +43,15 @@ const refresh = async () => {
   try {
     const wanted = newest;
     const answer = await fetch(location.href);
+    if (answer.ok) state = LIVE;
+    else if (answer.status !== 404) state = FAILED;
+    else state = nothing ? LIVE : GONE;
+    say(state);
     if (!answer.ok) {
       shown = wanted;
-      if (!nothing) say("The records no longer have what this page shows.");
     } else if (nothing) {
       location.reload();
     } else {
-      say(LIVE);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       let whole = true;
       for (const old of document.querySelectorAll("[data-live]")) {
@@ -69,7 +74,7 @@ const listen = () => {
     changes = null;
   } else if (!changes) {
     changes = new EventSource("/events");
-    changes.onopen = () => say(LIVE);
+    changes.onopen = () => say(state);
     changes.onmessage = (event) => {
       newest = JSON.parse(event.data).version;
       refresh();
