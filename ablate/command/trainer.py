@@ -173,13 +173,14 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _failure(code: int, log: Path) -> TrialFailed:
-    """The failure of a command that ended with a code other than 0, negative for a signal."""
+    """The failure of a command that ended with a code other than 0: negative for a signal, which shells add to 128."""
+    by_signal = code < 0 or code - 128 in signal.valid_signals()
     said = last_lines(log / "stderr") or last_lines(log / "stdout")
     said = f": {said}" if said else " and no message"
     if code in (-_KILL, _KILLED_BY_SHELL):
-        return TrialFailed("killed", f"the command was killed (SIGKILL){said}")
+        return TrialFailed("killed", f"the command was killed (SIGKILL){said}", by_signal)
     if code < 0:
         with contextlib.suppress(ValueError):
-            return TrialFailed("signal", f"the command was ended by {signal.Signals(-code).name}{said}")
-        return TrialFailed("signal", f"the command was ended by signal {-code}{said}")
-    return TrialFailed("exit_code", f"the command ended with exit code {code}{said}")
+            return TrialFailed("signal", f"the command was ended by {signal.Signals(-code).name}{said}", by_signal)
+        return TrialFailed("signal", f"the command was ended by signal {-code}{said}", by_signal)
+    return TrialFailed("exit_code", f"the command ended with exit code {code}{said}", by_signal)

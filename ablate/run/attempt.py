@@ -32,7 +32,7 @@ from ablate.run.causes import (
 )
 from ablate.run.context import RecordingContext, Report
 from ablate.run.machine import in_this_process_only, output_into, peak_memory, reset_peak_memory, write_traceback
-from ablate.trainer.contract import Interrupted
+from ablate.trainer.contract import Interrupted, TrialFailed
 from ablate.trainer.find import find_trainer
 
 if TYPE_CHECKING:
@@ -157,9 +157,12 @@ def _exceptions_into(
         if around.world and around.world.size > 1 and lost_connection(error):
             failure = failure_of_lost_rank(writer.path, around.world.size)
         outcome |= _failed(failure_of_another_rank(writer.path) or failure)
-        if failure.cause == GPU_ERROR and mps.is_shared():
-            outcome["state"] = "interrupted"
-            outcome["message"] += "; under MPS it may be an error of another trial, so this one runs again"
+        if by_signal := isinstance(error, TrialFailed) and error.by_signal:
+            outcome["by_signal"] = True
+        unexplained = by_signal and failure.cause not in ("out_of_memory", "disk_full")
+        if (unexplained or failure.cause == GPU_ERROR) and mps.is_shared():
+            outcome |= {"state": "interrupted", "cause": GPU_ERROR}
+            outcome["message"] += f"; {mps.MAY_BE_OF_ANOTHER}"
 
 
 def _prepared(

@@ -47,6 +47,7 @@ _NOTE_SECONDS = 2.0
 Outcome = dict[str, Any]
 """How a trial ended: {"state": "done" | "failed" | "interrupted" | "running", "cause", "message", "attempt"}.
 
+"by_signal" is true if a signal ended a process that the trainer had started, as a command, whatever the cause.
 There is no attempt if another process runs or has finished the trial, or if the trial cannot be read."""
 
 

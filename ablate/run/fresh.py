@@ -151,7 +151,7 @@ def train_in_fork(
     """Train in a new process, pass on what it sends, and then end what it left behind.
 
     started: called with the process, for signals. abandoned: whether the pool is gone. attempts: the folder of the
-    trial's attempts. Sends "outcome" or, if the process died before it, ("died", how).
+    trial's attempts. Sends "outcome" or, if the process died before it, "lost" at once and ("died", how) at the end.
     """
     outcome: dict[str, Any] | None = None
     attempt: str | None = None
@@ -171,6 +171,8 @@ def train_in_fork(
             attempt = message[1] if message[0] == "begun" else attempt
             send(*message)
     trial.connection.close()
+    if outcome is None:
+        send("lost")
     if (left := end_those_left()) and attempt:
         processes = "a process" if len(left) == 1 else f"{len(left)} processes"
         _warn(attempts / attempt, f"ended {processes} that the trial left behind: {'; '.join(left)}")

@@ -4,9 +4,11 @@ Its limits, and what it asks of a process that ends: https://docs.nvidia.com/dep
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from ablate.run.gpu import visible_gpus
 PIPE = "CUDA_MPS_PIPE_DIRECTORY"
 """The variable with the folder in which CUDA looks for a control daemon; with /dev/null it does without."""
 _CONTROL, _PREFIX = "nvidia-cuda-mps-control", "ablate-mps-"
+MAY_BE_OF_ANOTHER = "under MPS it may be an error of another trial, so this one runs again"
 _OF_THE_MACHINE = "/tmp/nvidia-mps"
 """Where CUDA looks without the variable."""
 _MOST_WORKERS = 24
@@ -41,7 +44,7 @@ for device in range(number.value):
 """
 """Prints the GPUs that a new process can use: their compute capability and name. 75 is the attribute's number."""
 _NOT_READY = "error 807"
-"""The first process of a daemon's starts the server, which refuses others until it has set up its GPUs."""
+"""What CUDA returns while the server of MPS sets up its GPUs; a daemon starts it when the first process asks for it."""
 _KEEP = """
 trap "" HUP INT TERM USR1 USR2
 "$0" -d </dev/null || exit
@@ -77,7 +80,7 @@ class MultiProcessService:
             return
         shared, own = f"{workers} workers on {gpus} GPU{'s' * (gpus > 1)}", os.environ.get(PIPE)
         try:
-            if os.access(f"{own or _OF_THE_MACHINE}/{_CONTROL}.pid", os.F_OK):  # False for another user's closed folder
+            if _has_daemon(Path(own or _OF_THE_MACHINE)):
                 self.note = f"{shared} use the NVIDIA MPS of {own or _OF_THE_MACHINE}"
                 return
             if own is not None:
@@ -94,7 +97,7 @@ class MultiProcessService:
     def leave(self) -> bool:
         """Let trials that begin later run without MPS; False if they do already."""
         if left := is_shared(self.environment):
-            self.environment = {**self.environment, PIPE: os.devnull}
+            self.environment = {PIPE: os.devnull}  # and GPUs by the names of the user
         return left
 
     def end(self, seconds: float = _END_SECONDS) -> bool:
@@ -132,6 +135,18 @@ class MultiProcessService:
 def is_shared(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether a process is under its pool's MPS, where an error of one process may end the work of all."""
     return Path(environment.get(PIPE, "")).match(f"{_PREFIX}*/pipe")
+
+
+def _has_daemon(folder: Path) -> bool:
+    """Whether a control daemon runs for a folder: one that was killed leaves its files there."""
+    if not os.access(folder / f"{_CONTROL}.pid", os.F_OK):  # also where another user closed the folder
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        if Path(f"/proc/{int((folder / f'{_CONTROL}.pid').read_text())}").exists():
+            return True
+    with socket.socket(socket.AF_UNIX) as client:  # a container does not see the processes of its host
+        client.settimeout(1)
+        return client.connect_ex(str(folder / "control")) not in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def _torch_uses_gpus() -> bool:

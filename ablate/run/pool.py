@@ -15,7 +15,7 @@ from ablate.records.files import Results
 from ablate.run.causes import GPU_ERROR, STOPS, Outcome, interruption
 from ablate.run.fresh import STOP_SECONDS
 from ablate.run.machine import memory_of
-from ablate.run.mps import MultiProcessService
+from ablate.run.mps import MAY_BE_OF_ANOTHER, MultiProcessService
 from ablate.run.worker import SILENT_SECONDS, Task, Worker, start_worker
 
 _TICK_SECONDS = 0.25
@@ -94,9 +94,8 @@ class Pool:
                     outcome = self._after_death(worker)
                     if key is not None and outcome is None:
                         waiting.insert(0, key)
+                self._notice_error(worker, outcome or {})
                 if outcome is not None and key is not None:
-                    if outcome.get("cause") in ("signal", GPU_ERROR):
-                        self._leave_mps(worker, restart=outcome["cause"] == "signal")
                     if outcome["state"] == "interrupted" and outcome.get("cause") == GPU_ERROR:
                         waiting.insert(0, key)
                     else:
@@ -165,12 +164,14 @@ class Pool:
         if worker.ready:
             killed = ("killed", f"its process died ({how})")
             cause, message = ("out_of_memory", worker.over_memory) if worker.over_memory else killed
+            if worker.key is not None and not worker.runs_again:
+                self._leave_mps(worker, restart=worker.attempt is not None)
+                if worker.under_mps and not worker.over_memory:
+                    worker.runs_again = f"{message}; {MAY_BE_OF_ANOTHER}"
             if worker.runs_again:
                 outcome = self._record_death(worker, "interrupted", GPU_ERROR, worker.runs_again)
             else:
                 outcome = self._record_death(worker, "failed", cause, message)
-                if worker.key is not None:
-                    self._leave_mps(worker, restart=worker.attempt is not None)
         elif worker.key is not None:
             self._starts[worker.key] -= 1
         failed_starts = 0 if worker.ready else worker.failed_starts + 1
@@ -180,6 +181,13 @@ class Pool:
         if self._let_go(worker) and failed_starts < _MOST_FAILED_STARTS:
             self.workers.append(self._start(worker.task, failed_starts))
         return outcome
+
+    def _notice_error(self, worker: Worker, outcome: Outcome) -> None:
+        """Leave MPS if the trial of a worker has just met an error of the GPU, or lost a process."""
+        if worker.lost and not worker.runs_again:
+            self._leave_mps(worker, restart=worker.attempt is not None)
+        elif "by_signal" in outcome or outcome.get("cause") == GPU_ERROR:
+            self._leave_mps(worker, restart="by_signal" in outcome)
 
     def _leave_mps(self, hit: Worker, restart: bool) -> None:
         """After an error under MPS, let trials that begin from now on run without it; each then has its own errors.

@@ -26,6 +26,8 @@ from ablate.run.machine import pick_device, take_cores
 from ablate.run.worker import Task
 
 _WATCH_SECONDS = 0.5
+_Given = tuple[str, dict[str, str]]
+"""A trial's key and its environment variables."""
 
 
 class _Stop:
@@ -76,8 +78,8 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
 
     pool: its process. imported: called when everything is imported, so that the watching thread can stop.
     Receives a `Task`, then for each trial its key and environment variables. Sends ("ready",), and for each trial
-    ("begun", attempt, process), ("report", share, metrics) now and then, and ("outcome", outcome), or ("died", how) if
-    only the trial's process did.
+    ("begun", attempt, process), ("report", share, metrics) now and then, and ("outcome", outcome), or ("lost",) and
+    ("died", how) if only the trial's process did.
     """
     stop = _Stop()
     faulthandler.enable()
@@ -88,16 +90,15 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     send = sender(connection)
     send("ready")
     while (given := _next_trial(connection, pool)) and not stop.asked:
-        key, environment = given
-        os.environ.update(environment)
+        key, _ = given
         with stop.with_trial():
             if task.fresh and CAN_FORK:
                 _read_ahead(Results(task.results), key)
                 attempts = Results(task.results).trial(key).attempts
-                train = partial(_train_alone, task, key, stop, os.getpid(), attempts)
+                train = partial(_train_alone, task, given, stop, os.getpid(), attempts)
                 train_in_fork(train, send, stop.pass_on_to, lambda: os.getppid() != pool, attempts)
                 continue
-            outcome = _train(task, key, stop, pool, send)
+            outcome = _train(task, given, stop, pool, send)
         if task.fresh or outcome.get("cause") == GPU_ERROR:  # the pool starts another one in its place
             break
     leave()
@@ -123,24 +124,26 @@ def _read_ahead(results: Results, key: str) -> None:
             read_plan(results.root / plan)
 
 
-def _next_trial(connection: Connection, pool: int) -> tuple[str, dict[str, str]] | None:
-    """The next trial's key and its environment variables; None if the pool is gone."""
+def _next_trial(connection: Connection, pool: int) -> _Given | None:
+    """What the pool sends for the next trial; None if the pool is gone."""
     with contextlib.suppress(OSError, EOFError):
         while os.getppid() == pool:
             if connection.poll(_WATCH_SECONDS):
-                given: tuple[str, dict[str, str]] = connection.recv()
+                given: _Given = connection.recv()
                 return given
     return None
 
 
-def _train_alone(task: Task, key: str, stop: _Stop, parent: int, attempts: Path, send: Send) -> Path | None:
+def _train_alone(task: Task, given: _Given, stop: _Stop, parent: int, attempts: Path, send: Send) -> Path | None:
     """Train the only trial of this process; returns the folder of its attempt."""
-    outcome = _train(task, key, stop, parent, send)
+    outcome = _train(task, given, stop, parent, send)
     return attempts / outcome["attempt"] if "attempt" in outcome else None
 
 
-def _train(task: Task, key: str, stop: _Stop, parent: int, send: Send) -> Outcome:
+def _train(task: Task, given: _Given, stop: _Stop, parent: int, send: Send) -> Outcome:
     """Train one trial in this process; returns how it ended. parent: stop if that is gone."""
+    key, environment = given
+    os.environ.update(environment)
     import torch
 
     from ablate.run.attempt import run_trial

@@ -59,14 +59,16 @@ class Worker:
     output: IO[bytes]
     """What the process prints while it has no trial."""
     ready: bool = False
+    """Whether it has imported torch and takes trials."""
     leaving: bool = False
     """Whether it ends after a trial that met an error of the GPU; the trials that remain go to another worker."""
-    """Whether it has imported torch and takes trials."""
     key: str | None = None
     attempt: str | None = None
     """The attempt's name, once the attempt has started."""
     pid: int | None = None
     """The process of the attempt: this one, or one of its own."""
+    lost: bool = False
+    """Whether the process of its trial ended without an outcome; what that left behind may still run."""
     died: str | None = None
     """How the process of its trial ended, if that died and this one lives on."""
     share: float = 0.0
@@ -83,7 +85,7 @@ class Worker:
     def give(self, key: str, environment: Mapping[str, str]) -> None:
         """Let it train a trial."""
         self.key, self.attempt, self.pid, self.over_memory, self.share, self.metrics = key, None, None, None, 0.0, {}
-        self.runs_again = None
+        self.runs_again, self.lost = None, False
         if self.environment is None or self.task.fresh:
             self.environment = environment
         with contextlib.suppress(OSError):  # the process died: the pool notices when it next receives
@@ -108,6 +110,8 @@ class Worker:
             self.attempt, self.pid = content
         elif kind == "report":
             self.share, self.metrics = content
+        elif kind == "lost":
+            self.lost = True
         elif kind == "died":
             (self.died,) = content
             raise EOFError

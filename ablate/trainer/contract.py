@@ -59,11 +59,14 @@ class Diverged(Exception):
 
 
 class TrialFailed(Exception):
-    """The trial failed for a reason that has a name of its own: `cause` is a word, as in `exit_code`."""
+    """The trial failed for a reason that has a name of its own: `cause` is a word, as in `exit_code`.
 
-    def __init__(self, cause: str, message: str) -> None:
+    by_signal: whether a signal ended a process that the trainer had started.
+    """
+
+    def __init__(self, cause: str, message: str, by_signal: bool = False) -> None:
         super().__init__(message)
-        self.cause = cause
+        self.cause, self.by_signal = cause, by_signal
 
 
 class DataError(ValueError):

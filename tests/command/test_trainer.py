@@ -91,6 +91,20 @@ def test_each_end_of_a_command_has_its_cause(
     assert message in outcome["message"]
 
 
+@pytest.mark.parametrize(
+    ("script", "by_signal"),
+    [
+        ("kill -KILL $$", True),
+        ("exit 139", True),
+        ("echo 'out of memory' >&2; kill -ABRT $$", True),
+        ("exit 1", False),
+        ("exit 255", False),
+    ],
+)
+def test_a_command_that_a_signal_ended_is_known_whatever_the_cause(run: Run, script: str, by_signal: bool) -> None:
+    assert run(sh(script)).get("by_signal", False) == by_signal
+
+
 def test_the_numbers_the_curves_and_the_log_of_a_command_are_recorded(run: Run, results: Results) -> None:
     script = """echo "lr=$1"; echo epoch=1 loss=0.5; echo "epoch: 2 loss: 0.25" >&2; echo '{"acc": 0.9, "note": "x"}'"""
     assert run([*sh(script), "sh", "{lr}"], lr=0.1)["state"] == "done"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from ablate.run.causes import GPU_ERROR
 from ablate.run.mps import PIPE, MultiProcessService, is_shared
 from ablate.run.pool import Pool
 from ablate.run.worker import Task, Worker
+from tests.command.test_trainer import ask as ask_command
 from tests.run.toy import Settings, ask
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="MPS is for Linux only")
@@ -125,6 +127,12 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def ends(results: Results, key: str) -> list[tuple[str, str | None]]:
+    """State and cause of each attempt at a trial."""
+    found = [events_of(each)["ended"] for each in results.trial(key).attempt_folders()]
+    return [(each["state"], each.get("cause")) for each in found]
 
 
 def is_gone(process: int) -> bool:
@@ -279,7 +287,7 @@ def test_a_daemon_is_started_only_where_workers_share_a_gpu_and_nobody_else_runs
 ) -> None:
     running = tmp_path / "running"
     running.mkdir()
-    (running / "nvidia-cuda-mps-control.pid").touch()
+    (running / "nvidia-cuda-mps-control.pid").write_text(str(os.getpid()))
     own = str(running) if own == "running" else own
     if own:
         monkeypatch.setenv(PIPE, own)
@@ -347,8 +355,79 @@ def test_when_a_process_is_lost_under_mps_the_trials_beside_it_run_again(
     marker = tmp_path / "begun"
     keys = ask(results, *[Settings(does=does, seconds=2, marker=marker) for does in ("die beside another", "wait")])
     with Pool(results, 2, 1, "cuda", fresh=fresh) as pool:
-        found = dict(pool.run({key: key for key in keys}, tick=lambda: None))
-    assert [found[key]["state"] for key in keys] == ["failed", "done"]
-    assert found[keys[0]]["cause"] == "killed"
-    ended = [events_of(each)["ended"] for each in results.trial(keys[1]).attempt_folders()]
-    assert [(each["state"], each.get("cause")) for each in ended] == [("interrupted", GPU_ERROR), ("done", None)]
+        dict(pool.run({key: key for key in keys}, tick=lambda: None))
+    assert ends(results, keys[0]) == [("interrupted", GPU_ERROR), ("failed", "killed")]
+    assert ends(results, keys[1]) == [("interrupted", GPU_ERROR), ("done", None)]
+
+
+def test_trials_beside_a_lost_one_stop_before_the_processes_that_it_left_have_ended(
+    machine: Machine, tmp_path: Path
+) -> None:
+    results = Results(tmp_path / "results")
+    does = ("die beside another and leave a process", "wait")
+    keys = ask(results, *[Settings(does=each, seconds=1.2, marker=tmp_path / "begun") for each in does])
+    with Pool(results, 2, 1, "cuda") as pool:
+        dict(pool.run({key: key for key in keys}, tick=lambda: None))
+    assert ends(results, keys[1]) == [("interrupted", GPU_ERROR), ("done", None)]
+
+
+def test_a_trial_that_dies_of_what_another_did_under_mps_runs_again(machine: Machine, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    keys = ask(results, *[Settings(does="abort under MPS", seed=seed, marker=tmp_path / "begun") for seed in range(2)])
+    with Pool(results, 2, 1, "cuda") as pool:
+        dict(pool.run({key: key for key in keys}, tick=lambda: None))
+    for key in keys:
+        assert ends(results, key) == [("interrupted", GPU_ERROR), ("done", None)]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize(
+    ("end", "first"),
+    [
+        ("kill -KILL $$", ("interrupted", GPU_ERROR)),
+        ("echo out of memory >&2; kill -ABRT $$", ("failed", "out_of_memory")),
+    ],
+)
+def test_when_a_signal_ends_a_command_under_mps_the_trials_beside_it_run_again(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool, end: str, first: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results, marker = Results(tmp_path / "results"), tmp_path / "begun"
+    under = f'case "${PIPE}" in *ablate-mps-*)'
+    wait = f"while ! grep -q . {marker}; do sleep 0.05; done"
+    keys = ask(results, Settings(), Settings(does="wait", seconds=2, marker=marker))
+    ask_command(results, ["sh", "-c", f"{under} {wait}; {end};; esac; echo accuracy=0.5"], key=keys[0])
+    with Pool(results, 2, 1, "cuda", fresh=fresh) as pool:
+        dict(pool.run({key: key for key in keys}, tick=lambda: None))
+    assert ends(results, keys[0]) == [first, ("done", None)][: 2 if first[0] == "interrupted" else 1]
+    assert ends(results, keys[1]) == [("interrupted", GPU_ERROR), ("done", None)]
+
+
+def test_without_mps_a_command_sees_its_gpu_by_the_name_of_the_user(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    results = Results(tmp_path / "results")
+    script = f'echo "$CUDA_VISIBLE_DEVICES" >> {tmp_path}/seen; case "${PIPE}" in *ablate-mps-*) kill -KILL $$;; esac'
+    key = ask_command(results, ["sh", "-c", f"{script}; echo accuracy=0.5"])
+    with Pool(results, 2, 1, "cuda") as pool:
+        dict(pool.run({key: key}, tick=lambda: None))
+    assert (tmp_path / "seen").read_text().split() == ["GPU-a", "0"]
+
+
+@pytest.mark.parametrize("alive", ["process", "socket", "neither"])
+def test_the_files_of_a_daemon_that_was_killed_do_not_count_as_one(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: str
+) -> None:
+    monkeypatch.setattr(mps, "_OF_THE_MACHINE", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "nvidia-cuda-mps-control.pid").write_text(f"{os.getpid() if alive == 'process' else gone.pid}\n")
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "control"))
+        if alive == "socket":
+            daemon.listen()
+        service = MultiProcessService("cuda", 2)
+        service.end()
+    assert is_shared(service.environment) == (alive == "neither")

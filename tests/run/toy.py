@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,12 @@ def _deep() -> Any:
     return value
 
 
+def _die_and_leave_a_process() -> None:
+    subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 60 & wait; wait"])
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _raise(error: BaseException) -> None:
     raise error
 
@@ -91,6 +98,8 @@ ACTIONS = {
         config, lambda: _raise(_accelerator_error()) if is_shared() else None
     ),
     "die beside another": lambda config, context: _with_another(config, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+    "die beside another and leave a process": lambda config, context: _with_another(config, _die_and_leave_a_process),
+    "abort under MPS": lambda config, context: _with_another(config, lambda: os.abort() if is_shared() else None),
     "die": lambda config, context: os.kill(os.getpid(), signal.SIGKILL),
     "full": lambda config, context: Path("/dev/full").write_text("x"),
     "full in a library": lambda config, context: _raise(RuntimeError("write failed: No space left on device")),
