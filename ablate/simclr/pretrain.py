@@ -7,7 +7,7 @@ The loss and its gradient are exact; only batch norm's statistics differ, being 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -33,8 +33,6 @@ from ablate.trainer.contract import Console, Context, Interrupted
 from ablate.trainer.world import ALONE, World
 
 Metrics = dict[str, float | str]
-_NORM_EVERY = 10
-"""The gradient's norm is computed every this many steps, to keep it cheap, and at least once per epoch."""
 _STATISTICS_IMAGES = 256
 """Images per batch when the statistics of an untrained encoder are set."""
 
@@ -62,13 +60,17 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
         make_batch_norm_global(model, world)
         if config.epochs:
             run = start(config, data.train.images, context, model, store)
-            with _step(config, model, run, context) as step:
+            gradient = contrastive_step if config.method == "simclr" else supervised_step
+            with _prepared(config, model, run, context, gradient) as graph:
                 for batch in run.stream.batches(run.done, world, context.device):
                     run.set_learning_rates(batch.step)
                     labels = data.train.labels[to_device(batch.rows, data.train.labels.device)]
-                    measures = step(batch.views, labels, batch.step)
-                    if not _has_norm(batch.step, run):
-                        measures.pop("gradient_norm", None)  # a graph computes it in each step
+                    if graph:
+                        measures = graph(batch.views, labels, batch.step)
+                    else:
+                        model.zero_grad(set_to_none=True)
+                        measures = gradient(config, model, batch.views, labels, world, batch.step)
+                        run.update(batch.step, measures)
                     run.end_step(batch.step, measures)
                     del batch  # its views are not kept while the next are made
                     run.save_if_due()
@@ -79,28 +81,22 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
 
 
 @contextmanager
-def _step(config: Config, model: Model, run: Run, context: Context) -> Iterator[Step]:
-    """Within, one step of the training from a batch to new weights, as the settings say that it is computed."""
-    world, gradient = context.world, contrastive_step if config.method == "simclr" else supervised_step
-    optimizers = {name: optimizer for name, (optimizer, _) in run.optimizers.items()}
+def _prepared(
+    config: Config, model: Model, run: Run, context: Context, gradient: Callable[..., Measures]
+) -> Iterator[Step | None]:
+    """Within, the network is compiled if the settings say so; the whole step as a CUDA graph, or None without."""
 
-    def plain(views: Tensor, labels: Tensor, number: int) -> Measures:
+    def step(views: Tensor, labels: Tensor, number: int) -> Measures:
         model.zero_grad(set_to_none=True)
-        measures = gradient(config, model, views, labels, world, number)
-        world.mean_gradients(model.parameters())
-        if _has_norm(number, run):
-            measures["gradient_norm"] = _gradient_norm(model)
-        for optimizer in optimizers.values():
-            optimizer.step()
+        measures = gradient(config, model, views, labels, context.world, number)
+        run.update(number, measures)
         return measures
 
     with ExitStack() as stack:
-        step: Step = plain
         if config.compile:
-            stack.enter_context(compiled(model, world, context.say))
-        if config.cuda_graph:
-            step = stack.enter_context(as_graph(plain, model, optimizers, config, context))
-        yield step
+            stack.enter_context(compiled(model, context.world, context.say))
+        optimizers = {name: optimizer for name, (optimizer, _) in run.optimizers.items()}
+        yield stack.enter_context(as_graph(step, model, optimizers, config, context)) if config.cuda_graph else None
 
 
 def contrastive_step(
@@ -240,13 +236,3 @@ def _until_stopped(batches: Iterable[Tensor], dtype: torch.dtype, context: Conte
         if context.world.agree(context.stopping(), context.device):
             raise Interrupted
         yield batch.to(dtype)
-
-
-def _has_norm(step: int, run: Run) -> bool:
-    return step % min(_NORM_EVERY, len(run.stream.images) // run.config.batch_size) == 0
-
-
-def _gradient_norm(model: Model) -> Tensor:
-    """Return the norm over encoder and head, without the probe."""
-    gradients = [p.grad for part in model.parts() for p in part.parameters() if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)

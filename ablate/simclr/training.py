@@ -21,6 +21,8 @@ from ablate.simclr.model import Model
 from ablate.simclr.model.optimizer import learning_rate, make_optimizer, peak_learning_rate, warmup_steps
 from ablate.trainer.contract import Context, Diverged, Interrupted
 
+_NORM_EVERY = 10
+"""The gradient's norm is computed every this many steps, to keep it cheap, and at least once per epoch."""
 _ROUND = 8
 """Every this many steps ranks agree on whether to stop, and a GPU's loss is checked."""
 
@@ -104,8 +106,26 @@ class Run:
                 else:
                     group["lr"] = rate(step)
 
+    def update(self, step: int, measures: dict[str, Tensor]) -> None:
+        """Update the weights by their gradients, the means over ranks, and add their norm to the measures if it is due.
+
+        The norm is that of encoder and head, without the probe.
+        """
+        self.context.world.mean_gradients(self.model.parameters())
+        if self._has_norm(step):
+            weights = [weight for part in self.model.parts() for weight in part.parameters()]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            measures["gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
+        for optimizer, _ in self.optimizers.values():
+            optimizer.step()
+
+    def _has_norm(self, step: int) -> bool:
+        return step % min(_NORM_EVERY, len(self.stream.images) // self.config.batch_size) == 0
+
     def end_step(self, step: int, measures: dict[str, Tensor]) -> None:
         """Record a step, and the epoch if it ends. Raises Interrupted, after saving the state, if asked to stop."""
+        if not self._has_norm(step):
+            measures.pop("gradient_norm", None)  # a CUDA graph computes it in each step
         self.done = step + 1
         self.means.add(measures)
         self.seconds = time.monotonic() - self._began
