@@ -35,8 +35,8 @@ def as_graph(
 ) -> Iterator[Step]:
     """Within, `step` as a graph. The optimizers' learning rates become tensors on the device.
 
-    The graph is used only if its first step does what a plain one does; where it does not, or cannot be recorded, the
-    context is told why, once, and each step is a plain one.
+    The graph is used only if its first step does what a plain one does. If it does not, or cannot be recorded, a note
+    to the context says why, and all steps are plain ones.
     """
     if reason := _why_not(config, model, context):
         context.say(f"cuda_graph = true has no effect: {reason}")
@@ -141,7 +141,7 @@ def record(step: Callable[[], Measures]) -> tuple[Callable[[], None], Measures]:
 
 @cache
 def _other_stream() -> torch.cuda.Stream:
-    """Always the same, since each stream keeps freed memory of its own."""
+    """One stream for all calls, since each stream keeps the memory that it has freed."""
     return torch.cuda.Stream()
 
 

@@ -59,7 +59,7 @@ class Diverged(Exception):
 
 
 class TrialFailed(Exception):
-    """The trial failed for a reason that has a name of its own: `cause` is a word, as in `exit_code`.
+    """The trial failed for a named reason: `cause` is one word, such as `exit_code`.
 
     by_signal: whether a signal ended a process that the trainer had started.
     """

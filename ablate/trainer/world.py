@@ -159,7 +159,7 @@ def started(device: str, at: Rendezvous | None = None) -> Iterator[tuple[World, 
     if at is None and (at := _rendezvous()) is None:
         alone = torch.device(device)
         if alone.type == "cuda" and alone.index is not None and torch.cuda.is_available():
-            torch.cuda.set_device(alone)  # what launches kernels without tensors of its own uses the current one
+            torch.cuda.set_device(alone)  # CUDA graphs and Triton use the current GPU
         yield World(), alone
         return
     on_gpu = device.startswith("cuda")

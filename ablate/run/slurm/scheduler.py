@@ -131,7 +131,7 @@ def ended_jobs(names: Sequence[str], since: float, at: Controller = HERE) -> lis
 
     since: seconds since 1970 of their submission. Slurm uses ids again, so older jobs are not meant.
     """
-    # Relative to now: behind a prefix, sacct runs on another machine, with a clock and a time zone of its own.
+    # Relative to now: behind a prefix, sacct runs on another machine, with its own clock and time zone.
     start = f"now-{max(0, round(time.time() - since)) + _SKEW_SECONDS}"
     options = ("--noheader", "--parsable2", "--allocations", f"--starttime={start}", f"--format={_SACCT}")
     found: list[Job] = []
