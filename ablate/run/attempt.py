@@ -5,7 +5,7 @@ import importlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from ablate.run.causes import (
     interruption,
     lost_connection,
 )
+from ablate.run.companions import companions_of
 from ablate.run.context import RecordingContext, Report
 from ablate.run.machine import in_this_process_only, output_into, peak_memory, reset_peak_memory, write_traceback
 from ablate.trainer.contract import Interrupted, TrialFailed
@@ -52,6 +53,7 @@ class _Surroundings:
     report: Report
     capture_output: bool
     world: "World | None"
+    companions: Sequence[str]
 
     def asked_to_stop(self) -> str | bool | None:
         """Why a trial that stopped had to. Slurm signals one rank after another, and the first may be the last."""
@@ -71,11 +73,13 @@ def run_trial(
     capture_output: bool = True,
     begun: Callable[[str], None] = lambda attempt: None,
     world: "World | None" = None,
+    companions: Sequence[str] = (),
 ) -> Outcome:
     """Run the trial of `key` as a new attempt at `place`, and return how it ended.
 
     stopping: whether the trial must stop, as the cause or as True. begun: called with the attempt's name. world: the
     ranks that train it. This one is the first; the others wait for the attempt's name in `ablate.run.slurm.ranks`.
+    companions: keys of trials that it may pretrain, too.
     Exceptions of the trainer are not raised; they are in the record.
     """
     folder = results.trial(key)
@@ -95,7 +99,7 @@ def run_trial(
                 return {"state": "done", "message": f"attempt {result['attempt']} had returned the metric"}
             writer = AttemptWriter(folder.new_attempt(place))
             begun(writer.path.name)
-            around = _Surroundings(place, device, stopping, report, capture_output, world)
+            around = _Surroundings(place, device, stopping, report, capture_output, world, companions)
             return {**_attempt(results, key, spec, writer, around), "attempt": writer.path.name}
     except OSError as error:  # the attempt's folder could not be made
         return _failed(classify(error))
@@ -182,6 +186,7 @@ def _prepared(
         around.world,
         around.report,
         stopping=lambda: bool(around.stopping()) or cancelled(),
+        companions=companions_of(results, folder, around.companions, lambda spec: function_and_config(spec)[1]),
     )
     if around.world:
         around.world.announce((key, writer.path.name))

@@ -1,13 +1,14 @@
 """The context that a trainer receives in a run: it writes the trial's record and reports its progress."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.records.attempt import AttemptWriter
 from ablate.records.correct import Correct, packed
 from ablate.records.metric import as_row
+from ablate.trainer.contract import Companion
 
 if TYPE_CHECKING:
     from ablate.trainer.world import World
@@ -30,6 +31,7 @@ class RecordingContext:
         world: "World | None",
         report: Report,
         stopping: Callable[[], bool],
+        companions: Sequence[Companion] = (),
     ) -> None:
         import torch
 
@@ -38,7 +40,7 @@ class RecordingContext:
         self.device = torch.device(device)
         self.world = world or ALONE
         self.checkpoints: Path | None = checkpoints
-        self.stopping = stopping
+        self.stopping, self.companions = stopping, companions
         self._writer, self._report = writer, report
         self._warnings: dict[str, str] = {}
         """Name of a metric -> what was wrong with a value of it that was logged; of the first names only."""

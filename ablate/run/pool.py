@@ -13,6 +13,7 @@ from ablate.records.attempt import State, end_attempt_of_dead_process, is_done
 from ablate.records.code import checked
 from ablate.records.files import Results
 from ablate.run.causes import GPU_ERROR, STOPS, Outcome, interruption
+from ablate.run.companions import Companions
 from ablate.run.fresh import STOP_SECONDS
 from ablate.run.machine import memory_of
 from ablate.run.mps import MAY_BE_OF_ANOTHER, MultiProcessService
@@ -53,6 +54,7 @@ class Pool:
             print(visible(self._mps.note), file=sys.stderr)
         task = Task(root, 0, threads, self._mps.device, place, size, shared, fresh)
         self._starts: Counter[str] = Counter()
+        self._companions = Companions(results, size)
         self._code = code
         self.workers = [self._start(replace(task, index=index)) for index in range(size)]
 
@@ -74,18 +76,19 @@ class Pool:
         """Yield each key with its outcome as trials end; `tick` is called a few times per second.
 
         pretrainings: trial key -> pretrain key, in the order in which to start. Of trials with the same pretraining,
-        one runs at a time; the others then find the pretraining done. A worker that dies is replaced, and its trial
-        fails with the cause `killed`; a trial that had not started is given to another worker. So is one that an error
-        of another trial may have hit, as both were under MPS.
+        one runs at a time; the others then find the pretraining done, as do its companions. A worker that dies is
+        replaced, and its trial fails with the cause `killed`; a trial that had not started is given to another worker.
+        So is one that an error of another trial may have hit, as both were under MPS.
         """
         waiting = list(pretrainings)
         while waiting or any(worker.key for worker in self.workers):
             for worker in self.workers:
-                busy = {pretrainings[worker.key] for worker in self.workers if worker.key is not None}
+                at_work = [each for each in self.workers if each.key is not None]
+                busy = {pretrainings[key] for each in at_work for key in (each.key, *each.companions) if key}
                 free = next((key for key in waiting if pretrainings[key] not in busy), None)
                 if worker.key is None and not worker.leaving and free is not None:
                     waiting.remove(free)
-                    self._give(worker, free)
+                    self._give(worker, free, self._companions.of(free, waiting))
             for worker in self._with_news(_TICK_SECONDS):
                 key = worker.key
                 try:
@@ -138,9 +141,9 @@ class Pool:
                 print(visible(note), file=sys.stderr)
         return start_worker(task, self._code, failed_starts)
 
-    def _give(self, worker: Worker, key: str) -> None:
+    def _give(self, worker: Worker, key: str, companions: list[str]) -> None:
         self._starts[key] += 1
-        worker.give(key, self._mps.environment)
+        worker.give(key, self._mps.environment, companions)
 
     def _with_news(self, seconds: float) -> list[Worker]:
         """The workers that sent something or died."""

@@ -26,8 +26,8 @@ from ablate.run.machine import pick_device, take_cores
 from ablate.run.worker import Task
 
 _WATCH_SECONDS = 0.5
-_Given = tuple[str, dict[str, str]]
-"""A trial's key and its environment variables."""
+_Given = tuple[str, dict[str, str], list[str]]
+"""A trial's key, its environment variables, and the keys of its companions."""
 
 
 class _Stop:
@@ -77,7 +77,7 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     """The process's side: train what the pool sends, until it is told to stop or the pool is gone.
 
     pool: its process. imported: called when everything is imported, so that the watching thread can stop.
-    Receives a `Task`, then for each trial its key and environment variables. Sends ("ready",), and for each trial
+    Receives a `Task`, then for each trial what `_Given` has. Sends ("ready",), and for each trial
     ("begun", attempt, process), ("report", share, metrics) now and then, and ("outcome", outcome), or ("lost",) and
     ("died", how) if only the trial's process did.
     """
@@ -90,7 +90,7 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     send = sender(connection)
     send("ready")
     while (given := _next_trial(connection, pool)) and not stop.asked:
-        key, _ = given
+        key, *_ = given
         with stop.with_trial():
             if task.fresh and CAN_FORK:
                 _read_ahead(Results(task.results), key)
@@ -142,7 +142,7 @@ def _train_alone(task: Task, given: _Given, stop: _Stop, parent: int, attempts: 
 
 def _train(task: Task, given: _Given, stop: _Stop, parent: int, send: Send) -> Outcome:
     """Train one trial in this process; returns how it ended. parent: stop if that is gone."""
-    key, environment = given
+    key, environment, companions = given
     os.environ.update(environment)
     import torch
 
@@ -164,7 +164,8 @@ def _train(task: Task, given: _Given, stop: _Stop, parent: int, send: Send) -> O
     def begun(attempt: str) -> None:
         send("begun", attempt, os.getpid())
 
-    outcome = run_trial(Results(task.results), key, task.place, device, stopping, report, begun=begun)
+    results = Results(task.results)
+    outcome = run_trial(results, key, task.place, device, stopping, report, begun=begun, companions=companions)
     gpu.is_dead(device)  # waits for what is under way: under MPS, a process that ends before it may disturb others
     send("outcome", outcome)
     return outcome

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -63,6 +63,8 @@ class Worker:
     leaving: bool = False
     """Whether it ends after a trial that met an error of the GPU; the trials that remain go to another worker."""
     key: str | None = None
+    companions: Sequence[str] = ()
+    """Trials that are not given to another worker meanwhile, since this one may pretrain them."""
     attempt: str | None = None
     """The attempt's name, once the attempt has started."""
     pid: int | None = None
@@ -82,14 +84,15 @@ class Worker:
     runs_again: str | None = None
     """Why its trial was killed though it shall run again."""
 
-    def give(self, key: str, environment: Mapping[str, str]) -> None:
-        """Let it train a trial."""
+    def give(self, key: str, environment: Mapping[str, str], companions: Sequence[str] = ()) -> None:
+        """Let it train a trial. companions: keys of those that it may pretrain, too."""
+        self.companions = companions
         self.key, self.attempt, self.pid, self.over_memory, self.share, self.metrics = key, None, None, None, 0.0, {}
         self.runs_again, self.lost = None, False
         if self.environment is None or self.task.fresh:
             self.environment = environment
         with contextlib.suppress(OSError):  # the process died: the pool notices when it next receives
-            self.connection.send((key, self.environment))
+            self.connection.send((key, self.environment, companions))
 
     @property
     def under_mps(self) -> bool:

@@ -9,10 +9,9 @@ from functools import cache
 from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ablate.simclr.config import Config
-from ablate.simclr.model import Model
 from ablate.simclr.model.encoder import Backbone
 from ablate.trainer.contract import Context
 
@@ -31,7 +30,7 @@ order, bfloat16 may round otherwise; AdamW magnifies that for weights whose grad
 
 @contextmanager
 def as_graph(
-    step: Step, model: Model, optimizers: Mapping[str, torch.optim.Optimizer], config: Config, context: Context
+    step: Step, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer], config: Config, context: Context
 ) -> Iterator[Step]:
     """Within, `step` as a graph. The optimizers' learning rates become tensors on the device.
 
@@ -53,7 +52,7 @@ def as_graph(
         graph.close()
 
 
-def _why_not(config: Config, model: Model, context: Context) -> str | None:
+def _why_not(config: Config, model: nn.Module, context: Context) -> str | None:
     if context.device.type != _DEVICE:
         return "only a GPU has graphs"
     if context.world.size > 1:
@@ -67,7 +66,7 @@ class _Graph:
     """Plain steps at first, then the recorded one."""
 
     def __init__(
-        self, step: Step, model: Model, optimizers: Mapping[str, torch.optim.Optimizer], context: Context
+        self, step: Step, model: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer], context: Context
     ) -> None:
         self._step, self._model, self._optimizers, self._context = step, model, optimizers, context
         self._steps, self._failed = 0, False

@@ -12,6 +12,7 @@ import pydantic
 from ablate.simclr.augment import AUGMENTATIONS
 from ablate.simclr.config import RECIPE_VERSION as RECIPE_VERSION
 from ablate.simclr.config import Config, Data
+from ablate.simclr.config import fusion as fusion
 from ablate.simclr.config.network import Encoder, parameters
 from ablate.simclr.data.fit import counts_text, fitting, read_images
 from ablate.simclr.data.listing import Listing, look

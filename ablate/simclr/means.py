@@ -112,3 +112,23 @@ class Means:
         if sums:
             self._sums = torch.stack(list(sums.values())).to(self._device, torch.float64)
         self._counts = dict(counts)
+
+
+Row = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the row of an epoch says."""
+
+    number: int
+    means: Reading
+    learning_rate: float
+    pairs_per_second: float
+    memory: float | None
+
+    def row(self) -> Row:
+        """Return the row; waits for the means."""
+        rates = {"learning_rate": self.learning_rate, "pairs_per_second": self.pairs_per_second}
+        memory = {} if self.memory is None else {"memory": self.memory}
+        return {"phase": "pretrain", "epoch": self.number, **self.means.means(), **rates, **memory}

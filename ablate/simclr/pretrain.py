@@ -18,10 +18,11 @@ from torch import Tensor
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.base.device import model_dtype, number_format, to_device
 from ablate.simclr.base.randomness import generator
-from ablate.simclr.config import RECIPE_VERSION, Config
+from ablate.simclr.config import RECIPE_VERSION, Config, fusion, why_not_fused
 from ablate.simclr.data.batches import plain
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.data.images import Images
+from ablate.simclr.fusion import fuse
 from ablate.simclr.graph import Measures, Step, as_graph
 from ablate.simclr.loss import LOSSES, temperature_of
 from ablate.simclr.loss.pairs import make_pairs, match
@@ -29,7 +30,7 @@ from ablate.simclr.model import Model, Outputs, make_model
 from ablate.simclr.model.compiled import compiled
 from ablate.simclr.model.encoder import dropout_of_step, make_batch_norm_global, set_batch_norm_statistics
 from ablate.simclr.training import Run, start
-from ablate.trainer.contract import Console, Context, Interrupted
+from ablate.trainer.contract import Companion, Console, Context, Interrupted
 from ablate.trainer.world import ALONE, World
 
 Metrics = dict[str, float | str]
@@ -53,14 +54,19 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
             model.load_state_dict(final["model"])
             make_batch_norm_global(model, world)
             context.say("the pretraining is done already; its final checkpoint is read")
+            for row in final.get("rows", ()):
+                context.log(row)
             return model, final["metrics"]
-        metrics: Metrics = {"precision": number_format(config.precision, context.device)}
         if config.epochs == 0:
             _set_statistics(config, model, data.train.images, context)
+            metrics: Metrics = {"precision": number_format(config.precision, context.device)}
+            if store.writes:
+                store.finish({"model": model.state_dict(), "metrics": metrics})
         make_batch_norm_global(model, world)
         if config.epochs:
             run = start(config, data.train.images, context, model, store)
             gradient = contrastive_step if config.method == "simclr" else supervised_step
+            fuse(run, _offered(config, context), data, gradient)
             with _prepared(config, model, run, context, gradient) as graph:
                 for batch in run.stream.batches(run.done, world, context.device):
                     run.set_learning_rates(batch.step)
@@ -74,10 +80,25 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
                     run.end_step(batch.step, measures)
                     del batch  # its views are not kept while the next are made
                     run.save_if_due()
-            metrics |= run.result()
-        if store.writes:
-            store.finish({"model": model.state_dict(), "metrics": metrics})
+            metrics = run.finish()
     return model, metrics
+
+
+def _offered(config: Config, context: Context) -> list[tuple[Companion, Checkpoints]]:
+    """The trials that may be trained with this one as one network, and their checkpoints."""
+    if config.fuse_trials > 1 and (reason := _why_alone(config, context)):
+        context.say(f"fuse_trials = {config.fuse_trials} has no effect: {reason}")
+    elif common := fusion(config):
+        same = [each for each in context.companions if fusion(each.config) == common][: config.fuse_trials - 1]
+        stores = [
+            Checkpoints(each.checkpoints, owner(each.config), lambda message: None, set_aside=True) for each in same
+        ]
+        return list(zip(same, stores, strict=True))
+    return []
+
+
+def _why_alone(config: Config, context: Context) -> str | None:
+    return "several ranks train together" if context.world.size > 1 else why_not_fused(config)
 
 
 @contextmanager
@@ -211,6 +232,7 @@ def owner(config: Config) -> str:
         "checkpoint_minutes": True,
         "deterministic": True,
         "cuda_graph": True,
+        "fuse_trials": True,
         "augment": {"color": {"fused"}},
         "data": {"root"},
     }

@@ -16,7 +16,7 @@ from ablate.simclr.base.device import number_format
 from ablate.simclr.config import Config
 from ablate.simclr.data.batches import Stream, stream_of
 from ablate.simclr.data.images import Images
-from ablate.simclr.means import Means, Reading
+from ablate.simclr.means import Epoch, Means, Reading, Row
 from ablate.simclr.model import Model
 from ablate.simclr.model.optimizer import learning_rate, make_optimizer, peak_learning_rate, warmup_steps
 from ablate.trainer.contract import Context, Diverged, Interrupted
@@ -27,8 +27,10 @@ _ROUND = 8
 """Every this many steps ranks agree on whether to stop, and a GPU's loss is checked."""
 
 
-def start(config: Config, images: Images, context: Context, model: Model, store: Checkpoints) -> "Run":
-    """Start a training, or resume from its newest checkpoint."""
+def start(
+    config: Config, images: Images, context: Context, model: Model, store: Checkpoints, rows: list[Row] | None = None
+) -> "Run":
+    """Start a training, or resume from its newest checkpoint. rows: where it keeps those that no trial logs yet."""
     size, count = config.batch_size, len(images)
     if count < size:
         raise ValueError(f"batch_size = {size} is more than the {count} training images")
@@ -44,7 +46,7 @@ def start(config: Config, images: Images, context: Context, model: Model, store:
         "optimizer": (make_optimizer(config.optimizer, model.parts()), rate),
         "probe_optimizer": (probe_optimizer, probe_rate),
     }
-    run = Run(config, context, store, model, stream, optimizers, Means(context.world, context.device))
+    run = Run(config, context, store, model, stream, optimizers, Means(context.world, context.device), rows)
     if state := store.newest():
         run.load(state)
         context.say(f"resuming at step {run.done} of {steps}")
@@ -53,23 +55,6 @@ def start(config: Config, images: Images, context: Context, model: Model, store:
     model.train()
     run.start_clock()
     return run
-
-
-@dataclass(frozen=True)
-class _Epoch:
-    """What the row of an epoch says."""
-
-    number: int
-    means: Reading
-    learning_rate: float
-    pairs_per_second: float
-    memory: float | None
-
-    def row(self) -> dict[str, float | int | str]:
-        """Return the row; waits for the means."""
-        rates = {"learning_rate": self.learning_rate, "pairs_per_second": self.pairs_per_second}
-        memory = {} if self.memory is None else {"memory": self.memory}
-        return {"phase": "pretrain", "epoch": self.number, **self.means.means(), **rates, **memory}
 
 
 @dataclass
@@ -84,18 +69,27 @@ class Run:
     optimizers: dict[str, tuple[torch.optim.Optimizer, Callable[[int], float]]]
     """Name in a checkpoint -> the optimizer and its learning rate at a step."""
     means: Means
+    rows: list[Row] | None = None
+    """Those of a training whose trial has not begun: it logs them when it resumes, or finds the training done."""
     done: int = 0
     """Steps done."""
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     """Means of the last finished epoch."""
-    _ended: deque[_Epoch] = field(default_factory=deque)
+    fused: int = 1
+    """How many trials were trained as one network."""
+    _ended: deque[Epoch] = field(default_factory=deque)
     """Epochs whose rows are not logged yet."""
 
-    def start_clock(self) -> None:
-        """Start counting the seconds of the training and of its epoch."""
-        self._saved = self._epoch_began = time.monotonic()
-        self._began, self._epoch_start = self._saved - self.seconds, self.done
+    @property
+    def ended(self) -> bool:
+        """Whether all steps are done."""
+        return self.done == self.stream.steps
+
+    def start_clock(self, trials: int = 1) -> None:
+        """Start counting the seconds of the training and of its epoch; each of several trials gets its share."""
+        self._saved = self._epoch_began = self._counted = time.monotonic()
+        self._epoch_start, self._sharing = self.done, trials
 
     def set_learning_rates(self, step: int) -> None:
         """Set the optimizers' learning rates for a step."""
@@ -128,10 +122,11 @@ class Run:
             measures.pop("gradient_norm", None)  # a CUDA graph computes it in each step
         self.done = step + 1
         self.means.add(measures)
-        self.seconds = time.monotonic() - self._began
+        before, self._counted = self._counted, time.monotonic()
+        self.seconds += (self._counted - before) / self._sharing
         self.context.progress(self.done, self.stream.steps, self._row_so_far)
         taken, images = self.done * self.config.batch_size, len(self.stream.images)
-        if self.done == self.stream.steps or taken // images > (taken - self.config.batch_size) // images:
+        if self.ended or taken // images > (taken - self.config.batch_size) // images:
             self._end_epoch()
         self._stop_if_asked()
 
@@ -140,16 +135,16 @@ class Run:
         self._ended.append(self._epoch(self.means.start_reading()))
         self.means.restart(self.done)
         self._epoch_start, self._epoch_began = self.done, time.monotonic()
-        if self.context.device.type != "cuda" or self.done == self.stream.steps:
+        if self.context.device.type != "cuda" or self.ended:
             self._check()
 
-    def _epoch(self, means: Reading) -> _Epoch:
+    def _epoch(self, means: Reading) -> Epoch:
         number = (self.done - 1) * self.config.batch_size // len(self.stream.images) + 1
         images = (self.done - self._epoch_start) * self.config.batch_size
         speed = images / max(time.monotonic() - self._epoch_began, 1e-9)
-        return _Epoch(number, means, self._rate(self.done - 1), speed, self._memory())
+        return Epoch(number, means, self._rate(self.done - 1), speed, self._memory())
 
-    def _row_so_far(self) -> dict[str, float | int | str]:
+    def _row_so_far(self) -> Row:
         """Return a row of metrics of the epoch so far, without its memory."""
         row = self._epoch(self.means.lately()).row()
         return {name: value for name, value in row.items() if name != "memory"}
@@ -161,7 +156,10 @@ class Run:
                 return
             epoch = self._ended.popleft()
             self.metrics = {**epoch.means.means(), "learning_rate": epoch.learning_rate}
-            self.context.log(epoch.row())
+            self._log(epoch.row())
+
+    def _log(self, row: Row) -> None:
+        (self.context.log if self.rows is None else self.rows.append)(row)
 
     def _memory(self) -> float | None:
         """Return the peak memory so far, of the GPU or the process, in MiB; None where the system does not tell."""
@@ -182,11 +180,11 @@ class Run:
             self._check()
         else:
             self._log_epochs(wait=False)
-        if self.done == self.stream.steps or (world.size > 1 and not round_ends):
+        if self.ended or (world.size > 1 and not round_ends):
             return
         if world.agree(context.stopping(), context.device):
             self._check()
-            self._save()
+            self.save()
             world.tell(None)  # the other ranks wait until the state is saved
             raise Interrupted
 
@@ -205,10 +203,11 @@ class Run:
     def save_if_due(self) -> None:
         """Save the state every `checkpoint_minutes`."""
         if time.monotonic() - self._saved >= 60 * self.config.checkpoint_minutes:
-            self._save()
+            self.save()
             self._saved = time.monotonic()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Save the state, if its weights are finite."""
         self._log_epochs(wait=True)
         if self.store.writes and finite(self.model):  # if they are not, the next step reports it
             sums, counts = self.means.state()
@@ -216,16 +215,17 @@ class Run:
                 "done": self.done,
                 "precision": number_format(self.config.precision, self.context.device),
                 "seconds": self.seconds,
-                "model": self.model.state_dict(),
+                "model": self._weights(),
                 **{name: optimizer.state_dict() for name, (optimizer, _) in self.optimizers.items()},
                 "sums": sums,
                 "counts": counts,
                 "metrics": self.metrics,
+                "rows": self.rows or [],
             }
             self.store.save(state, self.done)
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what `_save` wrote."""
+        """Restore what `save` wrote."""
         if state["precision"] != (now := number_format(self.config.precision, self.context.device)):
             self.context.say(f"the training began in {state['precision']} and continues in {now}: another processor")
         self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
@@ -236,11 +236,23 @@ class Run:
             for group, ours in zip(optimizer.param_groups, groups, strict=True):
                 group.update(ours)  # how it computes, which may have been otherwise in the interrupted training
         self.means.load(state["sums"], state["counts"], self.done)
+        for row in state.get("rows", ()):  # not in checkpoints of earlier versions
+            self._log(row)
 
-    def result(self) -> dict[str, float]:
-        """Return the last epoch's metrics, and the seconds of all steps. Raises Diverged if weights are not finite."""
+    def _weights(self) -> dict[str, Tensor]:
+        """Copies: while models are fused, theirs are parts of larger tensors, which would be saved whole."""
+        return {name: value.to("cpu", copy=True) for name, value in self.model.state_dict().items()}
+
+    def finish(self) -> dict[str, float | str]:
+        """Save the end of the training; return the number format, the last epoch's metrics and this trial's seconds.
+
+        Trials trained as one network share the seconds. Raises Diverged if weights are not finite.
+        """
         steps = self.stream.steps
         require_finite(self.model, f"after step {steps} of {steps}, learning rate {self._rate(steps - 1):.4g}")
-        passing = ("learning_rate", "gradient_norm")
-        kept = {name: value for name, value in self.metrics.items() if name not in passing}
-        return {**kept, "pretrain_seconds": self.seconds}
+        kept = {name: self.metrics[name] for name in self.metrics if name not in ("learning_rate", "gradient_norm")}
+        metrics: dict[str, float | str] = {"precision": number_format(self.config.precision, self.context.device)}
+        metrics |= kept | ({"fused_trials": self.fused} if self.fused > 1 else {}) | {"pretrain_seconds": self.seconds}
+        if self.store.writes:
+            self.store.finish({"model": self._weights(), "metrics": metrics, "rows": self.rows or []})
+        return metrics

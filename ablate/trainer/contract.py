@@ -3,9 +3,9 @@
 Imports no torch, so that a failure can be classified without it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from ablate.trainer.world import World
 
 Metrics = Mapping[str, float | int | str]
+
+
+class Companion(NamedTuple):
+    """A trial that waits for the same worker, and may be pretrained together with another one."""
+
+    key: str
+    config: Any
+    checkpoints: Path
+    """Its pretraining's checkpoint folder, where its trial will find what was trained."""
 
 
 class Context(Protocol):
@@ -27,6 +36,8 @@ class Context(Protocol):
     """This attempt's folder for other files; beside it are `stdout` and `stderr`, the attempt's log."""
     key: str
     """The trial's key."""
+    companions: Sequence[Companion]
+    """Trials that a trainer with the hook `fusion` may pretrain together with this one."""
 
     def log(self, metrics: Metrics) -> None:
         """Record one row of metrics."""
@@ -103,6 +114,7 @@ class Console:
         self.device, self.checkpoints, self.world = torch.device(device), checkpoints, world or ALONE
         self.stopping = stopping
         self.out, self.key = Path(), ""
+        self.companions: Sequence[Companion] = ()
 
     def log(self, metrics: Metrics) -> None:
         """Print one row, on the first rank."""

@@ -80,6 +80,11 @@ def remedy(name: str | None, cause: str) -> str | None:
         return None
 
 
+def built_in(name: str | None) -> Trainer | None:
+    """A trainer of this package, whose hooks are quick to import; None for others, which only trials import."""
+    return _built_in(name) if name in _BUILT_IN else None
+
+
 @cache
 def _built_in(name: str) -> Trainer:
     module = importlib.import_module(_BUILT_IN[name])

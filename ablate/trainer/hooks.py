@@ -117,6 +117,9 @@ class Trainer:
     """A number proportional to a trial's time, to predict costs from trials that are done; None if unknown."""
     likeness: Callable[[Any], str] = lambda config: ""
     """Trials with the same text take time in proportion to their work."""
+    fusion: Callable[[Any], tuple[str, int] | None] = lambda config: None
+    """What trials that may be pretrained together have in common, and how many they may be; None for one that trains
+    alone. Asked by the pool, which does not import modules of users: of trainers of this package only."""
     dataset_sizes: Callable[[Any, Sizes | None], Sizes | None] = lambda config, assumed: assumed
     """The sizes of a trial's data set; those assumed if the data are not on this machine."""
     compute_effort: Callable[[Any, Sizes | None], Effort | None] = lambda config, assumed: None

@@ -20,13 +20,16 @@ import torch
 
 from ablate.run.mps import MultiProcessService, is_shared
 from ablate.simclr import graph
+from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import load
 from ablate.simclr.data.views import apply_views, draw_views
+from ablate.simclr.fusion import WARM_UP, Group
 from ablate.simclr.model import make_model
 from ablate.simclr.model.optimizer import make_optimizer
 from ablate.simclr.pretrain import contrastive_step, pretrain
 from ablate.simclr.trainer import train
+from ablate.simclr.training import start
 from ablate.trainer.contract import Interrupted
 from ablate.trainer.world import ALONE
 from tests.bench.augmentation import kornia_chain, like_torchvision
@@ -203,7 +206,24 @@ class Bench:
             "aim": "16 at least 3 times as fast as one after another",
             "ratio": figures[most] / figures[least],
             "mps": under_mps,
+            "fused": self._as_one_network(most, figures[least]),
         }
+
+    def _as_one_network(self, count: int, alone: float) -> dict[str, Any]:
+        """Steps a second of so many tiny trials as one network, in all, without and with `cuda_graph = true`."""
+        with self._imitated_graphs():
+            found = {name: self._fused(count, cuda_graph=name == "graph") for name in ("plain", "graph")}
+        return {**found, "ratio": found["graph"] / alone}
+
+    def _fused(self, count: int, **changes: Any) -> float:
+        configs = [_tiny(seed=seed, **changes) for seed in range(count)]
+        data, context = load(configs[0].data, self.device), _Timed(self.device, steps=10**12)
+        models = [make_model(config, data.classes, self.device) for config in configs]
+        own, *companions = (
+            start(config, data.train.images, context, model, Checkpoints(None, "bench"))
+            for config, model in zip(configs, models, strict=True)
+        )
+        return count / Group(own, data, contrastive_step, companions).train(WARM_UP + self.size.packed_steps)
 
     def _under_mps(self, count: int, without: float) -> dict[str, Any]:
         service = MultiProcessService(str(self.device), count)

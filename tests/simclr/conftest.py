@@ -10,6 +10,7 @@ import torch
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import Dataset, load
 from ablate.simclr.data.images import Resident, Split
+from ablate.trainer.contract import Companion
 from ablate.trainer.world import ALONE, World
 
 
@@ -27,6 +28,7 @@ class Listener:
         self.rows: list[Mapping[str, Any]] = []
         self.said: list[str] = []
         self.correct: dict[str, list[bool]] = {}
+        self.companions: list[Companion] = []
         self.steps = 0
         self._stop_after = stop_after
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate.simclr import graph
+from ablate.simclr import fusion, graph
 from ablate.simclr import pretrain as pretraining
 from ablate.simclr.augment import AUGMENTATIONS, color
 from ablate.simclr.base.checkpoint import Checkpoints
@@ -26,7 +26,7 @@ from ablate.simclr.evaluate.frozen import Frozen
 from ablate.simclr.model import make_model
 from ablate.simclr.trainer import PARTS
 from ablate.simclr.training import start
-from ablate.trainer.contract import Console
+from ablate.trainer.contract import Companion, Console
 from ablate.trainer.world import ALONE
 from tests.simclr.fake_cuda import Recorded, fake_cuda, guarded
 
@@ -50,12 +50,14 @@ class Listener:
         self.kernels: list[int] = []
         self.waits: list[Counter[str]] = []
         self.rows: list[Mapping[str, Any]] = []
+        self.said: list[str] = []
+        self.companions: list[Companion] = []
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         self.rows.append(metrics)
 
     def say(self, message: str) -> None:
-        pass
+        self.said.append(message)
 
     def progress(self, done: int, total: int, now: Callable[[], Mapping[str, Any]]) -> None:
         now()  # as where a step takes longer than the time between two reports
@@ -193,6 +195,24 @@ def test_a_step_of_a_small_network_is_one_launch_with_a_graph_which_reads_nothin
     assert recorded_kernels[0] > 75
     assert max(listener.kernels[4:]) <= 13
     assert not any(listener.waits[4:])
+
+
+def test_a_step_of_eight_trials_as_one_network_launches_fewer_kernels_and_waits_no_more_often(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fusion, "_now", lambda device: 0.0)
+    monkeypatch.setattr(fusion, "_most_that_fit", lambda *_: 7)
+    alone = trained(config(epochs=20), steps=3, count=64)
+    with fake_cuda() as recorded:
+        listener = Listener(recorded, 20)
+        wanted = [config(seed=seed, epochs=20, fuse_trials=8) for seed in range(8)]
+        listener.companions = [Companion(f"{n}", each, tmp_path / f"{n}") for n, each in enumerate(wanted) if n]
+        with pytest.raises(Stopped):
+            pretraining.pretrain(wanted[0], images(64, 32), listener)
+    assert listener.said == []
+    assert listener.kernels[-1] <= 0.7 * 8 * alone.kernels[2]  # only one forward pass, but the loss of each
+    # Every eighth step all losses are looked at, as in one trial alone.
+    assert [set(waits) for waits in listener.waits[15:]] == [{"means.py:_numbers"}, *[set()] * 4]
 
 
 def test_color_distortion_is_one_kernel_on_a_gpu_where_it_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 Defaults are the paper's, if it states one; sections are those of Chen et al. 2020 (v3).
 """
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -184,6 +185,9 @@ class Config(Settings):
     cuda_graph: bool = Field(False, json_schema_extra={"identity": False})
     """Launch all kernels of a step by one call, which saves time where a network is small: on one GPU, except for
     networks of torchvision. The first recorded step is checked against a plain one; results agree up to rounding."""
+    fuse_trials: Annotated[int, Field(ge=1)] = Field(1, json_schema_extra={"identity": False})
+    """Pretrain at most this many trials of one worker as one network, if their models are of one architecture and
+    that is measured to be faster: for networks too small to fill a GPU. Results agree up to rounding."""
     online_probe: bool = True
     """Train a linear classifier on h during pretraining, passing no gradient to the encoder (App. B.9)."""
     checkpoint_minutes: NotNegative = Field(5.0, json_schema_extra={"identity": False})
@@ -229,3 +233,23 @@ class Config(Settings):
         if self.evaluate.layer == "hidden" and self.head.name != "nonlinear":
             raise ValueError("evaluate.layer = 'hidden' needs head.name = 'nonlinear'")
         return self
+
+
+_COMMON = {"method", "batch_size", "fixed_batches", "precision", "deterministic", "cuda_graph", "fuse_trials"}
+
+
+def fusion(config: Config) -> tuple[str, int] | None:
+    """What trials pretrained as one network have in common, as text, and how many they may be; None for one alone."""
+    if config.fuse_trials == 1 or config.epochs == 0 or why_not_fused(config):
+        return None
+    common = config.model_dump(mode="json", include={*_COMMON, "data", "encoder", "head"})
+    return json.dumps(common, sort_keys=True), config.fuse_trials
+
+
+def why_not_fused(config: Config) -> str | None:
+    """Why a model of these settings cannot be trained with others as one network; None if it can."""
+    if config.encoder.name == "torchvision":
+        return "networks of torchvision train alone"
+    if config.micro_batch:
+        return "micro_batch is set"
+    return "compile = true" if config.compile else None

@@ -1,7 +1,7 @@
 """The images and views of each step, the same on any number of ranks and after any interruption."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -64,6 +64,10 @@ class Stream:
     dtype: torch.dtype = torch.float32
     fixed: bool = False
     """Every epoch repeats the batches of the first, without the images that do not fill one."""
+    _permutation: Callable[[int, Purpose, int, int], NDArray[np.int64]] = field(
+        default_factory=lambda: lru_cache(4)(_drawn_permutation), init=False, repr=False, compare=False
+    )
+    """The order of an epoch; the last few are kept, because every step of an epoch needs it."""
 
     def order(self, step: int) -> NDArray[np.int64]:
         """Indices of a step's images over all ranks, (N,)."""
@@ -74,7 +78,7 @@ class Stream:
         parts = []
         for epoch in epochs:
             begin = first - epoch * count
-            order = _permutation(self.seed, self.purpose, epoch, count)
+            order = self._permutation(self.seed, self.purpose, epoch, count)
             parts.append(order[max(0, begin) : begin + self.batch_size])
         return np.concatenate(parts)
 
@@ -121,9 +125,7 @@ def stream_of(
     return Stream(images, config.augment, size, batch_size, steps, config.seed, purpose, views, dtype, fixed)
 
 
-@lru_cache(maxsize=4)
-def _permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order of one epoch; the last few are cached, because every step of an epoch needs it."""
+def _drawn_permutation(seed: int, purpose: Purpose, epoch: int, count: int) -> NDArray[np.int64]:
     return generator(seed, purpose, epoch).permutation(count)
 
 
