@@ -100,7 +100,9 @@ def test_the_benchmark_of_a_gpu_runs_to_its_end_at_toy_size_on_a_cpu(tmp_path: P
     assert found["resnet18"]["loop"]["median"] > 0
     assert found["graphs"]["ratio"]["median"] > 0
     assert found["packing"]["side_by_side"].keys() == {"1", "2"}
-    assert found["packing"]["fused"].keys() == {"plain", "graph", "ratio"}
+    fused = found["packing"]["fused"]
+    assert fused.keys() == {"plain", "graph", "ratio", "a_member_without_numbers_harms_others"}
+    assert fused["a_member_without_numbers_harms_others"] is False
     assert found["packing"]["mps"] == {"left_out": "needs an NVIDIA GPU and nvidia-cuda-mps-control"}
     assert found["study"]["page"] > 100_000
     assert found["size"].startswith("toy")

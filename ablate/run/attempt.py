@@ -54,6 +54,7 @@ class _Surroundings:
     capture_output: bool
     world: "World | None"
     companions: Sequence[str]
+    release: Callable[[], None]
 
     def asked_to_stop(self) -> str | bool | None:
         """Why a trial that stopped had to. Slurm signals one rank after another, and the first may be the last."""
@@ -74,12 +75,13 @@ def run_trial(
     begun: Callable[[str], None] = lambda attempt: None,
     world: "World | None" = None,
     companions: Sequence[str] = (),
+    release: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run the trial of `key` as a new attempt at `place`, and return how it ended.
 
     stopping: whether the trial must stop, as the cause or as True. begun: called with the attempt's name. world: the
     ranks that train it. This one is the first; the others wait for the attempt's name in `ablate.run.slurm.ranks`.
-    companions: keys of trials that it may pretrain, too.
+    companions: keys of trials that it may pretrain, too; release: called when others may train them.
     Exceptions of the trainer are not raised; they are in the record.
     """
     folder = results.trial(key)
@@ -99,7 +101,7 @@ def run_trial(
                 return {"state": "done", "message": f"attempt {result['attempt']} had returned the metric"}
             writer = AttemptWriter(folder.new_attempt(place))
             begun(writer.path.name)
-            around = _Surroundings(place, device, stopping, report, capture_output, world, companions)
+            around = _Surroundings(place, device, stopping, report, capture_output, world, companions, release)
             return {**_attempt(results, key, spec, writer, around), "attempt": writer.path.name}
     except OSError as error:  # the attempt's folder could not be made
         return _failed(classify(error))
@@ -187,6 +189,7 @@ def _prepared(
         around.report,
         stopping=lambda: bool(around.stopping()) or cancelled(),
         companions=companions_of(results, folder, around.companions, lambda spec: function_and_config(spec)[1]),
+        release=around.release,
     )
     if around.world:
         around.world.announce((key, writer.path.name))

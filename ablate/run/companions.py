@@ -4,7 +4,9 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
 
 from ablate.errors import UserError
 from ablate.records.attempt import attempt_status, is_done
@@ -14,52 +16,64 @@ from ablate.records.reading import read_trial
 from ablate.trainer.contract import Companion
 from ablate.trainer.find import built_in
 
-_Fusion = tuple[str, int]
+
+class _Fusable(NamedTuple):
+    common: str
+    """What it must have in common with others."""
+    most: int
+    """How many may be pretrained together."""
+    ended: Callable[[], bool]
+    """Whether its pretraining is done."""
 
 
 class Companions:
-    """Which of the waiting trials a worker of the pool takes along. A trial is taken along once."""
+    """Which of the waiting trials a worker of the pool takes along."""
 
-    def __init__(self, results: Results, workers: int) -> None:
-        self._results, self._workers = results, workers
-        self._fusions: dict[str, _Fusion | None] = {}
-        self._taken: set[str] = set()
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._known: dict[str, _Fusable | None] = {}
 
-    def of(self, key: str, waiting: Iterable[str]) -> list[str]:
-        """The companions of a trial: each worker gets its share of those that have the same in common."""
-        if key in self._taken or (fusion := self._fusion(key)) is None:
+    def of(self, key: str, offered: Iterable[str], idle: int) -> list[str]:
+        """The companions of a trial, from those offered.
+
+        idle: the workers without a trial, the one of this trial among them, which share those that fit together.
+        """
+        own = self._fusable(key)
+        if own is None or own.ended():
             return []
-        same = [other for other in waiting if other not in self._taken and self._fusion(other) == fusion]
-        _, most = fusion
-        chosen = same[: min(most, math.ceil((1 + len(same)) / self._workers)) - 1]
-        self._taken.update(chosen)
-        return chosen
+        same = {other: known for other in offered if (known := self._fusable(other)) and known[:2] == own[:2]}
+        wanted = min(own.most, math.ceil((1 + len(same)) / idle)) - 1
+        return list(islice((other for other, known in same.items() if not known.ended()), wanted))
 
-    def _fusion(self, key: str) -> _Fusion | None:
-        if key not in self._fusions:
-            self._fusions[key] = None
+    def _fusable(self, key: str) -> _Fusable | None:
+        if key not in self._known:
+            self._known[key] = None
             with contextlib.suppress(OSError, ValueError, UserError):  # the trial's attempt says what is wrong
                 spec = read_trial(self._results.trial(key).trial)
-                if trainer := built_in(spec.trainer):
-                    self._fusions[key] = trainer.fusion(trainer.config.model_validate(spec.config))
-        return self._fusions[key]
+                trainer = built_in(spec.trainer)
+                fusion = trainer.fusion(trainer.config.model_validate(spec.config)) if trainer else None
+                if trainer and trainer.pretraining_ended and fusion:
+                    folder = self._results.pretrained(spec.pretrain_key)
+                    self._known[key] = _Fusable(*fusion, partial(trainer.pretraining_ended, folder))
+        return self._known[key]
 
 
 def companions_of(
     results: Results, folder: TrialFolder, keys: Sequence[str], config_of: Callable[[dict[str, Any]], Any]
 ) -> list[Companion]:
-    """The companions of a trial as its trainer receives them, without those that need no training.
+    """The companions of a trial as its trainer receives them, without those that need no training or have failed.
 
     After an attempt that failed there are none: a companion may have been the cause.
     """
-    now = time.time()
-    attempts = folder.attempt_folders() if keys else ()
-    if any(attempt_status(attempt, now).state == "failed" for attempt in attempts):
-        return []
-    found = []
-    for other in map(results.trial, keys):
-        if not is_done(other) and not cancel_requested(other):
+    found: list[Companion] = []
+    for other in map(results.trial, () if _has_failed(folder) else keys):
+        if not is_done(other) and not cancel_requested(other) and not _has_failed(other):
             with contextlib.suppress(Exception):  # its own attempt says what is wrong
                 spec = read_trial(other.trial).model_dump(exclude_unset=True)
                 found.append(Companion(other.path.name, config_of(spec), results.pretrained(spec["pretrain_key"])))
     return found
+
+
+def _has_failed(folder: TrialFolder) -> bool:
+    now = time.time()
+    return any(attempt_status(attempt, now).state == "failed" for attempt in folder.attempt_folders())

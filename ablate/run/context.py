@@ -32,6 +32,7 @@ class RecordingContext:
         report: Report,
         stopping: Callable[[], bool],
         companions: Sequence[Companion] = (),
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         import torch
 
@@ -40,7 +41,7 @@ class RecordingContext:
         self.device = torch.device(device)
         self.world = world or ALONE
         self.checkpoints: Path | None = checkpoints
-        self.stopping, self.companions = stopping, companions
+        self.stopping, self.companions, self.release = stopping, companions, release
         self._writer, self._report = writer, report
         self._warnings: dict[str, str] = {}
         """Name of a metric -> what was wrong with a value of it that was logged; of the first names only."""

@@ -54,7 +54,7 @@ class Pool:
             print(visible(self._mps.note), file=sys.stderr)
         task = Task(root, 0, threads, self._mps.device, place, size, shared, fresh)
         self._starts: Counter[str] = Counter()
-        self._companions = Companions(results, size)
+        self._companions = Companions(results)
         self._code = code
         self.workers = [self._start(replace(task, index=index)) for index in range(size)]
 
@@ -83,12 +83,13 @@ class Pool:
         waiting = list(pretrainings)
         while waiting or any(worker.key for worker in self.workers):
             for worker in self.workers:
-                at_work = [each for each in self.workers if each.key is not None]
-                busy = {pretrainings[key] for each in at_work for key in (each.key, *each.companions) if key}
+                busy = {pretrainings[key] for each in self.workers for key in each.keys}
                 free = next((key for key in waiting if pretrainings[key] not in busy), None)
                 if worker.key is None and not worker.leaving and free is not None:
                     waiting.remove(free)
-                    self._give(worker, free, self._companions.of(free, waiting))
+                    idle = sum(each.key is None for each in self.workers)
+                    others = _others(waiting, {*busy, pretrainings[free]}, pretrainings)
+                    self._give(worker, free, self._companions.of(free, others, idle))
             for worker in self._with_news(_TICK_SECONDS):
                 key = worker.key
                 try:
@@ -239,3 +240,11 @@ class Pool:
         if why := end_attempt_of_dead_process(folder.attempts / worker.attempt, state, cause, message):
             message += f"; its record could not be written: {why}"
         return {"state": state, "cause": cause, "message": message, "attempt": worker.attempt}
+
+
+def _others(waiting: list[str], busy: set[str], pretrainings: Mapping[str, str]) -> Iterator[str]:
+    """One waiting trial of each pretraining that is not busy."""
+    for key in waiting:
+        if pretrainings[key] not in busy:
+            busy.add(pretrainings[key])
+            yield key

@@ -77,9 +77,9 @@ def serve(connection: Connection, pool: int, imported: Callable[[], None]) -> No
     """The process's side: train what the pool sends, until it is told to stop or the pool is gone.
 
     pool: its process. imported: called when everything is imported, so that the watching thread can stop.
-    Receives a `Task`, then for each trial what `_Given` has. Sends ("ready",), and for each trial
-    ("begun", attempt, process), ("report", share, metrics) now and then, and ("outcome", outcome), or ("lost",) and
-    ("died", how) if only the trial's process did.
+    Receives a `Task`, then for each trial what `_Given` has. Sends ("ready",), and for each trial ("begun", attempt,
+    process), ("report", share, metrics) now and then, ("released",) once others may have the companions, and
+    ("outcome", outcome), or ("lost",) and ("died", how) if only the trial's process did.
     """
     stop = _Stop()
     faulthandler.enable()
@@ -164,8 +164,8 @@ def _train(task: Task, given: _Given, stop: _Stop, parent: int, send: Send) -> O
     def begun(attempt: str) -> None:
         send("begun", attempt, os.getpid())
 
-    results = Results(task.results)
-    outcome = run_trial(results, key, task.place, device, stopping, report, begun=begun, companions=companions)
+    train = partial(run_trial, begun=begun, companions=companions, release=partial(send, "released"))
+    outcome = train(Results(task.results), key, task.place, device, stopping, report)
     gpu.is_dead(device)  # waits for what is under way: under MPS, a process that ends before it may disturb others
     send("outcome", outcome)
     return outcome

@@ -95,6 +95,11 @@ class Worker:
             self.connection.send((key, self.environment, companions))
 
     @property
+    def keys(self) -> list[str]:
+        """Its trial and the companions."""
+        return [] if self.key is None else [self.key, *self.companions]
+
+    @property
     def under_mps(self) -> bool:
         """Whether its trial runs or ran under the MPS of the pool."""
         return is_shared(self.environment or {})
@@ -113,6 +118,8 @@ class Worker:
             self.attempt, self.pid = content
         elif kind == "report":
             self.share, self.metrics = content
+        elif kind == "released":
+            self.companions = ()
         elif kind == "lost":
             self.lost = True
         elif kind == "died":

@@ -149,9 +149,11 @@ def beside() -> Iterator[None]:
     """Within, work on another stream of the GPU, in order with the current one."""
     current, other = torch.cuda.current_stream(), _other_stream()
     other.wait_stream(current)
-    with torch.cuda.stream(other):
-        yield
-    current.wait_stream(other)
+    try:
+        with torch.cuda.stream(other):
+            yield
+    finally:
+        current.wait_stream(other)
 
 
 def _copied(state: State) -> State:

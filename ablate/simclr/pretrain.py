@@ -18,12 +18,13 @@ from torch import Tensor
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.base.device import model_dtype, number_format, to_device
 from ablate.simclr.base.randomness import generator
-from ablate.simclr.config import RECIPE_VERSION, Config, fusion, why_not_fused
+from ablate.simclr.config import RECIPE_VERSION, Config, fusion
 from ablate.simclr.data.batches import plain
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.data.images import Images
-from ablate.simclr.fusion import fuse
+from ablate.simclr.fusion import fuse, no_effect, release, why_alone
 from ablate.simclr.graph import Measures, Step, as_graph
+from ablate.simclr.group import Group
 from ablate.simclr.loss import LOSSES, temperature_of
 from ablate.simclr.loss.pairs import make_pairs, match
 from ablate.simclr.model import Model, Outputs, make_model
@@ -56,6 +57,7 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
             context.say("the pretraining is done already; its final checkpoint is read")
             for row in final.get("rows", ()):
                 context.log(row)
+            release(config, context)
             return model, final["metrics"]
         if config.epochs == 0:
             _set_statistics(config, model, data.train.images, context)
@@ -66,7 +68,7 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
         if config.epochs:
             run = start(config, data.train.images, context, model, store)
             gradient = contrastive_step if config.method == "simclr" else supervised_step
-            fuse(run, _offered(config, context), data, gradient)
+            fuse(Group(run, data, gradient), _offered(config, context))
             with _prepared(config, model, run, context, gradient) as graph:
                 for batch in run.stream.batches(run.done, world, context.device):
                     run.set_learning_rates(batch.step)
@@ -86,8 +88,8 @@ def pretrain(config: Config, data: Dataset, context: Context) -> tuple[Model, Me
 
 def _offered(config: Config, context: Context) -> list[tuple[Companion, Checkpoints]]:
     """The trials that may be trained with this one as one network, and their checkpoints."""
-    if config.fuse_trials > 1 and (reason := _why_alone(config, context)):
-        context.say(f"fuse_trials = {config.fuse_trials} has no effect: {reason}")
+    if config.fuse_trials > 1 and (reason := why_alone(config, context)):
+        context.say(f"{no_effect(config)}: {reason}")
     elif common := fusion(config):
         same = [each for each in context.companions if fusion(each.config) == common][: config.fuse_trials - 1]
         stores = [
@@ -95,10 +97,6 @@ def _offered(config: Config, context: Context) -> list[tuple[Companion, Checkpoi
         ]
         return list(zip(same, stores, strict=True))
     return []
-
-
-def _why_alone(config: Config, context: Context) -> str | None:
-    return "several ranks train together" if context.world.size > 1 else why_not_fused(config)
 
 
 @contextmanager

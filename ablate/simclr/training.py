@@ -1,6 +1,5 @@
 """The state of a pretraining: optimizers and learning rates, clock, metrics and checkpoints."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ablate.simclr.base.checkpoint import Checkpoints, finite, require_finite
-from ablate.simclr.base.device import number_format
+from ablate.simclr.base.device import number_format, peak_memory
 from ablate.simclr.config import Config
 from ablate.simclr.data.batches import Stream, stream_of
 from ablate.simclr.data.images import Images
@@ -57,7 +56,7 @@ def start(
     return run
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A training under way."""
 
@@ -78,8 +77,9 @@ class Run:
     """Means of the last finished epoch."""
     fused: int = 1
     """How many trials were trained as one network."""
-    _ended: deque[Epoch] = field(default_factory=deque)
-    """Epochs whose rows are not logged yet."""
+    _to_log: deque[Epoch] = field(default_factory=deque)
+    """Epochs that have ended, whose rows are not logged yet."""
+    _saved: float = field(default_factory=time.monotonic)
 
     @property
     def ended(self) -> bool:
@@ -88,7 +88,7 @@ class Run:
 
     def start_clock(self, trials: int = 1) -> None:
         """Start counting the seconds of the training and of its epoch; each of several trials gets its share."""
-        self._saved = self._epoch_began = self._counted = time.monotonic()
+        self._epoch_began = self._counted = time.monotonic()
         self._epoch_start, self._sharing = self.done, trials
 
     def set_learning_rates(self, step: int) -> None:
@@ -132,7 +132,7 @@ class Run:
 
     def _end_epoch(self) -> None:
         """Start the next epoch; log this one's row once its means are there."""
-        self._ended.append(self._epoch(self.means.start_reading()))
+        self._to_log.append(self._epoch(self.means.start_reading()))
         self.means.restart(self.done)
         self._epoch_start, self._epoch_began = self.done, time.monotonic()
         if self.context.device.type != "cuda" or self.ended:
@@ -142,7 +142,7 @@ class Run:
         number = (self.done - 1) * self.config.batch_size // len(self.stream.images) + 1
         images = (self.done - self._epoch_start) * self.config.batch_size
         speed = images / max(time.monotonic() - self._epoch_began, 1e-9)
-        return Epoch(number, means, self._rate(self.done - 1), speed, self._memory())
+        return Epoch(number, means, self._rate(self.done - 1), speed, peak_memory(self.context.device))
 
     def _row_so_far(self) -> Row:
         """Return a row of metrics of the epoch so far, without its memory."""
@@ -151,26 +151,15 @@ class Run:
 
     def _log_epochs(self, wait: bool) -> None:
         """Log the epochs that have ended; without `wait` only those whose means have arrived from the GPU."""
-        while self._ended and (wait or self._ended[0].means.ready()):
-            if self._ended[0].means.broken() is not None:  # `_check` raises, on all ranks at the same step
+        while self._to_log and (wait or self._to_log[0].means.ready()):
+            if self._to_log[0].means.broken() is not None:  # `_check` raises, on all ranks at the same step
                 return
-            epoch = self._ended.popleft()
+            epoch = self._to_log.popleft()
             self.metrics = {**epoch.means.means(), "learning_rate": epoch.learning_rate}
             self._log(epoch.row())
 
     def _log(self, row: Row) -> None:
         (self.context.log if self.rows is None else self.rows.append)(row)
-
-    def _memory(self) -> float | None:
-        """Return the peak memory so far, of the GPU or the process, in MiB; None where the system does not tell."""
-        if self.context.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.context.device) / 2**20
-        try:
-            import resource
-        except ImportError:  # Windows
-            return None
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, else KiB
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
     def _stop_if_asked(self) -> None:
         """Raise Interrupted, after saving the state, if any rank's context stops; check the loss too."""
@@ -191,7 +180,7 @@ class Run:
     def _check(self) -> None:
         """Raise Diverged if a loss was not finite; all ranks have the same losses. Waits for the device."""
         self._log_epochs(wait=True)
-        readings = [*(epoch.means for epoch in self._ended), self.means.start_reading()]
+        readings = [*(epoch.means for epoch in self._to_log), self.means.start_reading()]
         if (step := next((found for each in readings if (found := each.broken()) is not None), None)) is not None:
             message = f"the loss was no longer a number at step {step} of {self.stream.steps}"
             message = f"{message}, learning rate {self._rate(step):.4g}"
@@ -208,24 +197,28 @@ class Run:
 
     def save(self) -> None:
         """Save the state, if its weights are finite."""
-        self._log_epochs(wait=True)
         if self.store.writes and finite(self.model):  # if they are not, the next step reports it
-            sums, counts = self.means.state()
-            state = {
-                "done": self.done,
-                "precision": number_format(self.config.precision, self.context.device),
-                "seconds": self.seconds,
-                "model": self._weights(),
-                **{name: optimizer.state_dict() for name, (optimizer, _) in self.optimizers.items()},
-                "sums": sums,
-                "counts": counts,
-                "metrics": self.metrics,
-                "rows": self.rows or [],
-            }
-            self.store.save(state, self.done)
+            self.store.save(self.state(), self.done)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `load` restores."""
+        self._log_epochs(wait=True)
+        sums, counts = self.means.state()
+        return {
+            "done": self.done,
+            "precision": number_format(self.config.precision, self.context.device),
+            "seconds": self.seconds,
+            "model": self._weights(),
+            **{name: optimizer.state_dict() for name, (optimizer, _) in self.optimizers.items()},
+            "sums": sums,
+            "counts": counts,
+            "metrics": self.metrics,
+            "fused": self.fused,
+            "rows": self.rows or [],
+        }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what `save` wrote."""
+        """Restore what `state` returned."""
         if state["precision"] != (now := number_format(self.config.precision, self.context.device)):
             self.context.say(f"the training began in {state['precision']} and continues in {now}: another processor")
         self.done, self.seconds, self.metrics = state["done"], state["seconds"], state["metrics"]
@@ -236,7 +229,9 @@ class Run:
             for group, ours in zip(optimizer.param_groups, groups, strict=True):
                 group.update(ours)  # how it computes, which may have been otherwise in the interrupted training
         self.means.load(state["sums"], state["counts"], self.done)
-        for row in state.get("rows", ()):  # not in checkpoints of earlier versions
+        self._to_log.clear()
+        self.fused = state.get("fused", 1)  # not in checkpoints of earlier versions, as `rows`
+        for row in state.get("rows", ()):
             self._log(row)
 
     def _weights(self) -> dict[str, Tensor]:

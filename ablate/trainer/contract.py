@@ -16,7 +16,7 @@ Metrics = Mapping[str, float | int | str]
 
 
 class Companion(NamedTuple):
-    """A trial that waits for the same worker, and may be pretrained together with another one."""
+    """A trial that waits in the same pool, and may be pretrained together with another one."""
 
     key: str
     config: Any
@@ -56,6 +56,9 @@ class Context(Protocol):
 
         The share may be a fraction or in percent. With it, pages say how much of an interval is due to the test set.
         """
+
+    def release(self) -> None:
+        """Give the companions up: they are pretrained, or wait for their own turn. Other workers may train them."""
 
     def stopping(self) -> bool:
         """Whether the trial must end now; the trainer then raises `Interrupted`."""
@@ -131,3 +134,6 @@ class Console:
 
     def keep_correct(self, metric: str, correct: Iterable[bool]) -> None:
         """Do nothing: without records there is no page."""
+
+    def release(self) -> None:
+        """Do nothing: there are no companions."""

@@ -24,8 +24,9 @@ from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import load
 from ablate.simclr.data.views import apply_views, draw_views
-from ablate.simclr.fusion import WARM_UP, Group
+from ablate.simclr.group import WARM_UP, Group
 from ablate.simclr.model import make_model
+from ablate.simclr.model.fused import Fused
 from ablate.simclr.model.optimizer import make_optimizer
 from ablate.simclr.pretrain import contrastive_step, pretrain
 from ablate.simclr.trainer import train
@@ -213,7 +214,14 @@ class Bench:
         """Steps a second of so many tiny trials as one network, in all, without and with `cuda_graph = true`."""
         with self._imitated_graphs():
             found = {name: self._fused(count, cuda_graph=name == "graph") for name in ("plain", "graph")}
-        return {**found, "ratio": found["graph"] / alone}
+        return {**found, "ratio": found["graph"] / alone, "a_member_without_numbers_harms_others": self._spreads()}
+
+    def _spreads(self) -> bool:
+        """Whether the weights of one member, if they are not numbers, reach the outputs of the others."""
+        models = [make_model(_tiny(seed=seed), 10, self.device) for seed in range(4)]
+        torch.nn.init.constant_(models[1].encoder.get_parameter("conv1.weight"), torch.nan)
+        others = Fused(models)(torch.rand(4, 64, 3, 32, 32, device=self.device))
+        return not all(bool(torch.isfinite(others[k].z).all()) for k in (0, 2, 3))
 
     def _fused(self, count: int, **changes: Any) -> float:
         configs = [_tiny(seed=seed, **changes) for seed in range(count)]
@@ -223,7 +231,10 @@ class Bench:
             start(config, data.train.images, context, model, Checkpoints(None, "bench"))
             for config, model in zip(configs, models, strict=True)
         )
-        return count / Group(own, data, contrastive_step, companions).train(WARM_UP + self.size.packed_steps)
+        group = Group(own, data, contrastive_step, {each: contextlib.ExitStack() for each in companions})
+        seconds = group.train(WARM_UP + self.size.packed_steps)
+        assert seconds is not None
+        return count / seconds
 
     def _under_mps(self, count: int, without: float) -> dict[str, Any]:
         service = MultiProcessService(str(self.device), count)

@@ -15,6 +15,7 @@ from ablate.run.attempt import run_trial
 from ablate.run.causes import GPU_ERROR
 from ablate.run.machine import default_workers
 from ablate.run.pool import Pool
+from ablate.run.slurm.packing import Timing
 from ablate.run.slurm.retry import decide
 from ablate.run.slurm.waves import timing_of
 from tests.run.toy import Settings, ask
@@ -142,13 +143,18 @@ def test_a_worker_alone_on_its_gpu_may_use_all_of_it(cuda: Imitation) -> None:
     assert cuda.done == [("device", "cuda:0")]
 
 
-def test_the_memory_of_a_trial_that_decides_how_many_share_a_gpu_includes_its_context(tmp_path: Path) -> None:
+def test_the_time_and_memory_that_decide_how_many_share_a_job_and_a_gpu(tmp_path: Path) -> None:
     folder = Results(tmp_path).trial("k")
     write_json(folder.result, {"seconds": 10.0, "attempt": "001-slurm"})
     events = folder.attempts / "001-slurm" / "events.jsonl"
     events.parent.mkdir(parents=True)
     events.write_text('{"event": "ended", "memory": {"gpu": 960, "gpu_total": 16000}}\n')
     assert timing_of(Results(tmp_path), ["k"]).gpu_memory == (960 + gpu.CONTEXT_MIB) / 16_000
+    # One attempt pretrained all eight, the others evaluated only: neither tells what a trial takes.
+    metrics = {"fused_trials": 8, "pretrain_seconds": 3.0, "evaluate_seconds": 2.0}
+    for seconds in (26.0, 2.0):
+        write_json(folder.result, {"seconds": seconds, "attempt": "001-slurm", "metrics": metrics})
+        assert timing_of(Results(tmp_path), ["k"]) == Timing(5.0, None)
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,7 @@ def test_a_process_that_used_its_gpu_under_mps_stays_there_with_its_later_trials
     for folder in ("/tmp/ablate-mps-imitated/pipe", os.devnull):
         worker.give("000abc", {PIPE: folder})
     assert worker.under_mps == (not fresh)
-    assert sent[1] == ("000abc", {PIPE: os.devnull if fresh else "/tmp/ablate-mps-imitated/pipe"})
+    assert sent[1] == ("000abc", {PIPE: os.devnull if fresh else "/tmp/ablate-mps-imitated/pipe"}, ())
 
 
 def test_trials_that_cannot_begin_under_mps_begin_without(

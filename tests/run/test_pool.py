@@ -88,8 +88,8 @@ def test_a_trial_whose_workers_die_before_they_begin_it_has_failed_after_the_thi
     os.mkfifo(results.trial(key).trial)  # a worker hangs where it reads this
     give = Pool._give
 
-    def give_and_kill(pool: Pool, worker: object, key: str) -> None:
-        give(pool, worker, key)  # type: ignore[arg-type]
+    def give_and_kill(pool: Pool, worker: object, key: str, companions: list[str]) -> None:
+        give(pool, worker, key, companions)  # type: ignore[arg-type]
         worker.ready = True  # type: ignore[attr-defined]
         worker.process.kill()  # type: ignore[attr-defined]
 

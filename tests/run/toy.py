@@ -42,6 +42,14 @@ def _wait(config: Settings, context: Context) -> dict[str, float]:
     return {"accuracy": 0.5}
 
 
+def _release(config: Settings, context: Context) -> dict[str, float]:
+    time.sleep(config.seconds)
+    context.say("the companions are released")
+    context.release()
+    time.sleep(config.seconds)
+    return {"accuracy": 0.5}
+
+
 def _with_another(config: Settings, action: Callable[[], object]) -> dict[str, float]:
     """Once two trials have begun, by the lines of their marker."""
     assert config.marker
@@ -78,6 +86,7 @@ def _accelerator_error() -> BaseException:
 ACTIONS = {
     "return": lambda config, context: {"accuracy": 0.5},
     "wait": _wait,
+    "release": _release,
     "sleep": lambda config, context: time.sleep(config.seconds),
     "nan": lambda config, context: {"accuracy": float("nan")},
     "none": lambda config, context: None,

@@ -29,6 +29,7 @@ class Listener:
         self.said: list[str] = []
         self.correct: dict[str, list[bool]] = {}
         self.companions: list[Companion] = []
+        self.released = False
         self.steps = 0
         self._stop_after = stop_after
 
@@ -43,6 +44,9 @@ class Listener:
 
     def keep_correct(self, metric: str, correct: Iterable[bool]) -> None:
         self.correct[metric] = list(correct)
+
+    def release(self) -> None:
+        self.released = True
 
     def stopping(self) -> bool:
         return self.steps == self._stop_after

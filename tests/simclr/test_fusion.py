@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate.simclr import fusion, graph
+from ablate.simclr import fusion, graph, group
 from ablate.simclr import pretrain as pretraining
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
@@ -21,6 +21,7 @@ from ablate.simclr.model import make_model
 from ablate.simclr.model.fused import Fused
 from ablate.simclr.model.optimizer import learning_rate
 from ablate.simclr.pretrain import contrastive_step, owner, pretrain
+from ablate.simclr.training import Run, start
 from ablate.study.expansion.trial import identity
 from ablate.trainer.contract import Companion, Diverged, Interrupted
 from ablate.trainer.world import World
@@ -29,15 +30,19 @@ from tests.simclr.conftest import Listener, small_config
 
 LONG: dict[str, Any] = {"epochs": 4, "precision": "float64", "fuse_trials": 8}
 STEPS = 18
+CPU = torch.device("cpu")
+NOWHERE = Checkpoints(None, "")
 
 
 @pytest.fixture(autouse=True)
 def fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU gains nothing from fusion, which would go back to single trials after its measurement."""
-    monkeypatch.setattr(fusion, "is_worthwhile", lambda together, members, alone: members > 1)
-    monkeypatch.setattr(fusion, "WARM_UP", 1)
-    monkeypatch.setattr(fusion, "_TIMED", 1)
+    """As on a GPU with room for all of them, where it is always worthwhile."""
+    monkeypatch.setattr(fusion, "_DEVICE", "cpu")
+    monkeypatch.setattr(fusion, "most_that_fit", lambda *_: 100)
+    monkeypatch.setattr(fusion, "is_worthwhile", lambda together, members, alone: True)
     monkeypatch.setattr(fusion, "_FEWEST_STEPS", 6)
+    monkeypatch.setattr(group, "WARM_UP", 1)
+    monkeypatch.setattr(group, "_SOON", 6)
 
 
 def train(
@@ -54,14 +59,17 @@ def final(folder: Path, number: int, config: Config) -> dict[str, Any] | None:
     return Checkpoints(folder / str(number), owner(config)).final()
 
 
-def assert_as_alone(data: Dataset, folder: Path, number: int, config: Config, whole: bool = True) -> None:
+def assert_as_alone(
+    data: Dataset, folder: Path, number: int, config: Config, whole: bool = True, rows: bool = True
+) -> None:
     """The trial ends with what it ends with alone, and logs the same rows. whole: its pretraining is done already."""
     assert (final(folder, number, config) is not None) == whole
     alone, expected = pretrain(config, data, heard := Listener())
     model, metrics = pretrain(config, data, listener := Listener(checkpoints=folder / str(number)))
     for ours, theirs in zip(model.state_dict().values(), alone.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
-    assert_same_rows(listener.rows, heard.rows)
+    if rows:
+        assert_same_rows(listener.rows, heard.rows)
     for name in expected.keys() - {"pretrain_seconds", "precision"}:
         assert metrics[name] == pytest.approx(expected[name], rel=1e-7)
 
@@ -187,11 +195,12 @@ def test_those_trained_already_or_by_another_process_are_left_alone(data: Datase
 def test_where_it_is_not_faster_the_trial_goes_on_alone(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()  # the measurement decides: 0.5 s a step alone, then 1.2 s for both
-    clock = iter([0.0, 3.0, 0.0, 7.2])
-    monkeypatch.setattr(fusion, "_now", lambda device: next(clock))
-    monkeypatch.setattr(fusion, "_FEWEST_STEPS", 13)
-    configs = [small_config(seed=seed, **(LONG | {"epochs": 8})) for seed in range(2)]
+    monkeypatch.undo()
+    monkeypatch.setattr(fusion, "_DEVICE", "cpu")
+    monkeypatch.setattr(fusion, "most_that_fit", lambda *_: 100)
+    clock = iter([0.0, 3.0, 0.0, 7.2])  # 0.5 s a step alone, then 1.2 s for both
+    monkeypatch.setattr(group, "_now", lambda device: next(clock))
+    configs = [small_config(seed=seed, **(LONG | {"epochs": 11})) for seed in range(2)]  # 49 steps
     listener, metrics = train(data, tmp_path, configs)
     assert "fused_trials" not in metrics
     assert listener.said == ["fuse_trials = 8 has no effect: a step of 2 trials takes 1.2e+03 ms, of one 500 ms"]
@@ -199,23 +208,191 @@ def test_where_it_is_not_faster_the_trial_goes_on_alone(
     assert not list((tmp_path / "1").glob("*.pt"))
 
 
-@pytest.mark.parametrize("fitting", [0, 1, 3])
+def test_a_short_training_is_not_worth_a_measurement(data: Dataset, tmp_path: Path) -> None:
+    configs = [small_config(seed=seed, **(LONG | {"epochs": 1})) for seed in range(2)]
+    listener, _ = train(data, tmp_path, configs)
+    assert listener.said == ["fuse_trials = 8 has no effect: 4 steps are left, fewer than 6"]
+    assert listener.released
+
+
+def test_times_are_those_of_trials_that_stay(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that leaves or ends in the warm-up leaves no time; the others are measured again."""
+    found: list[tuple[float, int, float]] = []
+
+    def is_worthwhile(together: float, members: int, alone: float) -> bool:
+        found.append((together, members, alone))
+        return True
+
+    monkeypatch.setattr(fusion, "is_worthwhile", is_worthwhile)
+    monkeypatch.setattr(group, "WARM_UP", 3)
+    configs = [small_config(seed=seed, **(LONG | {"epochs": 6})) for seed in range(3)]
+    with pytest.raises(Interrupted):
+        pretrain(configs[1], data, Listener(25, tmp_path / "1"))  # 2 of 27 steps are left
+    train(data, tmp_path, configs)
+    ((together, members, alone),) = found
+    assert members == 2
+    assert 0 < together < 60
+    assert 0 < alone < 60
+    for number in (1, 2):
+        assert_as_alone(data, tmp_path, number, configs[number], rows=number == 2)
+
+
+MEMORY: list[tuple[int, str, int]] = [
+    (fitting, where, step) for fitting in (0, 1, 3) for where, step in (("backward", 1), ("backward", 2), ("update", 1))
+]
+
+
+@pytest.mark.parametrize(("fitting", "where", "step"), MEMORY)
 def test_where_memory_runs_out_fewer_are_trained_together_and_nothing_changes(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitting: int
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, where: str, step: int
 ) -> None:
-    backward = Fused.backward
+    """At a step that they do together, in the backward pass or once the own weights have changed."""
+    backward, close, update, taken = Fused.backward, Fused.close, Run.update, {"members": 0, "steps": 0}
 
-    def out_of_memory(self: Fused) -> None:
-        if len(self.members) > 1 + fitting:
+    def fail_if_large(at: str) -> None:
+        if at == where and taken["members"] > 1 + fitting and taken["steps"] == step:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        backward(self)
 
-    monkeypatch.setattr(Fused, "backward", out_of_memory)
+    def counted(self: Fused) -> None:
+        taken.update(members=len(self.members), steps=taken["steps"] + 1)
+        backward(self)
+        fail_if_large("backward")
+
+    def failing(self: Run, *arguments: Any) -> None:
+        update(self, *arguments)
+        if self.rows is None:
+            fail_if_large("update")
+
+    def closed(self: Fused) -> None:
+        taken.update(members=0, steps=0)
+        close(self)
+
+    monkeypatch.setattr(Fused, "backward", counted)
+    monkeypatch.setattr(Fused, "close", closed)
+    monkeypatch.setattr(Run, "update", failing)
     configs = [small_config(seed=seed, **LONG) for seed in range(5)]
     listener, metrics = train(data, tmp_path, configs)
     assert metrics.get("fused_trials", 1) == {0: 1, 1: 2, 3: 3}[fitting]  # 4 companions, then 2, then 1
     assert_same_rows(listener.rows, alone_rows(data, configs[0]))
+    assert_same_weights(data, tmp_path, configs[0])
     assert_as_alone(data, tmp_path, 1, configs[1], whole=fitting > 0)
+    no_memory = "fuse_trials = 8 has no effect: the GPU has no memory for a second trial"
+    assert (no_memory in listener.said) == (fitting == 0)
+
+
+def assert_same_weights(data: Dataset, folder: Path, config: Config) -> None:
+    state, (alone, _) = final(folder, 0, config), pretrain(config, data, Listener())
+    assert state is not None
+    for ours, theirs in zip(state["model"].values(), alone.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("where", ["loss", "update", "take", "save", "finish"])
+def test_what_goes_wrong_with_a_companion_does_not_reach_the_others(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    configs = [small_config(seed=seed, **(LONG | {"checkpoint_minutes": 0})) for seed in range(3)]
+    unlucky = owner(configs[1])
+
+    def failing(original: Any, is_it: Any) -> Any:
+        def function(*arguments: Any, **keywords: Any) -> Any:
+            if is_it(*arguments):
+                raise OSError(122, "Disk quota exceeded")
+            return original(*arguments, **keywords)
+
+        return function
+
+    if where == "loss":
+        is_it = lambda config, *_: config.seed == 1  # noqa: E731
+        monkeypatch.setattr(pretraining, "contrastive_step", failing(contrastive_step, is_it))
+    elif where == "take":
+        monkeypatch.setattr(group, "make_model", failing(make_model, lambda config, *_: config.seed == 1))
+    elif where == "update":
+        monkeypatch.setattr(Run, "update", failing(Run.update, lambda run, *_: run.config.seed == 1))
+    else:
+        is_it = lambda store, *_: store._owner == unlucky  # noqa: E731
+        monkeypatch.setattr(Checkpoints, where, failing(getattr(Checkpoints, where), is_it))
+    listener, _ = train(data, tmp_path, configs)
+    assert "trial 1: OSError: [Errno 122] Disk quota exceeded" in listener.said
+    monkeypatch.undo()
+    assert_same_rows(listener.rows, alone_rows(data, configs[0]))
+    assert_same_weights(data, tmp_path, configs[0])
+    assert_as_alone(data, tmp_path, 2, configs[2])
+    assert final(tmp_path, 1, configs[1]) is None
+    with Checkpoints(tmp_path / "1", unlucky).alone(lambda: True) as free:
+        assert free
+
+
+def test_a_learning_rate_that_no_number_holds_ends_one_trial_only(data: Dataset, tmp_path: Path) -> None:
+    wild = {"optimizer": {"name": "sgd", "learning_rate": 1e300, "scaling": "none"}, "warmup_epochs": 0}
+    short = LONG | {"precision": "float32"}
+    configs = [small_config(**short), small_config(seed=1, **(short | wild))]
+    listener, _ = train(data, tmp_path, configs)
+    assert listener.rows[-1]["epoch"] == 4
+    assert any(said.startswith("trial 1: ") for said in listener.said)
+
+
+def test_a_training_that_has_ended_is_saved_before_its_companions_go_on(data: Dataset, tmp_path: Path) -> None:
+    """They are the steps behind that the measurement of the trial alone took."""
+    configs = [small_config(seed=seed, **LONG) for seed in range(2)]
+    with pytest.raises(Interrupted):
+        train(data, tmp_path, configs, stop_after=STEPS)
+    assert final(tmp_path, 0, configs[0]) is not None
+    newest = Checkpoints(tmp_path / "1", owner(configs[1])).newest()
+    assert newest is not None
+    assert newest["done"] == STEPS - 2
+    train(data, tmp_path, configs)
+    assert_as_alone(data, tmp_path, 1, configs[1], whole=False)
+
+
+def test_another_process_may_train_what_has_ended_or_left(data: Dataset, tmp_path: Path) -> None:
+    configs = [small_config(**LONG), small_config(seed=1, **(LONG | {"epochs": 2})), small_config(seed=2, **LONG)]
+    free: list[tuple[bool, bool]] = []
+
+    class Looking(Listener):
+        def progress(self, done: int, total: int, now: Any) -> None:
+            super().progress(done, total, now)
+            with (
+                Checkpoints(tmp_path / "1", owner(configs[1])).alone(lambda: True) as one,
+                Checkpoints(tmp_path / "2", owner(configs[2])).alone(lambda: True) as two,
+            ):
+                free.append((one, two))
+
+    listener = Looking(checkpoints=tmp_path / "0")
+    listener.companions = [Companion(f"{n}", each, tmp_path / f"{n}") for n, each in enumerate(configs) if n]
+    pretrain(configs[0], data, listener)
+    assert free[0] == (True, True)
+    assert free[8] == (False, False)
+    assert free[14] == (True, False)
+
+
+def test_a_member_that_leaves_does_not_put_off_checkpoints(data: Dataset, tmp_path: Path) -> None:
+    run = start(small_config(**LONG), data.train.images, Listener(), make_model(small_config(), 10, CPU), NOWHERE)
+    saved = run._saved
+    run.start_clock(3)
+    assert run._saved == saved
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(("free", "share", "fitting"), [(64, 1.0, 56), (64, 0.125, 5), (3, 1.0, 1), (2, 1.0, 0)])
+def test_as_many_are_taken_along_as_fit_into_what_is_free_and_in_the_part_of_the_worker(
+    monkeypatch: pytest.MonkeyPatch, free: int, share: float, fitting: int
+) -> None:
+    """Each takes 1 GiB: what the steps allocate at most, and four times the weights."""
+    monkeypatch.undo()
+    model = torch.nn.Linear(2**26, 1, bias=False)  # 0.25 GiB
+    given = {
+        "max_memory_allocated": 3 * GIB,
+        "memory_allocated": 3 * GIB,
+        "memory_reserved": 4 * GIB,
+        "mem_get_info": ((free - 1) * GIB, 80 * GIB),
+        "get_per_process_memory_fraction": share,
+    }
+    for name, value in given.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert fusion.most_that_fit(model, torch.device("cuda"), before=3 * GIB) == fitting  # type: ignore[arg-type]
 
 
 ENCODERS: list[dict[str, Any]] = [
@@ -313,6 +490,13 @@ def test_trials_of_another_architecture_or_other_images_are_not_taken_along(
     listener, metrics = train(data, tmp_path, configs)
     assert "fused_trials" not in metrics
     assert not listener.said
+
+
+def test_on_a_cpu_trials_train_alone(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    listener, _ = train(data, tmp_path, [small_config(seed=seed, **LONG) for seed in range(2)])
+    assert listener.said == ["fuse_trials = 8 has no effect: only a GPU gains from it"]
+    assert listener.released
 
 
 def test_fusion_makes_no_other_trial() -> None:

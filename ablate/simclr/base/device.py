@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
@@ -102,3 +103,15 @@ def keep_freed_memory() -> None:
         return
     libc.mallopt(_M_TRIM_THRESHOLD, 2**30)
     libc.mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc accepts
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """Return the peak memory so far, of the GPU or the process, in MiB; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, else KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

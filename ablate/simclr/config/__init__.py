@@ -186,8 +186,8 @@ class Config(Settings):
     """Launch all kernels of a step by one call, which saves time where a network is small: on one GPU, except for
     networks of torchvision. The first recorded step is checked against a plain one; results agree up to rounding."""
     fuse_trials: Annotated[int, Field(ge=1)] = Field(1, json_schema_extra={"identity": False})
-    """Pretrain at most this many trials of one worker as one network, if their models are of one architecture and
-    that is measured to be faster: for networks too small to fill a GPU. Results agree up to rounding."""
+    """Pretrain at most this many trials as one network, on one GPU that each is too small to fill, if their models are
+    of one architecture and a measurement says that it is faster. Results agree up to rounding."""
     online_probe: bool = True
     """Train a linear classifier on h during pretraining, passing no gradient to the encoder (App. B.9)."""
     checkpoint_minutes: NotNegative = Field(5.0, json_schema_extra={"identity": False})

@@ -73,9 +73,15 @@ class Fused(nn.Module):
         return outputs
 
     def backward(self) -> None:
-        """Continue the backward passes of all losses, which have reached z, through heads and encoders."""
-        of_z = [member.outputs.z.grad for member in self.members if member.outputs]
-        torch.autograd.backward(self._z, of_z)
+        """Continue the backward passes of all losses, which have reached z, through heads and encoders.
+
+        A model whose loss could not be computed gets a gradient of zeros.
+        """
+        reached = [
+            (z, member.outputs.z.grad) for z, member in zip(self._z, self.members, strict=True) if member.outputs
+        ]
+        known = [(z, gradient) for z, gradient in reached if gradient is not None]
+        torch.autograd.backward([z for z, _ in known], [gradient for _, gradient in known])
         for weight, parts in self._shared:
             if weight.grad is not None:
                 for part, gradient in zip(parts, weight.grad.chunk(len(parts)), strict=True):

@@ -1,0 +1,238 @@
+"""Trainings that do each step together, as one network, and in which none can harm another."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablate.simclr.base.checkpoint import Checkpoints
+from ablate.simclr.base.device import to_device
+from ablate.simclr.data.dataset import Dataset
+from ablate.simclr.graph import Measures, Step, as_graph
+from ablate.simclr.model import make_model
+from ablate.simclr.model.fused import Fused
+from ablate.simclr.training import Run, start
+from ablate.trainer.contract import Companion, Diverged, Interrupted
+from ablate.trainer.world import ALONE, World
+
+WARM_UP = 6
+"""Steps before a measurement, in which a CUDA graph is recorded and cuDNN chooses its algorithms."""
+_SOON = 48
+"""After the own training has ended, companions with at most this many steps left are trained to their end."""
+
+Gradient = Callable[..., Measures]
+"""`contrastive_step` or `supervised_step`."""
+
+
+@dataclass
+class _Unrecorded:
+    """The context of a companion, whose trial has no attempt yet."""
+
+    key: str
+    device: torch.device
+    checkpoints: Path | None
+    say: Callable[[str], None]
+    stopping: Callable[[], bool]
+    world: World = ALONE
+    out: Path = Path()
+    companions: Sequence[Companion] = ()
+
+    def log(self, metrics: Any) -> None:
+        """Do nothing: the run keeps its rows."""
+
+    def progress(self, done: int, total: int, now: Any) -> None:
+        """Do nothing."""
+
+    def keep_correct(self, metric: str, correct: Any) -> None:
+        """Do nothing."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Group:
+    """Trainings that do each step together: the trial's own and those of its companions."""
+
+    own: Run
+    data: Dataset
+    gradient: Gradient
+    companions: dict[Run, ExitStack] = field(default_factory=dict)
+    """Each with the lock of its folder."""
+    _gone: set[str] = field(default_factory=set)
+    """Keys of trials that have left, or could not be taken along."""
+
+    @property
+    def runs(self) -> list[Run]:
+        """All that have not ended, the own one first."""
+        return [run for run in (self.own, *self.companions) if not run.ended]
+
+    def take(self, companion: Companion, store: Checkpoints) -> None:
+        """Take a companion along, unless another process trains it, or it is done, or it cannot be started."""
+        context, key = self.own.context, companion.key
+
+        def say(message: str) -> None:
+            context.say(f"trial {key[:12]}: {message}")
+
+        def stopping() -> bool:
+            return self.own.ended and context.stopping()
+
+        if key in self._gone or key in [run.context.key for run in self.companions]:
+            return
+        with ExitStack() as lock:
+            try:
+                if lock.enter_context(store.alone(stopping=lambda: True)) and not store.final():
+                    model = make_model(companion.config, self.data.classes, context.device)
+                    unrecorded = _Unrecorded(key, context.device, companion.checkpoints, say, stopping)
+                    images = self.data.train.images
+                    run = start(companion.config, images, unrecorded, model, store, rows=[])
+                    self.companions[run] = lock.pop_all()
+                    return
+            except Exception as error:  # its own attempt will report it
+                say(_first_line(error))
+        self._gone.add(key)
+
+    def leave(self, run: Run, why: str | None = None) -> None:
+        """Let a companion leave, and other processes train it."""
+        self._gone.add(run.context.key)
+        self.companions.pop(run).close()
+        if why:
+            run.context.say(why)
+
+    def drop(self) -> None:
+        """Let all companions go as they are in their folders; they can be taken along again."""
+        while self.companions:
+            self.companions.popitem()[1].close()
+
+    def measure(self) -> float | None:
+        """Return the seconds of a step, from as many as the warm-up has; None if a training ended or left before."""
+        return self.train(2 * WARM_UP)
+
+    def train(self, steps: int | None = None) -> float | None:
+        """Do steps until a training ends or leaves, or at most so many; return the seconds of each after the warm-up.
+
+        None if no step came after it. Raises what the own training raises; where a companion's loss or update fails,
+        it leaves.
+        """
+        runs, device, began, done = self.runs, self.own.context.device, 0.0, 0
+        fused = Fused([run.model for run in runs])
+        streams = [run.stream.batches(run.done, ALONE, device) for run in runs]
+        for run in runs:
+            run.start_clock(len(runs))
+        with contextlib.closing(fused), self._whole_step(fused, runs) as step:
+            for batches in zip(*streams, strict=False):
+                if done == WARM_UP:
+                    began = _now(device)
+                rows = [to_device(batch.rows, self.data.train.labels.device) for batch in batches]
+                labels = self.data.train.labels[torch.stack(rows)]
+                for run, batch in zip(runs, batches, strict=True):
+                    run.set_learning_rates(batch.step)
+                measures = step(torch.stack([batch.views for batch in batches]), labels, self.own.done)
+                done += 1
+                self._end_step(runs, measures)
+                if len(self.runs) < len(runs) or done == steps:
+                    break
+            return (_now(device) - began) / (done - WARM_UP) if done > WARM_UP else None
+
+    def _whole_step(self, fused: Fused, runs: list[Run]) -> AbstractContextManager[Step]:
+        """The step as a function; a measure of the run number k is called `k name`."""
+        config = self.own.config
+
+        def step(views: Tensor, labels: Tensor, number: int) -> Measures:
+            fused.zero_grad()
+            fused(views)
+            each: list[Measures] = [{} for _ in runs]
+            for k, (run, member) in enumerate(zip(runs, fused.members, strict=True)):
+                with self._sparing(run, number):
+                    each[k] = self.gradient(run.config, member, views[k], labels[k], ALONE, number)
+            fused.backward()
+            for run, measures in zip(runs, each, strict=True):  # own first: nothing of the others can come between
+                if self._is_here(run):
+                    with self._sparing(run, number):
+                        run.update(number and run.done, measures)  # a graph is recorded as step 0 with all measures
+            return {f"{k} {name}": value for k, measures in enumerate(each) for name, value in measures.items()}
+
+        optimizers = {f"{k} {name}": each for k, run in enumerate(runs) for name, (each, _) in run.optimizers.items()}
+        return as_graph(step, fused, optimizers, config, self.own.context) if config.cuda_graph else nullcontext(step)
+
+    def _is_here(self, run: Run) -> bool:
+        return run is self.own or run in self.companions
+
+    @contextlib.contextmanager
+    def _sparing(self, run: Run, number: int = 1) -> Iterator[None]:
+        """Within, what a companion raises makes it leave, instead of ending the own training.
+
+        number: of the step; what is raised while a graph is recorded as step 0 concerns the graph.
+        """
+        try:
+            yield
+        except Interrupted:
+            raise
+        except Exception as error:
+            if run is self.own or not number:
+                raise
+            self.leave(run, _first_line(error))
+
+    def _end_step(self, runs: list[Run], measures: Measures) -> None:
+        """End the step of all trainings, and only then raise what one of them raised."""
+        raised: list[Exception] = []
+        for k, run in enumerate(runs):
+            of_run = {name.partition(" ")[2]: value for name, value in measures.items() if name.startswith(f"{k} ")}
+            if self._is_here(run):
+                try:
+                    with self._sparing(run):
+                        run.end_step(run.done, of_run)
+                        run.save_if_due()
+                except Exception as error:
+                    raised.append(error)
+        if raised:
+            raise raised[0]
+
+    def train_to_the_end(self) -> None:
+        """Train until the own training has ended or has no companion left; then also those that end soon after it."""
+        for run in self.runs:
+            run.fused = max(run.fused, len(self.runs))
+        try:
+            while self.companions and (not self.own.ended or self._fewest_steps() <= _SOON):
+                self.train()
+                self._finish()
+        except (Interrupted, Diverged):  # after a whole step
+            self._save()
+            raise
+        self._save()
+
+    def _save(self) -> None:
+        if self.own.ended:
+            with contextlib.suppress(Diverged):
+                self.own.finish()
+        for run in list(self.companions):
+            with self._sparing(run):
+                run.save()
+
+    def _fewest_steps(self) -> int:
+        return min(run.stream.steps - run.done for run in self.companions)
+
+    def _finish(self) -> None:
+        """Save the end of those that have ended: the own training too, before its companions go on."""
+        for run in [each for each in (self.own, *self.companions) if each.ended]:
+            with self._sparing(run):
+                run.finish()
+                if run is not self.own:
+                    self.leave(run)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()
+
+
+def _first_line(error: Exception) -> str:
+    name = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
+    return f"{name}{error}".partition("\n")[0]
