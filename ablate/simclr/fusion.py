@@ -62,13 +62,16 @@ def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> s
         members, state = len(group.runs), copy.deepcopy(own.state())
         try:
             together = group.measure()
-        except torch.OutOfMemoryError:  # perhaps after some weights have changed
+        except RuntimeError as error:  # perhaps after some weights have changed
             group.drop()
             own.load(state)
+            if not isinstance(error, torch.OutOfMemoryError):
+                return f"a step of {members} trials failed: {str(error).partition(chr(10))[0]}"
             most //= 2
             continue
-        if together is None or alone is None or len(group.runs) < members:
-            continue  # one has left or ended
+        if together is None or alone is None or len(group.runs) < members:  # one has left or ended
+            group.finish()
+            continue
         times = f"a step of {members} trials takes {1000 * together:.3g} ms, of one {1000 * alone:.3g} ms"
         if not is_worthwhile(together, members, alone):
             return times

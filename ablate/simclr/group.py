@@ -201,7 +201,7 @@ class Group:
         try:
             while self.companions and (not self.own.ended or self._fewest_steps() <= _SOON):
                 self.train()
-                self._finish()
+                self.finish()
         except (Interrupted, Diverged):  # after a whole step
             self._save()
             raise
@@ -218,7 +218,7 @@ class Group:
     def _fewest_steps(self) -> int:
         return min(run.stream.steps - run.done for run in self.companions)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Save the end of those that have ended: the own training too, before its companions go on."""
         for run in [each for each in (self.own, *self.companions) if each.ended]:
             with self._sparing(run):

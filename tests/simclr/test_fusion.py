@@ -280,6 +280,40 @@ def test_where_memory_runs_out_fewer_are_trained_together_and_nothing_changes(
     assert (no_memory in listener.said) == (fitting == 0)
 
 
+def test_a_gpu_that_cannot_compute_their_step_trains_each_alone(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = Fused.backward
+
+    def unsupported(self: Fused) -> None:
+        backward(self)
+        if len(self.members) > 1:
+            raise RuntimeError("GET was unable to find an engine to execute this computation\nat Engine.cpp:1")
+
+    monkeypatch.setattr(Fused, "backward", unsupported)
+    configs = [small_config(seed=seed, **LONG) for seed in range(3)]
+    listener, _ = train(data, tmp_path, configs)
+    why = "a step of 3 trials failed: GET was unable to find an engine to execute this computation"
+    assert listener.said == [f"fuse_trials = 8 has no effect: {why}"]
+    assert_same_rows(listener.rows, alone_rows(data, configs[0]))
+    assert_same_weights(data, tmp_path, configs[0])
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_one_that_has_a_step_left_is_done_before_the_others_are_measured_again(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    configs = [small_config(seed=seed, **LONG) for seed in range(1 + others)]
+    with pytest.raises(Interrupted):
+        pretrain(configs[1], data, Listener(STEPS - 1, tmp_path / "1"))
+    listener, metrics = train(data, tmp_path, configs)
+    assert metrics.get("fused_trials") == (2 if others == 2 else None)
+    if others == 1:
+        assert listener.said[-1] == "fuse_trials = 8 has no effect: no other trial is left to be trained"
+    for number in range(1, 1 + others):
+        assert_as_alone(data, tmp_path, number, configs[number], rows=number == 2)
+
+
 def assert_same_weights(data: Dataset, folder: Path, config: Config) -> None:
     state, (alone, _) = final(folder, 0, config), pretrain(config, data, Listener())
     assert state is not None
