@@ -1,15 +1,19 @@
 """A config small enough to train in a second, and a context that keeps what it is told."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from ablate.simclr import graph
 from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import Dataset, load
 from ablate.simclr.data.images import Resident, Split
+from ablate.simclr.model.optimizer import learning_rate
 from ablate.trainer.contract import Companion
 from ablate.trainer.world import ALONE, World
 
@@ -75,3 +79,15 @@ def only(split: Split, count: int) -> Split:
 @pytest.fixture
 def data() -> Dataset:
     return load(small_config().data, torch.device("cpu"))
+
+
+def record_on_cpu(monkeypatch: pytest.MonkeyPatch, record: Callable[..., Any]) -> None:
+    """Let trainings record graphs on the CPU, with learning rates rounded as a graph's: a training magnifies that."""
+
+    def rounded(*arguments: Any, **keywords: Any) -> float:
+        return float(np.float32(learning_rate(*arguments, **keywords)))
+
+    monkeypatch.setattr("ablate.simclr.training.learning_rate", rounded)
+    monkeypatch.setattr(graph, "_DEVICE", "cpu")
+    monkeypatch.setattr(graph, "beside", contextlib.nullcontext)
+    monkeypatch.setattr(graph, "record", record)

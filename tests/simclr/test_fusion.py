@@ -1,16 +1,14 @@
 """Trials pretrained as one network: each ends as it does alone, whatever happens to the others."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ablate.simclr import fusion, graph, group
+from ablate.simclr import fusion, group
 from ablate.simclr import pretrain as pretraining
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
@@ -19,14 +17,13 @@ from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.hooks import likeness
 from ablate.simclr.model import make_model
 from ablate.simclr.model.fused import Fused
-from ablate.simclr.model.optimizer import learning_rate
 from ablate.simclr.pretrain import contrastive_step, owner, pretrain
 from ablate.simclr.training import Run, start
 from ablate.study.expansion.trial import identity
 from ablate.trainer.contract import Companion, Diverged, Interrupted
 from ablate.trainer.world import World
 from tests.simclr import cpu_graph
-from tests.simclr.conftest import Listener, small_config
+from tests.simclr.conftest import Listener, record_on_cpu, small_config
 
 LONG: dict[str, Any] = {"epochs": 4, "precision": "float64", "fuse_trials": 8}
 STEPS = 18
@@ -466,13 +463,7 @@ def test_their_step_can_be_a_graph(data: Dataset, tmp_path: Path, monkeypatch: p
         recordings.append(1)
         return cpu_graph.record(step)
 
-    def rounded(*arguments: Any, **keywords: Any) -> float:
-        return float(np.float32(learning_rate(*arguments, **keywords)))
-
-    monkeypatch.setattr("ablate.simclr.training.learning_rate", rounded)  # as a graph's: a training magnifies rounding
-    monkeypatch.setattr(graph, "_DEVICE", "cpu")
-    monkeypatch.setattr(graph, "beside", contextlib.nullcontext)
-    monkeypatch.setattr(graph, "record", record)
+    record_on_cpu(monkeypatch, record)
     configs = different(cuda_graph=True)
     listener, _ = train(data, tmp_path, configs)
     assert recordings

@@ -1,10 +1,8 @@
 """A step as a CUDA graph, on a CPU: what a replay computes, and what happens where it computes something else."""
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,12 +12,11 @@ from ablate.simclr.config import Config
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.hooks import likeness
 from ablate.simclr.model import Model
-from ablate.simclr.model.optimizer import learning_rate
 from ablate.simclr.pretrain import owner, pretrain
 from ablate.study.expansion.trial import identity
 from ablate.trainer.contract import Interrupted
 from tests.simclr import cpu_graph
-from tests.simclr.conftest import Listener, small_config
+from tests.simclr.conftest import Listener, record_on_cpu, small_config
 
 
 @pytest.fixture
@@ -31,13 +28,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         replay, measures = cpu_graph.record(step)
         return lambda: (replays.append(1), replay())[0], measures
 
-    def rounded(*arguments: Any, **keywords: Any) -> float:
-        return float(np.float32(learning_rate(*arguments, **keywords)))
-
-    monkeypatch.setattr("ablate.simclr.training.learning_rate", rounded)  # as a graph's: a training magnifies rounding
-    monkeypatch.setattr(graph, "_DEVICE", "cpu")
-    monkeypatch.setattr(graph, "beside", contextlib.nullcontext)
-    monkeypatch.setattr(graph, "record", record)
+    record_on_cpu(monkeypatch, record)
     return replays
 
 
