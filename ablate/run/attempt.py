@@ -13,7 +13,7 @@ from ablate.errors import UserError
 from ablate.records.attempt import AttemptWriter, is_done
 from ablate.records.coordination import cancel_requested, claim, running_elsewhere, set_aside, watch_for_cancel
 from ablate.records.files import Results, write_json
-from ablate.records.metric import as_json, not_returned, returned_before
+from ablate.records.metric import as_json, as_number, not_returned, returned_before
 from ablate.records.plans import read_plan
 from ablate.records.provenance import provenance
 from ablate.records.reading import Damaged, read_trial
@@ -80,9 +80,9 @@ def run_trial(
     """Run the trial of `key` as a new attempt at `place`, and return how it ended.
 
     stopping: whether the trial must stop, as the cause or as True. begun: called with the attempt's name. world: the
-    ranks that train it. This one is the first; the others wait for the attempt's name in `ablate.run.slurm.ranks`.
-    companions: keys of trials that it may pretrain, too; release: called when others may train them.
-    Exceptions of the trainer are not raised; they are in the record.
+    ranks that train it, this one the first; the others wait for the name in `ablate.run.slurm.ranks`. companions: keys
+    of trials that it may pretrain, too. release: called when others may train these. What the trainer raises is in the
+    record.
     """
     folder = results.trial(key)
     try:
@@ -231,12 +231,18 @@ def _record(
     if (metric := _metric_of(results, spec)) is not None and (message := not_returned(metric, metrics, returned)):
         writer.event("returned", metrics=metrics, warnings=warnings)
         return _failed(Failure("metric", message))
-    ours: dict[str, Any] = {"key": key, "attempt": writer.path.name, "seconds": seconds}
+    ours: dict[str, Any] = {"key": key, "attempt": writer.path.name, "seconds": _seconds(metrics, seconds)}
     if correct:
         ours["correct"] = correct
     write_json(results.trial(key).result, {**ours, "metrics": metrics, "warnings": warnings}, indent=None)
     more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
     return {"state": "done", **({"message": f"warning: {warnings[0]}{more}"} if warnings else {})}
+
+
+def _seconds(metrics: Mapping[str, Any], attempt: float) -> float:
+    """What a trial took: its share, if several trials were pretrained as one network in an attempt at one of them."""
+    parts = (as_number(metrics.get(f"{part}_seconds")) or 0.0 for part in ("pretrain", "evaluate"))
+    return round(sum(parts), 3) if "fused_trials" in metrics else attempt
 
 
 def _metric_of(results: Results, spec: Mapping[str, Any]) -> str | None:

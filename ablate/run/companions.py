@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablate.errors import UserError
@@ -15,6 +16,9 @@ from ablate.records.files import Results, TrialFolder
 from ablate.records.reading import read_trial
 from ablate.trainer.contract import Companion
 from ablate.trainer.find import built_in
+
+_MOST_LOOKED_AT = 1000
+"""Of more waiting trials, those that begin first are asked: each is read from its file."""
 
 
 class _Fusable(NamedTuple):
@@ -41,9 +45,9 @@ class Companions:
         own = self._fusable(key)
         if own is None or own.ended():
             return []
-        same = {other: known for other in offered if (known := self._fusable(other)) and known[:2] == own[:2]}
-        wanted = min(own.most, math.ceil((1 + len(same)) / idle)) - 1
-        return list(islice((other for other, known in same.items() if not known.ended()), wanted))
+        others = [(other, self._fusable(other)) for other in islice(offered, _MOST_LOOKED_AT)]
+        same = [other for other, known in others if known and known[:2] == own[:2] and not known.ended()]
+        return same[: min(own.most, math.ceil((1 + len(same)) / idle)) - 1]
 
     def _fusable(self, key: str) -> _Fusable | None:
         if key not in self._known:
@@ -54,8 +58,16 @@ class Companions:
                 fusion = trainer.fusion(trainer.config.model_validate(spec.config)) if trainer else None
                 if trainer and trainer.pretraining_ended and fusion:
                     folder = self._results.pretrained(spec.pretrain_key)
-                    self._known[key] = _Fusable(*fusion, partial(trainer.pretraining_ended, folder))
+                    self._known[key] = _Fusable(*fusion, partial(_ended, trainer.pretraining_ended, folder))
         return self._known[key]
+
+
+def _ended(pretraining_ended: Callable[[Path], bool], folder: Path) -> bool:
+    """Whether a pretraining is done; where that cannot be told, its trial is left alone."""
+    try:
+        return pretraining_ended(folder)
+    except OSError:
+        return True
 
 
 def companions_of(
@@ -66,7 +78,7 @@ def companions_of(
     After an attempt that failed there are none: a companion may have been the cause.
     """
     found: list[Companion] = []
-    for other in map(results.trial, () if _has_failed(folder) else keys):
+    for other in map(results.trial, () if keys and _has_failed(folder) else keys):
         if not is_done(other) and not cancel_requested(other) and not _has_failed(other):
             with contextlib.suppress(Exception):  # its own attempt says what is wrong
                 spec = read_trial(other.trial).model_dump(exclude_unset=True)

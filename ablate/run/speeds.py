@@ -64,10 +64,7 @@ def _sample(trainer: Trainer, spec: Any, result: ResultRecord, environment: Any)
     evaluation = as_number(result.metrics.get("evaluate_seconds")) or 0.0
     device = environment.get("device") or "cpu"
     shown = environment.get("processor") if device == "cpu" else device
-    pretraining = max(result.seconds - evaluation, 0.0)
-    if "fused_trials" in result.metrics:  # the time of one trial is that of several, and the others have none
-        pretraining = as_number(result.metrics.get("pretrain_seconds")) or pretraining
-    return Sample(likeness, pretraining / work, evaluation, str(shown or device), work)
+    return Sample(likeness, max(result.seconds - evaluation, 0.0) / work, evaluation, str(shown or device), work)
 
 
 def weighed(trainer: Trainer, config: Any) -> tuple[str, float | None]:

@@ -5,8 +5,7 @@ keeps its own order of the images, augmentation, loss, optimizer and checkpoints
 rounding. When the trial of a companion begins, its pretraining is done, or goes on from its checkpoint.
 """
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config, why_not_fused
 from ablate.simclr.model import Model
-from ablate.trainer.contract import Companion, Context
+from ablate.trainer.contract import Companion, Context, Diverged
 
 if TYPE_CHECKING:
     from ablate.simclr.group import Group
@@ -30,11 +29,11 @@ _STATES = 4
 
 
 def fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> None:
-    """Train those of the offered trials that fit into memory with a group's own one as one network, if that is faster.
+    """Train a group's own trial and those of the offered ones that fit into memory as one network, if that is faster.
 
-    Returns when the own training has ended, or goes on alone. What its context says names the measured times.
+    Returns when the own training has ended, or goes on alone. The trial's log gets the measured times, or the reason.
     """
-    own = group.own
+    own, device = group.own, group.own.context.device
     if offered and (left := own.stream.steps - own.done) < _FEWEST_STEPS:
         own.context.say(f"{no_effect(own.config)}: {left} steps are left, fewer than {_FEWEST_STEPS}")
     elif offered:
@@ -43,15 +42,20 @@ def fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> No
                 own.context.say(f"{no_effect(own.config)}: {why}")
         finally:
             group.drop()
+        if device.type == "cuda" and not own.ended:  # the memory of its companions is not its own
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
         own.start_clock()
     release(own.config, own.context)
 
 
 def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> str | None:
-    """Measure the own training alone and with companions, and train them to the end; why not, if it goes on alone."""
+    """Measure the own training alone and with companions, and train all to the end; or return why it goes on alone."""
     own, device = group.own, group.own.context.device
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     alone = group.measure()
+    if isinstance(alone, Exception):
+        return f"its step fails: {first_line(alone)}"
     most = min(len(offered), most_that_fit(own.model, device, before))
     while most > 0 and not own.ended:
         for offer in offered:
@@ -59,25 +63,21 @@ def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> s
                 group.take(*offer)
         if not group.companions:
             return "no other trial is left to be trained"
-        members, state = len(group.runs), copy.deepcopy(own.state())
-        try:
-            together = group.measure()
-        except RuntimeError as error:  # perhaps after some weights have changed
-            group.drop()
-            own.load(state)
-            if not isinstance(error, torch.OutOfMemoryError):
-                return f"a step of {members} trials failed: {str(error).partition(chr(10))[0]}"
-            most //= 2
-            continue
-        if together is None or alone is None or len(group.runs) < members:  # one has left or ended
+        members = len(group.runs)
+        together = group.measure()
+        if isinstance(together, torch.OutOfMemoryError):
+            most = (members - 1) // 2
+        elif isinstance(together, Exception):
+            return f"a step of {members} trials fails: {first_line(together)}"
+        elif together is None or alone is None or len(group.runs) < members:  # one has left or ended
             group.finish()
-            continue
-        times = f"a step of {members} trials takes {1000 * together:.3g} ms, of one {1000 * alone:.3g} ms"
-        if not is_worthwhile(together, members, alone):
-            return times
-        own.context.say(f"trained with {members - 1} other trials as one network: {times}")
-        group.train_to_the_end()
-        return None
+        else:
+            times = f"a step of {members} trials takes {1000 * together:.3g} ms, of one {1000 * alone:.3g} ms"
+            if not is_worthwhile(together, members, alone):
+                return times
+            own.context.say(f"trained with {members - 1} other trials as one network: {times}")
+            group.train_to_the_end()
+            return None
     return None if own.ended else "the GPU has no memory for a second trial"
 
 
@@ -102,6 +102,17 @@ def why_alone(config: Config, context: Context) -> str | None:
 def no_effect(config: Config) -> str:
     """The beginning of a sentence that says why a trial goes on alone."""
     return f"fuse_trials = {config.fuse_trials} has no effect"
+
+
+def first_line(error: Exception) -> str:
+    """An error as a sentence for the log."""
+    name = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
+    return f"{name}{error}".partition("\n")[0]
+
+
+def of(context: Context, companion: Companion) -> Callable[[str], None]:
+    """A function that writes what concerns a companion into the log of the own trial."""
+    return lambda message: context.say(f"trial {companion.key[:12]}: {message}")
 
 
 def most_that_fit(model: Model, device: torch.device, before: int) -> int:

@@ -81,7 +81,7 @@ class _Graph:
             with beside():  # as torch's notes on CUDA graphs ask
                 if self._steps <= _WARM_UP:
                     return self._step(views, labels, number)
-                return self._record(views, labels)
+                return self._record(views, labels, number)
         self._views.copy_(views)
         self._labels.copy_(labels)
         self._replay()
@@ -92,10 +92,10 @@ class _Graph:
         self._replay, self._measures = None, {}
         self._model.zero_grad(set_to_none=True)
 
-    def _record(self, views: Tensor, labels: Tensor) -> Measures:
+    def _record(self, views: Tensor, labels: Tensor, number: int) -> Measures:
         """Do a plain step, then record it and do it again from the same state, with the same result."""
         before = _copied(self._state())
-        measures = self._step(views, labels, 0)
+        measures = self._step(views, labels, number)
         after = _copied(self._state() | self._gradients())
         _restore(self._state(), before)
         try:

@@ -2,24 +2,25 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.base.device import to_device
+from ablate.simclr.data.batches import Batch
 from ablate.simclr.data.dataset import Dataset
+from ablate.simclr.fusion import first_line, of
 from ablate.simclr.graph import Measures, Step, as_graph
 from ablate.simclr.model import make_model
 from ablate.simclr.model.fused import Fused
 from ablate.simclr.training import Run, start
-from ablate.trainer.contract import Companion, Diverged, Interrupted
-from ablate.trainer.world import ALONE, World
+from ablate.trainer.contract import Companion, Console, Context, Diverged, Interrupted
+from ablate.trainer.world import ALONE
 
 WARM_UP = 6
 """Steps before a measurement, in which a CUDA graph is recorded and cuDNN chooses its algorithms."""
@@ -30,30 +31,16 @@ Gradient = Callable[..., Measures]
 """`contrastive_step` or `supervised_step`."""
 
 
-@dataclass
-class _Unrecorded:
-    """The context of a companion, whose trial has no attempt yet."""
+class _Unrecorded(Console):
+    """The context of a companion, whose trial has no attempt yet; its run keeps the rows."""
 
-    key: str
-    device: torch.device
-    checkpoints: Path | None
-    say: Callable[[str], None]
-    stopping: Callable[[], bool]
-    world: World = ALONE
-    out: Path = Path()
-    companions: Sequence[Companion] = ()
+    def __init__(self, own: Context, companion: Companion, stopping: Callable[[], bool]) -> None:
+        super().__init__(own.device, companion.checkpoints, stopping=stopping)
+        self.key, self._say = companion.key, of(own, companion)
 
-    def log(self, metrics: Any) -> None:
-        """Do nothing: the run keeps its rows."""
-
-    def progress(self, done: int, total: int, now: Any) -> None:
-        """Do nothing."""
-
-    def keep_correct(self, metric: str, correct: Any) -> None:
-        """Do nothing."""
-
-    def release(self) -> None:
-        """Do nothing."""
+    def say(self, message: str) -> None:
+        """Write it into the log of the trial that is trained."""
+        self._say(message)
 
 
 @dataclass
@@ -67,6 +54,7 @@ class Group:
     """Each with the lock of its folder."""
     _gone: set[str] = field(default_factory=set)
     """Keys of trials that have left, or could not be taken along."""
+    _own_is_saved: bool = False
 
     @property
     def runs(self) -> list[Run]:
@@ -77,9 +65,6 @@ class Group:
         """Take a companion along, unless another process trains it, or it is done, or it cannot be started."""
         context, key = self.own.context, companion.key
 
-        def say(message: str) -> None:
-            context.say(f"trial {key[:12]}: {message}")
-
         def stopping() -> bool:
             return self.own.ended and context.stopping()
 
@@ -89,13 +74,13 @@ class Group:
             try:
                 if lock.enter_context(store.alone(stopping=lambda: True)) and not store.final():
                     model = make_model(companion.config, self.data.classes, context.device)
-                    unrecorded = _Unrecorded(key, context.device, companion.checkpoints, say, stopping)
+                    unrecorded = _Unrecorded(context, companion, stopping)
                     images = self.data.train.images
                     run = start(companion.config, images, unrecorded, model, store, rows=[])
                     self.companions[run] = lock.pop_all()
                     return
             except Exception as error:  # its own attempt will report it
-                say(_first_line(error))
+                of(context, companion)(first_line(error))
         self._gone.add(key)
 
     def leave(self, run: Run, why: str | None = None) -> None:
@@ -110,15 +95,33 @@ class Group:
         while self.companions:
             self.companions.popitem()[1].close()
 
-    def measure(self) -> float | None:
-        """Return the seconds of a step, from as many as the warm-up has; None if a training ended or left before."""
-        return self.train(2 * WARM_UP)
+    def measure(self) -> float | Exception | None:
+        """Do twice the steps of a warm-up; return the seconds of a step in the second half.
+
+        None if a training ended or left before. If a step fails, the own training is taken back to the state before
+        the first one, its companions are dropped, and the error is returned.
+        """
+        state = tree_map_only(Tensor, lambda value: value.to("cpu", copy=True), self.own.state())
+        self.own.rows = []  # those of epochs that end now are logged once the steps count
+        try:
+            seconds = self.train(2 * WARM_UP)
+        except Interrupted:  # the state that it has saved has the rows
+            raise
+        except Diverged:
+            self.own.log_rows()
+            raise
+        except Exception as error:  # perhaps after some weights have changed
+            self.drop()
+            self.own.rows = None
+            self.own.load(state)
+            return error
+        self.own.log_rows()
+        return seconds
 
     def train(self, steps: int | None = None) -> float | None:
         """Do steps until a training ends or leaves, or at most so many; return the seconds of each after the warm-up.
 
-        None if no step came after it. Raises what the own training raises; where a companion's loss or update fails,
-        it leaves.
+        None if no step came after it. Raises what the own training raises; if anything of a companion fails, it leaves.
         """
         runs, device, began, done = self.runs, self.own.context.device, 0.0, 0
         fused = Fused([run.model for run in runs])
@@ -126,19 +129,27 @@ class Group:
         for run in runs:
             run.start_clock(len(runs))
         with contextlib.closing(fused), self._whole_step(fused, runs) as step:
-            for batches in zip(*streams, strict=False):
+            while done != steps and len(batches := self._next(runs, streams)) == len(runs):
                 if done == WARM_UP:
                     began = _now(device)
                 rows = [to_device(batch.rows, self.data.train.labels.device) for batch in batches]
                 labels = self.data.train.labels[torch.stack(rows)]
-                for run, batch in zip(runs, batches, strict=True):
-                    run.set_learning_rates(batch.step)
                 measures = step(torch.stack([batch.views for batch in batches]), labels, self.own.done)
                 done += 1
                 self._end_step(runs, measures)
-                if len(self.runs) < len(runs) or done == steps:
+                if len(self.runs) < len(runs):
                     break
             return (_now(device) - began) / (done - WARM_UP) if done > WARM_UP else None
+
+    def _next(self, runs: list[Run], streams: list[Iterator[Batch]]) -> list[Batch]:
+        """The next batch of each training, for which its learning rates are set; without those that leave."""
+        batches = []
+        for run, stream in zip(runs, streams, strict=True):
+            with self._sparing(run):
+                if batch := next(stream, None):
+                    run.set_learning_rates(batch.step)
+                    batches.append(batch)
+        return batches
 
     def _whole_step(self, fused: Fused, runs: list[Run]) -> AbstractContextManager[Step]:
         """The step as a function; a measure of the run number k is called `k name`."""
@@ -149,6 +160,8 @@ class Group:
             fused(views)
             each: list[Measures] = [{} for _ in runs]
             for k, (run, member) in enumerate(zip(runs, fused.members, strict=True)):
+                if not self._is_here(run):
+                    continue
                 with self._sparing(run, number):
                     each[k] = self.gradient(run.config, member, views[k], labels[k], ALONE, number)
             fused.backward()
@@ -177,7 +190,7 @@ class Group:
         except Exception as error:
             if run is self.own or not number:
                 raise
-            self.leave(run, _first_line(error))
+            self.leave(run, first_line(error))
 
     def _end_step(self, runs: list[Run], measures: Measures) -> None:
         """End the step of all trainings, and only then raise what one of them raised."""
@@ -199,40 +212,47 @@ class Group:
         for run in self.runs:
             run.fused = max(run.fused, len(self.runs))
         try:
-            while self.companions and (not self.own.ended or self._fewest_steps() <= _SOON):
+            while self.companions and not self.own.ended:
                 self.train()
                 self.finish()
+            self._train_the_last()
         except (Interrupted, Diverged):  # after a whole step
             self._save()
             raise
         self._save()
 
+    def _train_the_last(self) -> None:
+        """Train companions that end soon after the own training, which is saved: it does not fail any more."""
+        try:
+            while min((run.stream.steps - run.done for run in self.companions), default=_SOON + 1) <= _SOON:
+                self.train()
+                self.finish()
+        except (Interrupted, Diverged):
+            raise
+        except Exception as error:
+            self.own.context.say(f"its companions go on when it is their turn: {first_line(error)}")
+            self.drop()
+
     def _save(self) -> None:
-        if self.own.ended:
-            with contextlib.suppress(Diverged):
-                self.own.finish()
+        with contextlib.suppress(Diverged):
+            self.finish()
         for run in list(self.companions):
             with self._sparing(run):
                 run.save()
-
-    def _fewest_steps(self) -> int:
-        return min(run.stream.steps - run.done for run in self.companions)
 
     def finish(self) -> None:
         """Save the end of those that have ended: the own training too, before its companions go on."""
         for run in [each for each in (self.own, *self.companions) if each.ended]:
             with self._sparing(run):
-                run.finish()
                 if run is not self.own:
+                    run.finish()
                     self.leave(run)
+                elif not self._own_is_saved:
+                    run.finish()
+                    self._own_is_saved = True
 
 
 def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.monotonic()
-
-
-def _first_line(error: Exception) -> str:
-    name = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
-    return f"{name}{error}".partition("\n")[0]

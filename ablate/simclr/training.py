@@ -158,6 +158,12 @@ class Run:
             self.metrics = {**epoch.means.means(), "learning_rate": epoch.learning_rate}
             self._log(epoch.row())
 
+    def log_rows(self) -> None:
+        """Log the rows that were kept, and from now on each at once."""
+        rows, self.rows = self.rows or [], None
+        for row in rows:
+            self._log(row)
+
     def _log(self, row: Row) -> None:
         (self.context.log if self.rows is None else self.rows.append)(row)
 

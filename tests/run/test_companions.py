@@ -156,6 +156,8 @@ def test_the_whole_trial_of_a_companion_ends_as_alone(results: Results, monkeypa
     for key, config in zip(keys, seeds(3, epochs=12, precision="float64", fuse_trials=1), strict=True):
         record, alone = read_result(results.trial(key).result), train(config, Listener())
         assert record.metrics["fused_trials"] == 3
+        share = record.metrics["pretrain_seconds"] + record.metrics["evaluate_seconds"]
+        assert record.seconds == pytest.approx(share, abs=1e-3)  # not those of its attempt
         for name in ("top1", "loss", "online_top1"):
             assert record.metrics[name] == pytest.approx(alone[name], rel=1e-6)
         (attempt,) = results.trial(key).attempt_folders()

@@ -62,9 +62,6 @@ def test_metrics_with_names_of_the_tool_do_not_mislead_a_plan(here: Results) -> 
     assert (environment(here, key) or {})["precision"] is None
     (sample,) = measured_speeds(plan.expansion.trainer, here, [key])
     assert sample.evaluation == 0.0
-    rewrite(plan, here, metrics={"evaluate_seconds": 6.0, "pretrain_seconds": 4.0, "fused_trials": 8})
-    (fused,) = measured_speeds(plan.expansion.trainer, here, [key])
-    assert (fused.pretraining * fused.work, fused.evaluation) == (pytest.approx(4.0), 6.0)
     rewrite(plan, here, key="f" * 64)
     assert measured_speeds(plan.expansion.trainer, here, [key]) == []
     assert environment(here, key) is None

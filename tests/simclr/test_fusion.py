@@ -13,6 +13,7 @@ from ablate.simclr import pretrain as pretraining
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config
 from ablate.simclr.config import fusion as in_common
+from ablate.simclr.data.batches import Stream
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.hooks import likeness
 from ablate.simclr.model import make_model
@@ -237,6 +238,7 @@ def test_times_are_those_of_trials_that_stay(data: Dataset, tmp_path: Path, monk
 MEMORY: list[tuple[int, str, int]] = [
     (fitting, where, step) for fitting in (0, 1, 3) for where, step in (("backward", 1), ("backward", 2), ("update", 1))
 ]
+MEMORY += [(1, "backward", 4), (-1, "backward", 2)]  # after the end of an epoch, and in the steps alone
 
 
 @pytest.mark.parametrize(("fitting", "where", "step"), MEMORY)
@@ -244,6 +246,7 @@ def test_where_memory_runs_out_fewer_are_trained_together_and_nothing_changes(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitting: int, where: str, step: int
 ) -> None:
     """At a step that they do together, in the backward pass or once the own weights have changed."""
+    monkeypatch.setattr(group, "WARM_UP", 3 if step == 4 else 1)
     backward, close, update, taken = Fused.backward, Fused.close, Run.update, {"members": 0, "steps": 0}
 
     def fail_if_large(at: str) -> None:
@@ -257,7 +260,7 @@ def test_where_memory_runs_out_fewer_are_trained_together_and_nothing_changes(
 
     def failing(self: Run, *arguments: Any) -> None:
         update(self, *arguments)
-        if self.rows is None:
+        if self.config.seed == 0:
             fail_if_large("update")
 
     def closed(self: Fused) -> None:
@@ -269,12 +272,16 @@ def test_where_memory_runs_out_fewer_are_trained_together_and_nothing_changes(
     monkeypatch.setattr(Run, "update", failing)
     configs = [small_config(seed=seed, **LONG) for seed in range(5)]
     listener, metrics = train(data, tmp_path, configs)
-    assert metrics.get("fused_trials", 1) == {0: 1, 1: 2, 3: 3}[fitting]  # 4 companions, then 2, then 1
+    assert metrics.get("fused_trials", 1) == {-1: 1, 0: 1, 1: 2, 3: 3}[fitting]  # 4 companions, then 2, then 1
     assert_same_rows(listener.rows, alone_rows(data, configs[0]))
     assert_same_weights(data, tmp_path, configs[0])
     assert_as_alone(data, tmp_path, 1, configs[1], whole=fitting > 0)
-    no_memory = "fuse_trials = 8 has no effect: the GPU has no memory for a second trial"
-    assert (no_memory in listener.said) == (fitting == 0)
+    reasons = {
+        0: ["the GPU has no memory for a second trial"],
+        -1: ["its step fails: OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"],
+    }
+    begins = "fuse_trials = 8 has no effect: "
+    assert [said.removeprefix(begins) for said in listener.said if begins in said] == reasons.get(fitting, [])
 
 
 def test_a_gpu_that_cannot_compute_their_step_trains_each_alone(
@@ -290,7 +297,7 @@ def test_a_gpu_that_cannot_compute_their_step_trains_each_alone(
     monkeypatch.setattr(Fused, "backward", unsupported)
     configs = [small_config(seed=seed, **LONG) for seed in range(3)]
     listener, _ = train(data, tmp_path, configs)
-    why = "a step of 3 trials failed: GET was unable to find an engine to execute this computation"
+    why = "a step of 3 trials fails: RuntimeError: GET was unable to find an engine to execute this computation"
     assert listener.said == [f"fuse_trials = 8 has no effect: {why}"]
     assert_same_rows(listener.rows, alone_rows(data, configs[0]))
     assert_same_weights(data, tmp_path, configs[0])
@@ -318,7 +325,7 @@ def assert_same_weights(data: Dataset, folder: Path, config: Config) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("where", ["loss", "update", "take", "save", "finish"])
+@pytest.mark.parametrize("where", ["batch", "rate", "loss", "update", "take", "save", "finish"])
 def test_what_goes_wrong_with_a_companion_does_not_reach_the_others(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -338,6 +345,11 @@ def test_what_goes_wrong_with_a_companion_does_not_reach_the_others(
         monkeypatch.setattr(pretraining, "contrastive_step", failing(contrastive_step, is_it))
     elif where == "take":
         monkeypatch.setattr(group, "make_model", failing(make_model, lambda config, *_: config.seed == 1))
+    elif where == "batch":
+        monkeypatch.setattr(Stream, "_views", failing(Stream._views, lambda stream, *_: stream.seed == 1))
+    elif where == "rate":
+        is_it = lambda run, *_: run.config.seed == 1  # noqa: E731
+        monkeypatch.setattr(Run, "set_learning_rates", failing(Run.set_learning_rates, is_it))
     elif where == "update":
         monkeypatch.setattr(Run, "update", failing(Run.update, lambda run, *_: run.config.seed == 1))
     else:
@@ -374,6 +386,26 @@ def test_a_training_that_has_ended_is_saved_before_its_companions_go_on(data: Da
     assert newest["done"] == STEPS - 2
     train(data, tmp_path, configs)
     assert_as_alone(data, tmp_path, 1, configs[1], whole=False)
+
+
+def test_companions_that_fail_after_the_own_training_has_ended_do_not_fail_it(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = Fused.backward
+
+    def out_of_memory(self: Fused) -> None:
+        backward(self)
+        if final(tmp_path, 0, configs[0]):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Fused, "backward", out_of_memory)
+    configs = [small_config(seed=seed, **LONG) for seed in range(3)]
+    listener, metrics = train(data, tmp_path, configs)
+    assert metrics["fused_trials"] == 3
+    why = "its companions go on when it is their turn: OutOfMemoryError: CUDA out of memory"
+    assert listener.said[-1] == why
+    monkeypatch.undo()
+    assert_as_alone(data, tmp_path, 1, configs[1], whole=False, rows=False)
 
 
 def test_another_process_may_train_what_has_ended_or_left(data: Dataset, tmp_path: Path) -> None:
@@ -478,6 +510,7 @@ def test_their_step_can_be_a_graph(data: Dataset, tmp_path: Path, monkeypatch: p
         ({"encoder": {"name": "torchvision", "torchvision": "mobilenet_v3_small"}}, "networks of torchvision"),
         ({"micro_batch": 8}, "micro_batch is set"),
         ({"compile": True}, "compile = true"),
+        ({"deterministic": True}, "deterministic = true, and which trials are fused depends on measured times"),
     ],
 )
 def test_where_a_trial_cannot_be_fused_it_says_why(changes: dict[str, Any], why: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from ablate.errors import UserError
 from ablate.records.files import Results
-from ablate.records.metric import as_number
 from ablate.records.reading import read_json_lines, read_object
 from ablate.run.gpu import CONTEXT_MIB
 from ablate.run.slurm.controller import SlurmError, controller_of
@@ -242,19 +241,14 @@ def timing_of(results: Results, keys: Iterable[str]) -> Timing:
     for key in keys:
         if not (result := read_object(results.trial(key).result)):
             continue
-        if len(seconds) == _MOST_TIMED:
-            break
-        metrics = found if isinstance(found := result.get("metrics"), dict) else {}
-        if "fused_trials" in metrics:  # its attempt pretrained several trials, or none
-            seconds.append(
-                sum(as_number(metrics.get(part)) or 0.0 for part in ("pretrain_seconds", "evaluate_seconds"))
-            )
-            continue
         seconds.append(float(result.get("seconds", 0.0)))
         events = read_json_lines(results.trial(key).attempts / str(result.get("attempt")) / "events.jsonl")
         memory: dict[str, Any] = next(
             (event.get("memory", {}) for event in events if event.get("event") == "ended"), {}
         )
-        if memory.get("gpu") and memory.get("gpu_total"):
+        fused = "fused_trials" in (result.get("metrics") or {})  # its attempt had the memory of several trials
+        if memory.get("gpu") and memory.get("gpu_total") and not fused:
             parts.append((memory["gpu"] + CONTEXT_MIB) / memory["gpu_total"])
+        if len(seconds) == _MOST_TIMED:
+            break
     return Timing(median(seconds) if seconds else None, max(parts) if parts else None)

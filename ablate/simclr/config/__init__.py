@@ -235,7 +235,7 @@ class Config(Settings):
         return self
 
 
-_COMMON = {"method", "batch_size", "fixed_batches", "precision", "deterministic", "cuda_graph", "fuse_trials"}
+_COMMON = {"method", "batch_size", "fixed_batches", "precision", "cuda_graph", "fuse_trials"}
 
 
 def fusion(config: Config) -> tuple[str, int] | None:
@@ -252,4 +252,6 @@ def why_not_fused(config: Config) -> str | None:
         return "networks of torchvision train alone"
     if config.micro_batch:
         return "micro_batch is set"
+    if config.deterministic:
+        return "deterministic = true, and which trials are fused depends on measured times"
     return "compile = true" if config.compile else None
