@@ -81,8 +81,7 @@ def run_trial(
 
     stopping: whether the trial must stop, as the cause or as True. begun: called with the attempt's name. world: the
     ranks that train it, this one the first; the others wait for the name in `ablate.run.slurm.ranks`. companions: keys
-    of trials that it may pretrain, too. release: called when others may train these. What the trainer raises is in the
-    record.
+    of trials that it may pretrain, too. release: called when others may train these. What is raised is in the record.
     """
     folder = results.trial(key)
     try:
