@@ -85,6 +85,8 @@ def mend(results: Results, queue: Queue, cluster: Cluster | None = None) -> bool
     mended = False
     for submission in queue.submissions:
         known = ledger.jobs(submission.id)
+        if ledger.owns(submission.id):
+            _release_requeued(submission, queue)
         if queue.followed(submission) and all(array.name in known for array in submission.arrays):
             continue
         if not ledger.owns(submission.id):
@@ -114,6 +116,7 @@ def _watch_on(
     if canary and queue.alive(canary, 0) and canary.name in jobs:
         after, calm = [jobs[canary.name]], True
     else:
+        _release_requeued(submission, queue)
         held = _judge_canary(submission, queue, unfinished)
         _give_its_place(submission, jobs)
         alive = alive_jobs(results, submission, queue)
@@ -141,6 +144,15 @@ def _judge_canary(submission: Submission, queue: Queue, unfinished: Sequence[Unf
         else:
             cancel(sorted({job.id.partition("_")[0] for job in jobs}), at)  # all of them are held
     return left
+
+
+def _release_requeued(submission: Submission, queue: Queue) -> None:
+    """Release jobs that Slurm holds since a node failed to launch them: they would wait for ever."""
+    for array in submission.arrays:
+        for index in range(len(array.shares)):
+            job = queue.job(array, index)
+            if job and not job.over and "requeued held" in job.reason.lower():
+                release(array.name, controller_of(submission.cluster), job.id)
 
 
 def _give_its_place(submission: Submission, jobs: Mapping[str, str]) -> None:

@@ -193,10 +193,13 @@ def cancel(jobs: Sequence[str], at: Controller = HERE) -> None:
         patiently(lambda: ask(*at.command("scancel", "--quiet", *jobs)))
 
 
-def release(name: str, at: Controller = HERE) -> bool:
-    """Let held jobs of that name run; whether the controller did so. If it is busy, the follow-up job tries again."""
+def release(name: str, at: Controller = HERE, id: str | None = None) -> bool:
+    """Let held jobs of that name run, or one by its id; whether the controller did so.
+
+    If it is busy, the follow-up job tries again.
+    """
     with contextlib.suppress(SlurmError):
-        ask(*at.command("scontrol", "release", f"jobname={name}"))
+        ask(*at.command("scontrol", "release", id or f"jobname={name}"))
         return True
     return False
 

@@ -115,7 +115,7 @@ class ScriptedSlurm:
             self.changed.append(options[1:])
         if options[0] == "release":
             for batch in self.batches.values():
-                if f"jobname={batch.name}" in options:
+                if f"jobname={batch.name}" in options or batch.id == options[1].partition("_")[0]:
                     batch.reason = "Priority"
         return "MaxArraySize = 1001\n" if options[:2] == ("show", "config") else ""
 
