@@ -5,7 +5,7 @@ keeps its own order of the images, augmentation, loss, optimizer and checkpoints
 rounding. When the trial of a companion begins, its pretraining is done, or goes on from its checkpoint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.config import Config, why_not_fused
 from ablate.simclr.model import Model
-from ablate.trainer.contract import Companion, Context, Diverged
+from ablate.trainer.contract import Companion, Context, in_short
 
 if TYPE_CHECKING:
     from ablate.simclr.group import Group
@@ -55,7 +55,7 @@ def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> s
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     alone = group.measure()
     if isinstance(alone, Exception):
-        return f"its step fails: {first_line(alone)}"
+        return f"its step fails: {in_short(alone)}"
     most = min(len(offered), most_that_fit(own.model, device, before))
     while most > 0 and not own.ended:
         for offer in offered:
@@ -68,7 +68,7 @@ def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> s
         if isinstance(together, torch.OutOfMemoryError):
             most = (members - 1) // 2
         elif isinstance(together, Exception):
-            return f"a step of {members} trials fails: {first_line(together)}"
+            return f"a step of {members} trials fails: {in_short(together)}"
         elif together is None or alone is None or len(group.runs) < members:  # one has left or ended
             group.finish()
         else:
@@ -102,17 +102,6 @@ def why_alone(config: Config, context: Context) -> str | None:
 def no_effect(config: Config) -> str:
     """The beginning of a sentence that says why a trial goes on alone."""
     return f"fuse_trials = {config.fuse_trials} has no effect"
-
-
-def first_line(error: Exception) -> str:
-    """An error as a sentence for the log."""
-    name = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
-    return f"{name}{error}".partition("\n")[0]
-
-
-def of(context: Context, companion: Companion) -> Callable[[str], None]:
-    """A function that writes what concerns a companion into the log of the own trial."""
-    return lambda message: context.say(f"trial {companion.key[:12]}: {message}")
 
 
 def most_that_fit(model: Model, device: torch.device, before: int) -> int:

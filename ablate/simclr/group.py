@@ -14,12 +14,11 @@ from ablate.simclr.base.checkpoint import Checkpoints
 from ablate.simclr.base.device import to_device
 from ablate.simclr.data.batches import Batch
 from ablate.simclr.data.dataset import Dataset
-from ablate.simclr.fusion import first_line, of
 from ablate.simclr.graph import Measures, Step, as_graph
 from ablate.simclr.model import make_model
 from ablate.simclr.model.fused import Fused
 from ablate.simclr.training import Run, start
-from ablate.trainer.contract import Companion, Console, Context, Diverged, Interrupted
+from ablate.trainer.contract import Companion, Console, Context, Diverged, Interrupted, in_short
 from ablate.trainer.world import ALONE
 
 WARM_UP = 6
@@ -36,7 +35,7 @@ class _Unrecorded(Console):
 
     def __init__(self, own: Context, companion: Companion, stopping: Callable[[], bool]) -> None:
         super().__init__(own.device, companion.checkpoints, stopping=stopping)
-        self.key, self._say = companion.key, of(own, companion)
+        self.key, self._say = companion.key, companion.sayer(own)
 
     def say(self, message: str) -> None:
         """Write it into the log of the trial that is trained."""
@@ -80,7 +79,7 @@ class Group:
                     self.companions[run] = lock.pop_all()
                     return
             except Exception as error:  # its own attempt will report it
-                of(context, companion)(first_line(error))
+                companion.sayer(context)(in_short(error))
         self._gone.add(key)
 
     def leave(self, run: Run, why: str | None = None) -> None:
@@ -190,7 +189,7 @@ class Group:
         except Exception as error:
             if run is self.own or not number:
                 raise
-            self.leave(run, first_line(error))
+            self.leave(run, in_short(error))
 
     def _end_step(self, runs: list[Run], measures: Measures) -> None:
         """End the step of all trainings, and only then raise what one of them raised."""
@@ -230,7 +229,7 @@ class Group:
         except (Interrupted, Diverged):
             raise
         except Exception as error:
-            self.own.context.say(f"its companions go on when it is their turn: {first_line(error)}")
+            self.own.context.say(f"its companions go on when it is their turn: {in_short(error)}")
             self.drop()
 
     def _save(self) -> None:

@@ -22,7 +22,7 @@ from ablate.simclr.config import RECIPE_VERSION, Config, fusion
 from ablate.simclr.data.batches import plain
 from ablate.simclr.data.dataset import Dataset
 from ablate.simclr.data.images import Images
-from ablate.simclr.fusion import fuse, no_effect, of, release, why_alone
+from ablate.simclr.fusion import fuse, no_effect, release, why_alone
 from ablate.simclr.graph import Measures, Step, as_graph
 from ablate.simclr.group import Group
 from ablate.simclr.loss import LOSSES, temperature_of
@@ -93,7 +93,7 @@ def _offered(config: Config, context: Context) -> list[tuple[Companion, Checkpoi
     elif common := fusion(config):
         same = [each for each in context.companions if fusion(each.config) == common][: config.fuse_trials - 1]
         return [
-            (each, Checkpoints(each.checkpoints, owner(each.config), of(context, each), set_aside=True))
+            (each, Checkpoints(each.checkpoints, owner(each.config), each.sayer(context), set_aside=True))
             for each in same
         ]
     return []

@@ -23,6 +23,10 @@ class Companion(NamedTuple):
     checkpoints: Path
     """Its pretraining's checkpoint folder, where its trial will find what was trained."""
 
+    def sayer(self, context: "Context") -> Callable[[str], None]:
+        """Return a function that writes what concerns the companion into the log of another trial."""
+        return lambda message: context.say(f"trial {self.key[:12]}: {message}")
+
 
 class Context(Protocol):
     """All that a trainer receives besides its config; `ablate.run.attempt` has the one that writes records."""
@@ -70,6 +74,12 @@ class Interrupted(Exception):
 
 class Diverged(Exception):
     """The loss or a result is NaN or infinite."""
+
+
+def in_short(error: Exception) -> str:
+    """Return an error as one line for a log."""
+    name = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
+    return f"{name}{error}".partition("\n")[0]
 
 
 class TrialFailed(Exception):
