@@ -63,7 +63,7 @@ class Companions:
 
 
 def _ended(pretraining_ended: Callable[[Path], bool], folder: Path) -> bool:
-    """Whether a pretraining is done; where that cannot be told, its trial is left alone."""
+    """Whether a pretraining is done. If its folder cannot be read, the answer is yes, and its trial stays alone."""
     try:
         return pretraining_ended(folder)
     except OSError:

@@ -29,9 +29,9 @@ _STATES = 4
 
 
 def fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> None:
-    """Train a group's own trial and those of the offered ones that fit into memory as one network, if that is faster.
+    """Train a trial and as many of the offered ones as fit into memory as one network, if that is faster.
 
-    Returns when the own training has ended, or goes on alone. The trial's log gets the measured times, or the reason.
+    Returns when the trial's training has ended, or is to go on alone. The log gets the measured times or the reason.
     """
     own, device = group.own, group.own.context.device
     if offered and (left := own.stream.steps - own.done) < _FEWEST_STEPS:
@@ -50,7 +50,7 @@ def fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> No
 
 
 def _fuse(group: "Group", offered: Sequence[tuple[Companion, Checkpoints]]) -> str | None:
-    """Measure the own training alone and with companions, and train all to the end; or return why it goes on alone."""
+    """Measure the trial alone and with companions, then train all to the end; or return why it goes on alone."""
     own, device = group.own, group.own.context.device
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
     alone = group.measure()
@@ -112,4 +112,4 @@ def most_that_fit(model: Model, device: torch.device, before: int) -> int:
     free, total = torch.cuda.mem_get_info(device)
     free += torch.cuda.memory_reserved(device) - allocated
     share = torch.cuda.get_per_process_memory_fraction(device) * total - allocated
-    return int(_SHARE_OF_MEMORY * min(free, share) / each) - 1  # the own training keeps its memory
+    return int(_SHARE_OF_MEMORY * min(free, share) / each) - 1  # the trial itself keeps its memory

@@ -24,7 +24,7 @@ from ablate.trainer.world import ALONE
 WARM_UP = 6
 """Steps before a measurement, in which a CUDA graph is recorded and cuDNN chooses its algorithms."""
 _SOON = 48
-"""After the own training has ended, companions with at most this many steps left are trained to their end."""
+"""After the trial's own training has ended, companions with at most this many steps left are trained to their end."""
 
 Gradient = Callable[..., Measures]
 """`contrastive_step` or `supervised_step`."""
@@ -57,7 +57,7 @@ class Group:
 
     @property
     def runs(self) -> list[Run]:
-        """All that have not ended, the own one first."""
+        """All that have not ended, the trial's own first."""
         return [run for run in (self.own, *self.companions) if not run.ended]
 
     def take(self, companion: Companion, store: Checkpoints) -> None:
@@ -97,8 +97,8 @@ class Group:
     def measure(self) -> float | Exception | None:
         """Do twice the steps of a warm-up; return the seconds of a step in the second half.
 
-        None if a training ended or left before. If a step fails, the own training is taken back to the state before
-        the first one, its companions are dropped, and the error is returned.
+        None if a training ended or left before. If a step fails, the trial's own training goes back to the state
+        before the first step, the companions are dropped, and the error is returned.
         """
         state = tree_map_only(Tensor, lambda value: value.to("cpu", copy=True), self.own.state())
         self.own.rows = []  # those of epochs that end now are logged once the steps count
@@ -120,7 +120,7 @@ class Group:
     def train(self, steps: int | None = None) -> float | None:
         """Do steps until a training ends or leaves, or at most so many; return the seconds of each after the warm-up.
 
-        None if no step came after it. Raises what the own training raises; if anything of a companion fails, it leaves.
+        None if there were none. Raises what the trial's own training raises; a companion that fails leaves.
         """
         runs, device, began, done = self.runs, self.own.context.device, 0.0, 0
         fused = Fused([run.model for run in runs])
@@ -178,9 +178,9 @@ class Group:
 
     @contextlib.contextmanager
     def _sparing(self, run: Run, number: int = 1) -> Iterator[None]:
-        """Within, what a companion raises makes it leave, instead of ending the own training.
+        """Within, an error of a companion makes it leave, and does not end the trial's own training.
 
-        number: of the step; what is raised while a graph is recorded as step 0 concerns the graph.
+        number: of the step. An error while a graph is recorded, as step 0, is passed on to the graph.
         """
         try:
             yield
@@ -207,7 +207,7 @@ class Group:
             raise raised[0]
 
     def train_to_the_end(self) -> None:
-        """Train until the own training has ended or has no companion left; then also those that end soon after it."""
+        """Train until the trial's own training has ended or has no companion left; then companions that end soon."""
         for run in self.runs:
             run.fused = max(run.fused, len(self.runs))
         try:
@@ -221,7 +221,7 @@ class Group:
         self._save()
 
     def _train_the_last(self) -> None:
-        """Train companions that end soon after the own training, which is saved: it does not fail any more."""
+        """Train companions with few steps left to their end; errors are only logged, as the trial's own is saved."""
         try:
             while min((run.stream.steps - run.done for run in self.companions), default=_SOON + 1) <= _SOON:
                 self.train()
@@ -240,7 +240,7 @@ class Group:
                 run.save()
 
     def finish(self) -> None:
-        """Save the end of those that have ended: the own training too, before its companions go on."""
+        """Save the end of the trainings that have ended, the trial's own included, before the others go on."""
         for run in [each for each in (self.own, *self.companions) if each.ended]:
             with self._sparing(run):
                 if run is not self.own:

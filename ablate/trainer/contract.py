@@ -146,4 +146,4 @@ class Console:
         """Do nothing: without records there is no page."""
 
     def release(self) -> None:
-        """Do nothing: there are no companions."""
+        """Do nothing: a console has no companions."""

@@ -40,6 +40,10 @@ class Step:
     """Trial key -> why, of those that are not done and will not be retried; None while jobs are left."""
 
 
+_AFTER_LAUNCHES = ("launch failed requeued held", "JobHoldMaxRequeue")
+"""Why Slurm holds a job that a node failed to launch, once or several times. Holds by people have other reasons."""
+
+
 def look_after(results: Results, id: str) -> Step:
     """Deal with what the jobs of a submission left; once all have ended, submit the retries.
 
@@ -151,7 +155,7 @@ def _release_requeued(submission: Submission, queue: Queue) -> None:
     for array in submission.arrays:
         for index in range(len(array.shares)):
             job = queue.job(array, index)
-            if job and not job.over and "requeued held" in job.reason.lower():
+            if job and not job.over and job.reason in _AFTER_LAUNCHES:
                 release(array.name, controller_of(submission.cluster), job.id)
 
 

@@ -36,8 +36,8 @@ class OneOf(nn.Module):
 class Fused(nn.Module):
     """The encoders and heads of K models as one network, in training.
 
-    While it is in use, the models' weights and running statistics are parts of its own, so that their optimizers,
-    checkpoints and checks work as if each were alone.
+    Until `close`, the models' weights and running statistics are views of this network's. Optimizers and checkpoints of
+    each model work as before.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:

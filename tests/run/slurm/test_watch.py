@@ -177,21 +177,29 @@ def test_after_ablate_cancel_of_the_canarys_trial_the_others_are_trained(slurm: 
 
 
 @pytest.mark.parametrize("seen_by", ["follow-up job", "a command of the user"])
+@pytest.mark.parametrize(
+    ("reason", "then"),
+    [
+        ("launch failed requeued held", "Priority"),
+        ("JobHoldMaxRequeue", "Priority"),
+        ("job requeued in held state", "job requeued in held state"),  # somebody wanted that
+    ],
+)
 def test_a_job_that_slurm_holds_because_a_node_could_not_launch_it_is_released(
-    slurm: ScriptedSlurm, submit: Submit, seen_by: str
+    slurm: ScriptedSlurm, submit: Submit, seen_by: str, reason: str, then: str
 ) -> None:
     """Nothing else ends it, and the follow-up job would wait for it for ever."""
     submission = submit()
     started_and_failed(submission, canary(slurm, submission))
     array = slurm.batch(f"{submission.id}-1")
-    array.reason = "launch failed requeued held"
+    array.reason = reason
     if seen_by == "follow-up job":
         look_after(RESULTS, submission.id)
     else:
         assert unwatched(submission, read()) is None, "its follow-up job waits"
         with Ledger(RESULTS).lock():
             mend(RESULTS, read())
-    assert (array.reason, array.over) == ("Priority", False)
+    assert (array.reason, array.over) == (then, False)
 
 
 def test_trials_whose_jobs_still_end_after_ablate_cancel_are_submitted_by_the_next_run(
